@@ -1,0 +1,19 @@
+"""The one family of errors that people are meant to read."""
+
+from __future__ import annotations
+
+
+class WorkbenchError(Exception):
+    """What was asked, why it cannot be, and what can.
+
+    Inner code raises it with the cause only; the public door adds step, layer and shape with `within`.
+    Anything that is not of this family is a defect, and is shown with its traceback.
+    """
+
+    def within(self, place: str) -> WorkbenchError:
+        """Return the same error with the place where it happened in front."""
+        return type(self)(f"{place}: {self}")
+
+
+class Cancelled(WorkbenchError):  # noqa: N818  # as in concurrent.futures.CancelledError, it is no mistake
+    """The work was stopped on request; nothing was changed."""
