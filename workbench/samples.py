@@ -1,0 +1,128 @@
+"""Data that can be read by index in any order, whatever it came as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
+
+from workbench.errors import WorkbenchError
+
+Batch = tuple[tuple[Tensor, ...], Tensor]
+
+
+class Samples:
+    """Inputs and targets by index.
+
+    Args:
+        source: A torch map-style dataset whose items are `(input, target)` or `(input, ..., target)`.
+    """
+
+    def __init__(self, source: Dataset[Any]) -> None:
+        self.source = source
+        if len(self) == 0:
+            raise WorkbenchError("the data is empty; at least one sample is needed")
+
+    def __len__(self) -> int:
+        return len(self.source)  # type: ignore[arg-type]  # torch's Dataset leaves __len__ to its subclasses
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """Return `((input [n, ...], ...), targets [n, ...])` for these samples, in this order."""
+        *inputs, targets = default_collate([self.source[int(i)] for i in indices])
+        return tuple(inputs), torch.as_tensor(targets)
+
+
+class ArraySamples(Samples):
+    """Samples held as arrays; uint8 images stay bytes in memory and are normalised as they are read.
+
+    Args:
+        inputs: One array or several, each `[N, ...]`. uint8 is divided by 255.
+        targets: `[N, ...]`: class numbers (integers) or values (floats).
+        mean: Per channel (dim 1), subtracted after the division; needs `std`.
+        std: Per channel (dim 1), divided by.
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        targets: Any,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        several = inputs if isinstance(inputs, tuple | list) else (inputs,)
+        self.inputs = tuple(_tensor(value) for value in several)
+        self.targets = _tensor(targets)
+        counts = {len(value) for value in (*self.inputs, self.targets)}
+        if len(counts) != 1:
+            raise WorkbenchError(f"inputs and targets differ in number: {sorted(counts)}")
+        if counts == {0}:
+            raise WorkbenchError("the data is empty; at least one sample is needed")
+        if not self.targets.is_floating_point():
+            self.targets = self.targets.long()
+        for value in self.inputs:
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise WorkbenchError("the inputs hold NaN or infinite values; clean the data first")
+        self.mean, self.std = mean, std
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        chosen = torch.as_tensor(indices)
+        return tuple(self._read(value, chosen) for value in self.inputs), self.targets[chosen]
+
+    def _read(self, value: Tensor, chosen: Tensor) -> Tensor:
+        rows = value[chosen]
+        if rows.dtype != torch.uint8:
+            return rows
+        rows = rows.float().div_(255)
+        if self.mean is not None and self.std is not None:
+            shape = (1, -1, *(1,) * (rows.ndim - 2))
+            rows = (rows - torch.tensor(self.mean).view(shape)) / torch.tensor(self.std).view(shape)
+        return rows
+
+
+def samples(data: Any, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> Samples:
+    """Return `Samples` from arrays, a dataset, a loader, or a function that gives one of these.
+
+    Raises:
+        WorkbenchError: The data is empty, cannot be indexed, or is of no known kind.
+    """
+    if isinstance(data, Samples):
+        return data
+    if isinstance(data, DataLoader):
+        return samples(data.dataset, mean, std)
+    if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], Dataset):
+        return ArraySamples(data[0], data[1], mean, std)
+    if isinstance(data, IterableDataset) or (isinstance(data, Dataset) and not hasattr(data, "__len__")):
+        raise WorkbenchError("an iterable dataset has no order to sample from; give a map-style dataset or arrays")
+    if isinstance(data, Dataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+        return Samples(data)
+    raise WorkbenchError(
+        f"data of type {type(data).__name__} is not understood; give (inputs, targets) arrays, a dataset or a loader"
+    )
+
+
+class Lazy:
+    """A split that is made when it is first read."""
+
+    def __init__(self, make: Callable[[], Samples]) -> None:
+        self._make = make
+        self._made: Samples | None = None
+
+    def get(self) -> Samples:
+        """Return the split, making it on the first call."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+
+def _tensor(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.detach()
+    array = np.ascontiguousarray(value)
+    return torch.from_numpy(array if array.flags.writeable else array.copy())

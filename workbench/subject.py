@@ -1,0 +1,99 @@
+"""A named model with its task."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from workbench.coding import Coding
+from workbench.errors import WorkbenchError
+from workbench.metric import Metric
+from workbench.modes import evaluating
+from workbench.task import Task, logits
+
+
+class Subject:
+    """A model and what it is for. The model is never changed: steps work on copies or overlays.
+
+    Args:
+        name: What people read; also names files, after cleaning.
+        model: Any module that takes the task's inputs.
+        task: What it is for.
+        source: How `wb.load` finds it again, "" for a live module.
+        codings: How its parameters are stored, where it came from a packed checkpoint.
+
+    Raises:
+        WorkbenchError: The weights are not finite, the forward fails on the task's inputs, or the labels do
+            not fit the output.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        task: Task,
+        source: str = "",
+        codings: Mapping[str, Coding] | None = None,
+    ) -> None:
+        self.name, self.model, self.task, self.source = str(name), model, task, source
+        self.codings = dict(codings or {})
+        self._check_weights()
+        self._check_forward()
+
+    def _check_weights(self) -> None:
+        if not any(True for _ in self.model.parameters()):
+            raise WorkbenchError(f"{self.name}: the model has no parameters, so there is nothing to compress")
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise WorkbenchError(f"{self.name}: {name} holds NaN or infinite values; the model cannot be judged")
+
+    def _check_forward(self) -> None:
+        inputs, targets = self.task.split("validation").batch(range(min(2, len(self.task.split("validation")))))
+        try:
+            with evaluating(self.model), torch.no_grad():
+                output = logits(self.model(*inputs))
+        except WorkbenchError:
+            raise
+        except Exception as error:  # a user's forward may raise anything
+            shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise WorkbenchError(
+                f"{self.name}: the model fails on the task's inputs of shape {shapes}: {first}"
+            ) from error
+        if self.task.metric.name.startswith("top-"):
+            every = getattr(self.task.split("validation"), "targets", targets)
+            if int(every.max()) >= output.shape[-1]:
+                raise WorkbenchError(
+                    f"{self.name}: label {int(every.max())} does not fit an output of {output.shape[-1]} classes"
+                )
+        self._settle_metric(self.task.metric, output, targets)
+
+    def _settle_metric(self, metric: Metric, output: torch.Tensor, targets: torch.Tensor) -> None:
+        try:
+            judged = torch.as_tensor(metric.judge(output, targets))
+        except Exception as error:  # a user's metric may raise anything
+            raise WorkbenchError(
+                f"{self.name}: the metric {metric.name} fails on the model's output: {error}"
+            ) from error
+        if metric.decomposes and judged.ndim == 0:
+            self.task.metric = Metric(
+                metric.name,
+                metric.judge,
+                metric.unit,
+                metric.higher_is_better,
+                metric.bounds,
+                decomposes=False,
+            )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when any weight does."""
+        digest = hashlib.sha256(self.name.encode())
+        for key, value in self.model.state_dict().items():
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
