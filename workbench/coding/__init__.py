@@ -1,0 +1,7 @@
+"""How tensors are stored in bytes: number codes, bit packing, and layouts that leave zeros out."""
+
+from workbench.coding.coding import CODINGS, Coding
+from workbench.coding.stored import Plan, plan, restore, store
+from workbench.coding.uniform import Uniform
+
+__all__ = ["CODINGS", "Coding", "Plan", "Uniform", "plan", "restore", "store"]

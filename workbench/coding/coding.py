@@ -1,0 +1,53 @@
+"""What a coding is: a way to write a tensor's values as small whole numbers and a few tables."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+CODINGS: dict[str, type[Coding]] = {}
+
+
+class Coding(ABC):
+    """Values as codes of `bits` bits. `values(codes(w)) == w` bit for bit, for every `w` on the grid.
+
+    A subclass names its `kind` and is found again by it when a file is read.
+    """
+
+    kind: ClassVar[str]
+    bits: int
+
+    def __init_subclass__(cls) -> None:
+        CODINGS[cls.kind] = cls
+
+    @abstractmethod
+    def codes(self, values: Tensor) -> Tensor:
+        """Return the codes of `values`, int64 of the same shape, each in [0, 2**bits)."""
+
+    @abstractmethod
+    def values(self, codes: Tensor) -> Tensor:
+        """Return float32 values of `codes`, in their shape."""
+
+    @abstractmethod
+    def tables(self) -> dict[str, Tensor]:
+        """Return what has to be stored beside the codes: scales, zero points, codebooks."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Return plain JSON facts from which, with the tables, the coding is made again."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, facts: Mapping[str, Any], tables: Mapping[str, Tensor]) -> Coding:
+        """Return the coding of `facts` and `tables`."""
+
+    @abstractmethod
+    def select(self, dim: int, keep: Sequence[int]) -> Coding:
+        """Return the coding of the tensor after only the indices `keep` of `dim` were kept."""
+
+    def holds(self, values: Tensor) -> bool:
+        """Return whether `values` lie on the grid, so that storing codes loses nothing."""
+        return bool((self.values(self.codes(values)) == values).all())

@@ -1,0 +1,169 @@
+"""A tensor as the parts of a file: which bytes it takes, and how it comes back.
+
+The layout is chosen by size alone: `dense` writes every value, `bitmask` one bit a value and the non-zero
+values, `index` the positions of the non-zero values. Sizes are known without packing anything (`plan`), so a
+slider can show them at once; `store` then writes exactly these bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workbench.coding import bits
+from workbench.coding.coding import CODINGS, Coding
+from workbench.errors import WorkbenchError
+
+LAYOUTS = ("dense", "bitmask", "index")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a tensor will be stored.
+
+    Attributes:
+        layout: One of `LAYOUTS`.
+        raw_bytes: What its plain values take.
+        coded_bytes: The dense values after coding.
+        value_bytes: The values that are stored, after zeros were left out.
+        position_bytes: Mask or indices.
+        table_bytes: Scales, zero points, codebooks.
+        shapes: Part name to (dtype name of safetensors, shape).
+        facts: Plain JSON that `restore` needs beside the parts; {} for a plain dense tensor.
+    """
+
+    layout: str
+    raw_bytes: int
+    coded_bytes: int
+    value_bytes: int
+    position_bytes: int
+    table_bytes: int
+    shapes: Mapping[str, tuple[str, tuple[int, ...]]]
+    facts: Mapping[str, Any]
+
+    @property
+    def bytes(self) -> int:
+        """All parts together, without the file's header."""
+        return self.value_bytes + self.position_bytes + self.table_bytes
+
+
+DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.uint16: "U16",
+    torch.bool: "BOOL",
+}
+
+
+def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
+    """Return the smallest way to store `tensor`, with its exact sizes in bytes."""
+    count, raw = tensor.numel(), tensor.numel() * tensor.element_size()
+    width = coding.bits if coding else tensor.element_size() * 8
+    kept = int(torch.count_nonzero(tensor)) if tensor.is_floating_point() and count > 64 else count
+    index_dtype = torch.uint16 if count <= 1 << 16 else torch.int32
+    positions = {"dense": 0, "bitmask": bits.packed_bytes(count, 1), "index": kept * index_dtype.itemsize}
+    stored = {name: count if name == "dense" else kept for name in LAYOUTS}
+    layout = min(LAYOUTS, key=lambda name: bits.packed_bytes(stored[name], width) + positions[name])
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
+    if coding:
+        shapes["values"] = ("U8", (bits.packed_bytes(stored[layout], width),))
+    else:
+        shapes["values"] = (DTYPES[tensor.dtype], tuple(tensor.shape) if layout == "dense" else (kept,))
+    if layout == "bitmask":
+        shapes["mask"] = ("U8", (positions["bitmask"],))
+    if layout == "index":
+        shapes["index"] = (DTYPES[index_dtype], (kept,))
+    tables = coding.tables() if coding else {}
+    shapes |= {name: (DTYPES[table.dtype], tuple(table.shape)) for name, table in tables.items()}
+    return Plan(
+        layout=layout,
+        raw_bytes=raw,
+        coded_bytes=bits.packed_bytes(count, width),
+        value_bytes=bits.packed_bytes(stored[layout], width),
+        position_bytes=positions[layout],
+        table_bytes=sum(table.numel() * table.element_size() for table in tables.values()),
+        shapes=shapes,
+        facts=_facts(tensor, coding, layout),
+    )
+
+
+def _facts(tensor: Tensor, coding: Coding | None, layout: str) -> dict[str, Any]:
+    if coding is None and layout == "dense":
+        return {}
+    found: dict[str, Any] = {"layout": layout, "shape": list(tensor.shape)}
+    if coding:
+        found |= {"coding": coding.kind, **coding.facts()}
+    return found
+
+
+def store(tensor: Tensor, coding: Coding | None = None) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
+    """Return the parts of `tensor` and the facts to restore it.
+
+    Raises:
+        WorkbenchError: The values do not lie on the coding's grid, so that storing them would change them.
+    """
+    tensor = tensor.detach().cpu().contiguous()
+    if coding and not coding.holds(tensor):
+        raise WorkbenchError(f"the values are not on the {coding.bits}-bit grid they are to be stored with")
+    planned = plan(tensor, coding)
+    values = (coding.codes(tensor) if coding else tensor).flatten()
+    nonzero = tensor.flatten() != 0
+    if planned.layout != "dense":
+        values = values[nonzero]
+    elif not coding:
+        values = tensor
+    parts = {"values": bits.pack(values, coding.bits) if coding else values}
+    if planned.layout == "bitmask":
+        parts["mask"] = bits.pack(nonzero.long(), 1)
+    if planned.layout == "index":
+        parts["index"] = nonzero.nonzero().flatten().to(torch.uint16 if tensor.numel() <= 1 << 16 else torch.int32)
+    parts |= coding.tables() if coding else {}
+    return {name: part.contiguous() for name, part in parts.items()}, planned.facts
+
+
+def restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Tensor, Coding | None]:
+    """Return the tensor of `parts` bit for bit, and its coding.
+
+    Raises:
+        WorkbenchError: The parts do not fit the facts: the file is damaged or was made by something else.
+    """
+    if not facts:
+        return parts["values"], None
+    try:
+        return _restore(parts, facts)
+    except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise WorkbenchError(f"the stored parts do not fit their description ({error})") from error
+
+
+def _restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Tensor, Coding | None]:
+    shape = [int(size) for size in facts["shape"]]
+    count = 1
+    for size in shape:
+        count *= size
+    coding = CODINGS[facts["coding"]].read(facts, parts) if "coding" in facts else None
+    layout = facts["layout"]
+    if layout == "dense":
+        places = torch.arange(count)
+    elif layout == "bitmask":
+        places = bits.unpack(parts["mask"], 1, count).nonzero().flatten()
+    else:
+        places = parts["index"].long()
+    if coding is None:
+        flat = torch.zeros(count, dtype=parts["values"].dtype)
+        flat[places] = parts["values"].flatten()
+        return flat.view(shape), None
+    # Codes of left-out zeros are found by coding zero itself, so that every coding may place it where it likes.
+    codes = coding.codes(torch.zeros(shape)).flatten()
+    codes[places] = bits.unpack(parts["values"], coding.bits, len(places))
+    return coding.values(codes.view(shape)), coding

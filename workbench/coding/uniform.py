@@ -1,0 +1,75 @@
+"""Evenly spaced values: `value = (code - zero_point) * scale`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from workbench.coding.coding import Coding
+
+
+@dataclass(frozen=True, eq=False)
+class Uniform(Coding):
+    """An integer grid, one for the tensor or one for each index of `axis`.
+
+    Attributes:
+        bits: 2 to 8.
+        scale: float32, [] or [size of axis]; the distance of neighbouring values, in the tensor's unit.
+        zero_point: int64, same shape; the integer that stands for 0.0.
+        low: Smallest integer, such as -127; the largest is `high`.
+        axis: The dimension that has a scale for each index, None for one scale in all.
+    """
+
+    kind: ClassVar[str] = "uniform"
+    bits: int
+    scale: Tensor
+    zero_point: Tensor
+    low: int
+    high: int
+    axis: int | None = None
+
+    def _wide(self, table: Tensor, ndim: int) -> Tensor:
+        if self.axis is None:
+            return table
+        return table.view([-1 if dim == self.axis else 1 for dim in range(ndim)])
+
+    def integers(self, values: Tensor) -> Tensor:
+        """Return the nearest integers of the grid, int64, clipped to [low, high]."""
+        scaled = torch.round(values.float() / self._wide(self.scale, values.ndim))
+        return (scaled + self._wide(self.zero_point, values.ndim)).clamp(self.low, self.high).long()
+
+    def round(self, values: Tensor) -> Tensor:
+        """Return the nearest values of the grid, float32."""
+        return self.values(self.integers(values) - self.low)
+
+    def codes(self, values: Tensor) -> Tensor:
+        return self.integers(values) - self.low
+
+    def values(self, codes: Tensor) -> Tensor:
+        integers = codes + self.low - self._wide(self.zero_point, codes.ndim)
+        return integers.float() * self._wide(self.scale, codes.ndim)
+
+    def tables(self) -> dict[str, Tensor]:
+        tables = {"scale": self.scale}
+        if self.zero_point.any():
+            tables["zero_point"] = self.zero_point.to(torch.int16)
+        return tables
+
+    def facts(self) -> dict[str, Any]:
+        return {"bits": self.bits, "low": self.low, "high": self.high, "axis": self.axis}
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any], tables: Mapping[str, Tensor]) -> Uniform:
+        scale = tables["scale"]
+        zero_point = tables.get("zero_point", torch.zeros(scale.shape)).long()
+        return cls(facts["bits"], scale, zero_point, facts["low"], facts["high"], facts["axis"])
+
+    def select(self, dim: int, keep: Sequence[int]) -> Uniform:
+        if dim != self.axis:
+            return self
+        kept = torch.as_tensor(keep)
+        return Uniform(self.bits, self.scale[kept], self.zero_point[kept], self.low, self.high, self.axis)
