@@ -1,0 +1,25 @@
+"""The traced graph of a model: coupled channel groups, physical cutting, folded norms."""
+
+from __future__ import annotations
+
+from workbench.graph.coupling import coupled_groups
+from workbench.graph.cut import cut, kept_indices, mask, protect_failing, verify
+from workbench.graph.fold import fold_batchnorm, followers
+from workbench.graph.group import Group, Slot, Unit
+from workbench.graph.trace import topology, trace
+
+__all__ = [
+    "Group",
+    "Slot",
+    "Unit",
+    "coupled_groups",
+    "cut",
+    "fold_batchnorm",
+    "followers",
+    "kept_indices",
+    "mask",
+    "protect_failing",
+    "topology",
+    "trace",
+    "verify",
+]

@@ -1,0 +1,126 @@
+"""What a rule sees of one call in the traced graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from workbench.graph.labels import POSITION, Array, Labels
+
+Dims = tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A tensor as its labels: one array per dimension, as long as the dimension.
+
+    Attributes:
+        dims: The labels.
+        parameter: The name of the parameter or buffer that the tensor is, None for an activation.
+    """
+
+    dims: Dims
+    parameter: str | None = None
+
+
+@dataclass
+class Roles:
+    """Which parameter dimensions hold the outputs and which the inputs of a layer, in the order of the graph.
+
+    Both map (parameter, dimension) to the name of the layer.
+    """
+
+    producers: dict[tuple[str, int], str] = field(default_factory=dict)
+    consumers: dict[tuple[str, int], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator call.
+
+    Attributes:
+        op: The operator's name, as `aten` has it, without the underscore of the in-place form.
+        place: The module it happens in, for messages.
+        arguments: Values by the schema's names; tensors are `Labelled`, symbolic sizes are the example's.
+        shapes: The sizes of the tensors that come back.
+        labels: Where couplings are noted.
+        owner: Gives the name of the layer that a parameter belongs to, in the place where it is used.
+        roles: Where layers are noted.
+    """
+
+    op: str
+    place: str
+    arguments: Mapping[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+    labels: Labels
+    owner: Callable[[str, str], str]
+    roles: Roles
+
+    def dims(self, name: str) -> Dims:
+        """Return the labels of a tensor argument that must be there."""
+        value = self.arguments[name]
+        if not isinstance(value, Labelled):
+            raise TypeError(f"{name} is no tensor")
+        return value.dims
+
+    def optional(self, name: str) -> Dims | None:
+        """Return the labels of a tensor argument, None where it was not given."""
+        value = self.arguments.get(name)
+        return value.dims if isinstance(value, Labelled) else None
+
+    def tensors(self) -> list[Labelled]:
+        """Return all tensor arguments, those inside lists too."""
+        return list(_tensors(self.arguments.values()))
+
+    def unify(self, one: Array, other: Array) -> Array:
+        """Couple two label arrays here and return the result's."""
+        return self.labels.unify(one, other, self.place)
+
+    def tie(self, labels: Array, parts: int) -> Array:
+        """Couple equal parts of a dimension, position by position, and return the labels of one part."""
+        return self.labels.tie(labels.reshape(parts, -1), self.place)
+
+    def fix(self, labels: Array, what: str) -> None:
+        """Note that these labels cannot be removed because of what happens here."""
+        self.labels.fix(labels, f"{what} at {self.place}")
+
+    def constant(self, what: str, size: int) -> Array:
+        """Return labels of channels that cannot be removed because of what happens here."""
+        return self.labels.constant(f"{what} at {self.place}", size)
+
+    def produces(self, name: str, dim: int) -> None:
+        """Note that this dimension of the weight holds the output channels of a layer."""
+        self._note(self.roles.producers, name, dim)
+
+    def consumes(self, name: str, dim: int) -> None:
+        """Note that this dimension of the weight holds the input channels of a layer."""
+        self._note(self.roles.consumers, name, dim)
+
+    def _note(self, role: dict[tuple[str, int], str], name: str, dim: int) -> None:
+        parameter = self.arguments[name].parameter
+        if parameter is not None:
+            role.setdefault((parameter, dim), self.owner(parameter, self.place))
+
+
+Rule = Callable[[Call], "Dims | list[Dims]"]
+
+
+def positions(size: int) -> Array:
+    """Return the labels of a dimension that holds no channels, [size]."""
+    return np.full(size, POSITION, dtype=np.int64)
+
+
+def is_tracked(labels: Array) -> bool:
+    """Whether a dimension has any channel that might be removed."""
+    return bool((labels >= 0).any())
+
+
+def _tensors(values: Any) -> Iterator[Labelled]:
+    for value in values:
+        if isinstance(value, Labelled):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)

@@ -1,0 +1,136 @@
+"""Batch norms folded into the layers before them, and what follows a layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.fx import Node
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
+
+from workbench.graph.trace import trace
+from workbench.graph.walk import canonical_names
+
+PASSING = ("batch_norm", "dropout", "dropout_", "clone", "contiguous", "detach", "alias")
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """The layers of a traced graph, found through the parameters that their operators read."""
+
+    program: ExportedProgram
+    names: Mapping[str, str]
+
+    def parameter(self, node: object) -> str | None:
+        """Return the name of the parameter or buffer that a node stands for, if nothing else reads it."""
+        if not isinstance(node, Node) or len(node.users) != 1:
+            return None
+        signature = self.program.graph_signature
+        name = signature.inputs_to_parameters.get(node.name) or signature.inputs_to_buffers.get(node.name)
+        aliases = [alias for alias, first in self.names.items() if first == self.names.get(name or "")]
+        return name if len(aliases) == 1 else None
+
+    def owner(self, node: object, attribute: str) -> str | None:
+        """Return the module whose attribute of that name the node is."""
+        path, _, last = (self.parameter(node) or "").rpartition(".")
+        return path if path and last == attribute else None
+
+
+def fold_batchnorm(model: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
+    """Return a copy with the same eval-mode outputs, in which foldable batch norms are `nn.Identity`.
+
+    A batch norm can be folded if it alone reads the output of a convolution or linear layer, and each of the
+    two is called once.
+
+    Raises:
+        WorkbenchError: The model cannot be traced.
+    """
+    program = trace(model, example)
+    folded = copy.deepcopy(model)
+    for layer_name, norm_name in list(_foldable(program, model)):
+        layer, norm = folded.get_submodule(layer_name), folded.get_submodule(norm_name)
+        if _fold_pair(layer, norm):
+            for parent in folded.modules():
+                for name, child in parent.named_children():
+                    if child is norm:
+                        setattr(parent, name, nn.Identity())
+    return folded
+
+
+def followers(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, str]:
+    """Return for every convolution and linear layer "relu" if only ReLUs use its output, otherwise "".
+
+    Between the two may lie a batch norm and operators that do nothing in eval mode.
+
+    Raises:
+        WorkbenchError: The model cannot be traced.
+    """
+    program = trace(model, example)
+    signature = program.graph_signature
+    found: dict[str, set[str]] = {}
+    for node in program.graph.nodes:
+        if _is_layer(node):
+            weight = _argument(node, 1, "weight")
+            parameter = signature.inputs_to_parameters.get(getattr(weight, "name", ""), "")
+            used = found.setdefault(parameter.rpartition(".")[0], set())
+            used.update("relu" if name in ("relu", "relu_") else "" for name in _uses(node))
+    return {name: "relu" if used == {"relu"} else "" for name, used in found.items() if name}
+
+
+def _foldable(program: ExportedProgram, model: nn.Module) -> Iterator[tuple[str, str]]:
+    reader = _Reader(program, canonical_names(model))
+    for node in program.graph.nodes:
+        if _operator(node) != "batch_norm":
+            continue
+        source = _argument(node, 0, "input")
+        if not isinstance(source, Node) or not _is_layer(source) or len(source.users) != 1:
+            continue
+        if _operator(source) == "linear" and source.meta["val"].dim() != 2:
+            continue
+        layer = reader.owner(_argument(source, 1, "weight"), "weight")
+        norm = reader.owner(_argument(node, 3, "running_mean"), "running_mean")
+        if layer is not None and norm is not None:
+            yield layer, norm
+
+
+def _fold_pair(layer: nn.Module, norm: nn.Module) -> bool:
+    """Fold the norm into the layer in place; False if these two cannot be."""
+    if not isinstance(norm, _BatchNorm) or norm.running_mean is None or norm.running_var is None:
+        return False
+    statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+    if isinstance(layer, _ConvNd) and not (layer.transposed and layer.groups > 1):
+        fused = fuse_conv_bn_weights(layer.weight, layer.bias, *statistics, transpose=layer.transposed)
+    elif isinstance(layer, nn.Linear):
+        fused = fuse_linear_bn_weights(layer.weight, layer.bias, *statistics)
+    else:
+        return False
+    layer.weight, layer.bias = fused
+    return True
+
+
+def _uses(node: Node) -> Iterator[str]:
+    """Yield the operators that use the node's value, "output" for the model's end."""
+    for user in node.users:
+        if _operator(user) in PASSING and _argument(user, 0, "input") is node:
+            yield from _uses(user)
+        else:
+            yield _operator(user) or user.op
+
+
+def _argument(node: Node, position: int, name: str) -> object:
+    return node.args[position] if len(node.args) > position else node.kwargs.get(name)
+
+
+def _is_layer(node: Node) -> bool:
+    name = _operator(node)
+    return name == "linear" or name.startswith("conv")
+
+
+def _operator(node: Node) -> str:
+    schema = getattr(node.target, "_schema", None)
+    return str(schema.name).rpartition("::")[2] if node.op == "call_function" and schema is not None else ""

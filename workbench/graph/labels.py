@@ -1,0 +1,121 @@
+"""Labels of tensor indices: which indices must be removed together, and which must stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Array = npt.NDArray[np.int64]
+
+# The label of an index that is a place (batch, row, column, token) and not a channel.
+POSITION = -1
+_FIRST_REASON = -2
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of equivalent labels.
+
+    Attributes:
+        of: The class of every label, [labels].
+        reason: For every class the number of the first reason why it is fixed, or -1, [classes].
+        inexact: Whether a norm computes statistics over the class, [classes].
+        reasons: The texts.
+    """
+
+    of: Array
+    reason: Array
+    inexact: npt.NDArray[np.bool_]
+    reasons: tuple[str, ...]
+
+    def why(self, number: int) -> str | None:
+        """Return the reason why the class is fixed, None if it is free."""
+        reason = int(self.reason[number])
+        return None if reason < 0 else self.reasons[reason]
+
+
+class Labels:
+    """All labels of one graph.
+
+    A label ≥ 0 belongs to the index of a parameter. A negative label never leaves the graph: `POSITION`, or a
+    channel that is fixed for a stated reason. Relations are gathered as arrays and resolved in `classes`.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._edges: list[tuple[Array, Array]] = []
+        self._reasons: dict[str, int] = {}
+        self._fixed: list[tuple[Array, int]] = []
+        self._inexact: list[Array] = []
+
+    def fresh(self, size: int) -> Array:
+        """Return new labels, [size]."""
+        start, self._count = self._count, self._count + size
+        return np.arange(start, self._count, dtype=np.int64)
+
+    def constant(self, reason: str, size: int) -> Array:
+        """Return labels of channels that cannot be removed, [size]."""
+        number = self._reasons.setdefault(reason, len(self._reasons))
+        return np.full(size, _FIRST_REASON - number, dtype=np.int64)
+
+    def fix(self, labels: Array, reason: str) -> None:
+        """Note that these labels cannot be removed; of several reasons for a class the first is told."""
+        free = labels[labels >= 0]
+        if free.size:
+            self._fixed.append((free, self._reasons.setdefault(reason, len(self._reasons))))
+
+    def inexact(self, labels: Array) -> None:
+        """Note that a norm computes statistics over these labels."""
+        self._inexact.append(labels[labels >= 0])
+
+    def unify(self, one: Array, other: Array, place: str) -> Array:
+        """Couple two label arrays of one size, index by index, and return the labels of the result."""
+        if one.shape != other.shape:
+            raise ValueError(f"{one.size} labels cannot meet {other.size}")
+        both = (one >= 0) & (other >= 0)
+        self._edges.append((one[both], other[both]))
+        self._settle(one, other, place)
+        self._settle(other, one, place)
+        position = (one == POSITION) | (other == POSITION)
+        return np.where(position, POSITION, np.maximum(one, other))
+
+    def tie(self, rows: Array, place: str) -> Array:
+        """Couple the rows, [rows, size], with each other and return the labels of the result, [size]."""
+        first = np.tile(rows[0], len(rows) - 1)
+        self.unify(first, rows[1:].reshape(-1), place)
+        return np.where((rows == POSITION).any(axis=0), POSITION, rows.max(axis=0))
+
+    def _settle(self, free: Array, other: Array, place: str) -> None:
+        """A label that meets a fixed one is fixed for the same reason."""
+        mixed = (free >= 0) & (other < 0)
+        for value in np.unique(other[mixed]):
+            if value == POSITION:
+                reason = f"tied to a dimension that holds no channels at {place}"
+            else:
+                reason = list(self._reasons)[_FIRST_REASON - int(value)]
+            self.fix(free[mixed & (other == value)], reason)
+
+    def classes(self) -> Classes:
+        """Return what follows from all relations noted so far."""
+        number, of = self._components()
+        reason = np.full(number, -1, dtype=np.int64)
+        for labels, why in reversed(self._fixed):
+            reason[of[labels]] = why
+        inexact = np.zeros(number, dtype=np.bool_)
+        for labels in self._inexact:
+            inexact[of[labels]] = True
+        return Classes(of, reason, inexact, tuple(self._reasons))
+
+    def _components(self) -> tuple[int, Array]:
+        nothing = np.empty(0, dtype=np.int64)
+        rows = np.concatenate([nothing, *(one for one, _ in self._edges)])
+        columns = np.concatenate([nothing, *(other for _, other in self._edges)])
+        shape = (self._count, self._count)
+        edges: Any = coo_array((np.ones(rows.size, dtype=np.int8), (rows, columns)), shape=shape)
+        number, of = connected_components(edges.tocsr(), directed=False)
+        return int(number), np.asarray(of, dtype=np.int64)

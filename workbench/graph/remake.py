@@ -1,0 +1,166 @@
+"""Layers as modules again, in a graph that only knows operators.
+
+A program read back from text calls `conv2d(x, weight, bias, ...)`. Everything else here works on modules: layer
+facts, hooks for quantizers, cutting. So each operator with parameters becomes the module it once was, at the
+place where its parameters are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule, Node
+
+from workbench.quantizer import ActivationQuantizer, quantizer_at
+
+aten = torch.ops.aten
+
+
+def with_modules(graph: GraphModule) -> GraphModule:
+    """Return the graph with convolutions, linear layers, norms and quantizers as modules, in place."""
+    for node in list(graph.graph.nodes):
+        quantizer = quantizer_at(node)
+        if quantizer is not None:
+            source, place, bits = quantizer
+            _replace(graph, node, source, place, ActivationQuantizer(bits, 0.0, 1.0))
+            continue
+        make = MAKERS.get(node.target) if node.op == "call_function" else None
+        found = _place(node) if make is not None else None
+        if make is None or found is None:
+            continue
+        try:
+            module = make(_given(node))
+        except (TypeError, ValueError, AttributeError):
+            continue  # an unusual form of the operator stays an operator
+        _replace(graph, node, node.args[0], found, module)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def _replace(graph: GraphModule, node: Node, source: Node, place: str, module: nn.Module) -> None:
+    _own(module, graph.get_submodule(place))
+    parent, _, name = place.rpartition(".")
+    setattr(graph.get_submodule(parent), name, module)
+    with graph.graph.inserting_before(node):
+        call = graph.graph.call_module(place, (source,))
+    call.meta = dict(node.meta)
+    node.replace_all_uses_with(call)
+    graph.graph.erase_node(node)
+
+
+def _given(node: Node) -> dict[str, Any]:
+    """Return the operator's arguments by name, with tensors in place of what reads them."""
+    schema = node.target._schema.arguments  # type: ignore[union-attr]  # an ATen operator has one
+    values = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
+    values |= dict(zip((argument.name for argument in schema), node.args, strict=False)) | node.kwargs
+    owner = node.graph.owning_module
+
+    def read(value: Any) -> Any:
+        if isinstance(value, Node):
+            return _attribute(owner, value.target) if value.op == "get_attr" else None
+        return value
+
+    return {name: read(value) for name, value in values.items()}
+
+
+def _attribute(owner: Any, target: Any) -> Tensor:
+    for part in str(target).split("."):
+        owner = getattr(owner, part)
+    return owner  # type: ignore[no-any-return]  # the end of a get_attr is a tensor
+
+
+def _place(node: Node) -> str | None:
+    """Return where the module was: the owner of its parameters, if all of them have one and no one else reads them."""
+    tensors = [
+        value for value in (*node.args[1:], *node.kwargs.values()) if isinstance(value, Node) and value.op == "get_attr"
+    ]
+    owners = {str(value.target).rpartition(".")[0] for value in tensors}
+    names = {str(value.target).rpartition(".")[2] for value in tensors}
+    known = {"weight", "bias", "running_mean", "running_var"}
+    if len(owners) != 1 or "" in owners or not names <= known or any(len(value.users) > 1 for value in tensors):
+        return None
+    return owners.pop()
+
+
+def _own(module: nn.Module, holder: nn.Module) -> None:
+    """Give the module the holder's tensors themselves, and what else hangs on the holder."""
+    for name, parameter in holder._parameters.items():
+        if name in module._parameters:
+            module._parameters[name] = parameter
+    for name, buffer in holder._buffers.items():
+        if name in module._buffers or name == "num_batches_tracked":
+            module.register_buffer(name, buffer)
+    for name, inner in holder._modules.items():
+        module.add_module(name, inner)
+    module.eval()
+
+
+def _convolution(base: Callable[..., nn.Module], transposed: bool) -> Callable[..., nn.Module]:
+    def make(given: dict[str, Any]) -> nn.Module:
+        weight, groups = given["weight"], given["groups"]
+        inside, outside = (
+            (weight.shape[0], weight.shape[1] * groups) if transposed else (weight.shape[1] * groups, weight.shape[0])
+        )
+        facts = {name: given[name] for name in ("stride", "padding", "dilation")}
+        if transposed:
+            facts["output_padding"] = given["output_padding"]
+        facts = {name: tuple(value) if isinstance(value, list | tuple) else value for name, value in facts.items()}
+        dims = weight.ndim - 2
+        # The operator takes one number for all dimensions; a module's repr and cutting expect one for each.
+        facts = {
+            name: value * dims if isinstance(value, tuple) and len(value) == 1 else value
+            for name, value in facts.items()
+        }
+        return base(inside, outside, tuple(weight.shape[2:]), groups=groups, bias=given["bias"] is not None, **facts)
+
+    return make
+
+
+def _linear(given: dict[str, Any]) -> nn.Module:
+    outside, inside = given["weight"].shape
+    return nn.Linear(inside, outside, bias=given["bias"] is not None)
+
+
+def _batch_norm(given: dict[str, Any]) -> nn.Module:
+    if given["running_mean"] is None or given["weight"] is None:
+        raise ValueError("only a norm with its own statistics and scale is a module again")
+    # One class serves all dimensions in evaluation mode, but each checks its input's.
+    return _AnyBatchNorm(given["weight"].numel(), eps=given["eps"], momentum=given["momentum"])
+
+
+class _AnyBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation of inputs of any number of dimensions."""
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002  # the name in torch
+        return
+
+
+def _layer_norm(given: dict[str, Any]) -> nn.Module:
+    if given["weight"] is None:
+        raise ValueError("a norm without a scale has no place")
+    return nn.LayerNorm(tuple(given["normalized_shape"]), eps=given["eps"], bias=given["bias"] is not None)
+
+
+def _group_norm(given: dict[str, Any]) -> nn.Module:
+    if given["weight"] is None:
+        raise ValueError("a norm without a scale has no place")
+    return nn.GroupNorm(given["num_groups"], given["weight"].numel(), eps=given["eps"])
+
+
+MAKERS: dict[Any, Callable[..., nn.Module]] = {
+    aten.conv1d.default: _convolution(nn.Conv1d, transposed=False),
+    aten.conv2d.default: _convolution(nn.Conv2d, transposed=False),
+    aten.conv3d.default: _convolution(nn.Conv3d, transposed=False),
+    aten.conv2d.padding: _convolution(nn.Conv2d, transposed=False),
+    aten.conv_transpose1d.default: _convolution(nn.ConvTranspose1d, transposed=True),
+    aten.conv_transpose2d.input: _convolution(nn.ConvTranspose2d, transposed=True),
+    aten.conv_transpose3d.input: _convolution(nn.ConvTranspose3d, transposed=True),
+    aten.linear.default: _linear,
+    aten.batch_norm.default: _batch_norm,
+    aten.layer_norm.default: _layer_norm,
+    aten.group_norm.default: _group_norm,
+}

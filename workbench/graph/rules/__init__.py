@@ -1,0 +1,11 @@
+"""How every known operator carries channels from its inputs to its outputs."""
+
+from __future__ import annotations
+
+from workbench.graph.flow import Rule
+from workbench.graph.rules import elements, layers, parts, shapes
+from workbench.graph.rules.elements import opaque
+
+RULES: dict[str, Rule] = {**elements.RULES, **layers.RULES, **parts.RULES, **shapes.RULES}
+
+__all__ = ["RULES", "opaque"]

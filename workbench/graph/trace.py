@@ -1,0 +1,125 @@
+"""The traced graph of a model, and the hash of its topology."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule, Node
+from torch.fx.node import map_arg
+
+from workbench.errors import WorkbenchError
+
+# (start of the message, category): what torch itself says while it exports models that are all right.
+KNOWN_WARNINGS = (
+    (r".*isinstance\(treespec, LeafSpec\)", FutureWarning),
+    (r"The tensor attributes? .* (was|were) assigned during export", UserWarning),
+)
+
+
+def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
+    """Return the model's eval-mode graph of ATen operators, not decomposed.
+
+    Dimension 0 of every input is dynamic where the model allows it, otherwise it has the example's size. The
+    model is left as found: mode, gradients and hooks.
+
+    Args:
+        model: Any module that `torch.export` accepts.
+        example: The positional inputs, batch first.
+
+    Raises:
+        WorkbenchError: The model cannot be traced.
+    """
+    dynamic = tuple({0: Dim.AUTO} if value.dim() else None for value in example)
+    attempts: list[tuple[tuple[Tensor, ...], Any]] = [(_at_least_two(example), dynamic), (example, None)]
+    failure: Exception | None = None
+    with _in_eval_mode(model), _slow_attention(), warnings.catch_warnings():
+        for message, category in KNOWN_WARNINGS:
+            warnings.filterwarnings("ignore", message, category)
+        for inputs, shapes in attempts:
+            try:
+                return torch.export.export(model, inputs, dynamic_shapes=shapes, strict=False)
+            except Exception as error:
+                failure = error
+    raise WorkbenchError(
+        f"the model cannot be traced ({_first_line(failure)}); steps that change weights alone still work, "
+        "those that change the graph do not"
+    ) from failure
+
+
+def topology(program: ExportedProgram) -> str:
+    """Return a hash of operators, edges and constant arguments; two programs with it have the same graph.
+
+    Values and sizes of parameters do not count, but a size that the model wrote into an operator (the target
+    of a view, the groups of a depthwise convolution) does, because it is a part of the graph.
+    """
+    digest = hashlib.sha256()
+    signature = program.graph_signature
+    stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    order: dict[Node, int] = {}
+    for node in program.graph.nodes:
+        order[node] = len(order)
+        digest.update(repr(_describe(node, order, stored)).encode())
+    for name, constant in sorted(program.constants.items()):
+        if isinstance(constant, Tensor):
+            digest.update(f"{name} {constant.dtype} {constant.tolist()}".encode())
+    return digest.hexdigest()
+
+
+def _describe(node: Node, order: dict[Node, int], stored: dict[str, str]) -> tuple[Any, ...]:
+    if node.op == "placeholder":
+        value = node.meta.get("val")
+        if not isinstance(value, Tensor):
+            return (node.op, repr(value))
+        if node.name in stored:
+            return (node.op, stored[node.name], str(value.dtype), value.dim())
+        sizes = tuple(size if isinstance(size, int) else "dynamic" for size in value.shape)
+        return (node.op, str(value.dtype), sizes)
+    if node.op == "get_attr" and isinstance(inner := getattr(_owner(node), str(node.target), None), GraphModule):
+        return (node.op, inner.code)
+    edges = map_arg((node.args, node.kwargs), lambda other: f"%{order[other]}")
+    return (node.op, str(node.target), repr(edges))
+
+
+def _owner(node: Node) -> Any:
+    return node.graph.owning_module
+
+
+def _at_least_two(example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """A dimension of size one is always taken for a constant, so a batch of one is doubled."""
+    return tuple(torch.cat([v, v]) if v.dim() and v.shape[0] == 1 else v for v in example)
+
+
+def _first_line(error: Exception | None) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Set eval mode, then give back the modes and all that a forward pass may have stored in the modules."""
+    found = [(module, dict(module.__dict__)) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, attributes in found:
+            module.__dict__.clear()
+            module.__dict__.update(attributes)
+
+
+@contextmanager
+def _slow_attention() -> Iterator[None]:
+    """The fast path of `torch.nn` attention is one opaque operator, in which no channel can be followed."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)

@@ -1,0 +1,109 @@
+"""Activations on an integer grid: what is simulated here is what the exported integer graph computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Node
+
+from workbench.errors import WorkbenchError
+
+INPUT, OUTPUT = "input_quantizer", "output_quantizer"
+
+
+class ActivationQuantizer(nn.Module):
+    """Rounds a tensor to `bits`-bit integers times a scale, with gradients passed straight through.
+
+    It sits on a layer as a submodule and is called by the layer's hooks, so the layer keeps its type and its
+    parameters keep their names.
+
+    Args:
+        bits: 2 to 8.
+        low: Smallest value seen; the grid always holds 0.0 exactly.
+        high: Largest value seen.
+    """
+
+    scale: Tensor
+    zero_point: Tensor
+
+    def __init__(self, bits: int, low: float, high: float) -> None:
+        super().__init__()
+        low, high = min(low, 0.0), max(high, 0.0)
+        self.quant_min, self.quant_max = 0, 2**bits - 1
+        scale = (high - low) / self.quant_max
+        zero_point = round(-low / scale) if scale else 0
+        self.bits = bits
+        # A layer that only ever saw zeros still needs a grid to put them on.
+        self.register_buffer("scale", torch.tensor(scale or 1.0, dtype=torch.float32))
+        self.register_buffer("zero_point", torch.tensor(zero_point, dtype=torch.int32))
+        self.simulate = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.simulate:
+            return x
+        if self.training:
+            return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, self.quant_min, self.quant_max)
+        # The same in plain arithmetic: this one can be traced, and it is to the letter what ONNX says
+        # QuantizeLinear and DequantizeLinear do. `quantizer_at` knows it again in a traced graph.
+        integers = torch.clamp(torch.round(x / self.scale) + self.zero_point, self.quant_min, self.quant_max)
+        return (integers - self.zero_point) * self.scale
+
+
+CHAIN = ("mul", "sub", "clamp", "add", "round", "div")
+
+
+def quantizer_at(node: Node) -> tuple[Node, str, int] | None:
+    """Return what a traced quantizer reads, where it was, and its bits, if `node` is the last of its operators."""
+    found: Any = node
+    largest: Any = 0
+    scale: Any = None
+    for name in CHAIN:
+        if found.op != "call_function" or not str(found.target).startswith(f"aten.{name}."):
+            return None
+        if name == "mul":
+            scale = found.args[1]
+        if name == "clamp":
+            largest = found.args[2]
+        if name == "div" and found.args[1] is not scale:
+            return None
+        (found, *_) = found.args
+        if not isinstance(found, Node):
+            return None
+    if not (isinstance(scale, Node) and scale.op == "get_attr" and isinstance(largest, int)):
+        return None
+    return found, str(scale.target).rpartition(".")[0], (largest + 1).bit_length() - 1
+
+
+def _before(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (module.get_submodule(INPUT)(inputs[0]), *inputs[1:])
+
+
+def _after(module: nn.Module, _: tuple[Any, ...], output: Any) -> Any:
+    return module.get_submodule(OUTPUT)(output)
+
+
+def attach(module: nn.Module, place: str, quantizer: ActivationQuantizer) -> None:
+    """Put a quantizer on a layer's input or output (`INPUT`, `OUTPUT`), in place of one that is there."""
+    if place not in (INPUT, OUTPUT):
+        raise WorkbenchError(f"a quantizer goes on {INPUT} or {OUTPUT}, not {place}")
+    had = hasattr(module, place)
+    module.add_module(place, quantizer)
+    if had:
+        return
+    if place == INPUT:
+        module.register_forward_pre_hook(_before)
+    else:
+        module.register_forward_hook(_after)
+
+
+def quantizers(model: nn.Module) -> dict[str, ActivationQuantizer]:
+    """Return the activation quantizers of a model by their full names."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, ActivationQuantizer)}
+
+
+def simulate(model: nn.Module, on: bool) -> None:
+    """Switch all activation quantizers of a model on or off."""
+    for quantizer in quantizers(model).values():
+        quantizer.simulate = on
