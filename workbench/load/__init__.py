@@ -1,0 +1,6 @@
+"""Getting subjects: by an embedded name, a library's name, a Python file, or an exported folder."""
+
+from workbench.load.load import SOURCES, load
+from workbench.load.source import Source
+
+__all__ = ["SOURCES", "Source", "load"]

@@ -1,0 +1,149 @@
+"""Data from files: .npz arrays and image folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from workbench.errors import WorkbenchError
+from workbench.metric import Metric
+from workbench.task import Loss, Task
+
+Data = Any
+SLICE = re.compile(r"(?P<path>.+)\[(?P<low>\d*):(?P<high>\d*)\]")
+CHANNELS = (1, 3, 4)
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
+
+
+def read_task(
+    *,
+    validation: Data,
+    train: Data = None,
+    test: Data = None,
+    classes: Sequence[str] = (),
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    size: int = 224,
+    metric: str | Metric | Callable[[Tensor, Tensor], Tensor] = "accuracy",
+    loss: str | Loss = "cross_entropy",
+) -> Task:
+    """Return a task from files or from anything that `Task` takes.
+
+    Raises:
+        WorkbenchError: There is no validation data, or a file cannot be read.
+    """
+    if validation is None:
+        raise WorkbenchError(
+            "there is no data to judge the model by; give validation='data.npz' (images, labels), an image folder, "
+            "or task=wb.Task(...)"
+        )
+    found = list(classes)
+    splits = {}
+    for split, data in (("validation", validation), ("train", train), ("test", test)):
+        if isinstance(data, str | Path):
+            data, names = read_data(data, size, mean, std)
+            found = found or names
+        splits[split] = data
+    return Task(**splits, classes=found, mean=mean, std=std, metric=metric, loss=loss)
+
+
+def read_data(
+    path: str | Path, size: int = 224, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+) -> tuple[Any, list[str]]:
+    """Return what `Task` takes, and the class names if the file has them.
+
+    Args:
+        path: A .npz file, "x.npz[100:200]" for some of it, or a folder with one folder of images a class.
+        size: Side length that images of a folder are brought to, pixels.
+        mean: Per channel, for images of a folder.
+        std: Per channel, for images of a folder.
+
+    Raises:
+        WorkbenchError: The file is missing or not of these kinds.
+    """
+    text = str(path)
+    match = SLICE.fullmatch(text)
+    if match:
+        text = match["path"]
+    if Path(text).is_dir():
+        folder = ImageFolder(Path(text), size, mean, std)
+        return folder, folder.classes
+    images, labels, classes = read_npz(Path(text))
+    if match:
+        part = slice(int(match["low"] or 0), int(match["high"]) if match["high"] else None)
+        images, labels = images[part], labels[part]
+    return (images, labels), classes
+
+
+def read_npz(path: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[str]]:
+    """Return images [N, C, H, W], labels [N] and class names of a .npz with `images`, `labels` and maybe `classes`.
+
+    Images may be NHWC, NCHW or NHW.
+
+    Raises:
+        WorkbenchError: The file is missing, is no .npz, or lacks one of them.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, BadZipFile) as error:
+        raise WorkbenchError(f"{path} cannot be read as .npz: {error}") from error
+    if "images" not in arrays or "labels" not in arrays:
+        raise WorkbenchError(f"{path} must hold 'images' and 'labels'; it holds {', '.join(arrays) or 'nothing'}")
+    labels = arrays["labels"]
+    if labels.ndim != 1:
+        raise WorkbenchError(f"{path}: labels must be one number a sample, not of shape {labels.shape}")
+    return channels_first(arrays["images"], path), labels, [str(name) for name in arrays.get("classes", [])]
+
+
+def channels_first(images: np.ndarray[Any, Any], path: Path) -> np.ndarray[Any, Any]:
+    """Return images as [N, C, H, W]."""
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim != 4:
+        raise WorkbenchError(f"{path}: images must be [N, H, W], [N, H, W, C] or [N, C, H, W], not {images.shape}")
+    if images.shape[1] not in CHANNELS and images.shape[3] in CHANNELS:
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return images
+
+
+class ImageFolder(Dataset[tuple[Tensor, int]]):
+    """Images in one folder a class, read when they are needed, cut to a square of `size` pixels."""
+
+    def __init__(self, root: Path, size: int, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+        self.classes = sorted(path.name for path in root.iterdir() if path.is_dir())
+        self.files = [
+            (path, label)
+            for label, name in enumerate(self.classes)
+            for path in sorted((root / name).rglob("*"))
+            if path.suffix.lower() in PICTURES
+        ]
+        if not self.files:
+            raise WorkbenchError(f"{root} holds no images; it must have one folder of images for each class")
+        self.size = size
+        self.mean = torch.tensor(mean or (0.0, 0.0, 0.0)).view(-1, 1, 1)
+        self.std = torch.tensor(std or (1.0, 1.0, 1.0)).view(-1, 1, 1)
+        self.targets = torch.tensor([label for _, label in self.files])
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        from PIL import Image, ImageOps
+
+        path, label = self.files[index]
+        try:
+            with Image.open(path) as picture:
+                fitted = ImageOps.fit(picture.convert("RGB"), (self.size, self.size), Image.Resampling.BILINEAR)
+        except OSError as error:
+            raise WorkbenchError(f"{path} cannot be read as an image: {error}") from error
+        pixels = torch.from_numpy(np.array(fitted)).permute(2, 0, 1).float() / 255
+        return (pixels - self.mean) / self.std, label

@@ -1,0 +1,57 @@
+"""Models by name from torchvision, timm and transformers, where the extra is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from workbench.errors import WorkbenchError
+from workbench.load.source import Loaded, Source
+
+
+def _torchvision(name: str, pretrained: bool) -> nn.Module:
+    from torchvision.models import get_model
+
+    model: nn.Module = get_model(name, weights="DEFAULT" if pretrained else None)
+    return model
+
+
+def _timm(name: str, pretrained: bool) -> nn.Module:
+    from timm import create_model
+
+    model: nn.Module = create_model(name, pretrained=pretrained)
+    return model
+
+
+def _transformers(name: str, pretrained: bool) -> nn.Module:
+    from transformers import AutoModelForSequenceClassification
+
+    # Whether its files are on this machine or to be downloaded is the user's to say.
+    kind: Any = AutoModelForSequenceClassification
+    model: nn.Module = kind.from_pretrained(name, local_files_only=not pretrained)
+    return model
+
+
+def _source(prefix: str, extra: str, make: Callable[[str, bool], nn.Module], example: str) -> Source:
+    def get(text: str, pretrained: bool) -> Loaded:
+        name = text.removeprefix(f"{prefix}:")
+        try:
+            model = make(name, pretrained)
+        except ImportError as error:
+            raise WorkbenchError(
+                f"{text} needs the extra {extra!r}: pip install 'compression-workbench[{extra}]' ({error})"
+            ) from error
+        except Exception as error:  # each library has its own errors for a name it does not know
+            raise WorkbenchError(f"{text} cannot be made: {str(error).splitlines()[0]}") from error
+        return Loaded(model.eval(), name)
+
+    return Source(f"{prefix}:{example}", lambda text: text.startswith(f"{prefix}:"), get)
+
+
+SOURCES = (
+    _source("torchvision", "vision", _torchvision, "resnet18"),
+    _source("timm", "vision", _timm, "mobilenetv3_small_100"),
+    _source("hf", "text", _transformers, "NAME"),
+)

@@ -1,0 +1,97 @@
+"""`wb.load`: a text to a subject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from workbench.errors import WorkbenchError
+from workbench.load import embedded, exported, libraries, python_file
+from workbench.load.data import Data, read_task
+from workbench.load.source import Source
+from workbench.load.weights import load_weights
+from workbench.metric import Metric
+from workbench.subject import Subject
+from workbench.task import Loss, Task
+
+SOURCES: tuple[Source, ...] = (exported.SOURCE, python_file.SOURCE, *libraries.SOURCES)
+
+
+def load(
+    what: str | Path,
+    *,
+    task: Task | None = None,
+    checkpoint: str | Path | None = None,
+    pretrained: bool = False,
+    validation: Data = None,
+    train: Data = None,
+    test: Data = None,
+    classes: Sequence[str] = (),
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    size: int = 224,
+    metric: str | Metric | Callable[[Tensor, Tensor], Tensor] = "accuracy",
+    loss: str | Loss = "cross_entropy",
+    name: str = "",
+) -> Subject:
+    """Return a subject.
+
+    Args:
+        what: An embedded name ("digits-resnet", "digits-transformer"), "torchvision:NAME", "timm:NAME",
+            "hf:NAME", "path/to/nets.py:factory", or a folder that `export` wrote.
+        task: What the model is for; or give data by the arguments below.
+        checkpoint: Weights: .safetensors, or .pt/.pth/.th that hold tensors only.
+        pretrained: Download the library's weights. Nothing is downloaded without it.
+        validation: A .npz file (optionally with a slice: "x.npz[:5000]"), an image folder, or anything `Task` takes.
+        train: The same.
+        test: The same.
+        classes: Class names; by default those in the .npz or the folder's.
+        mean: For images, per channel, after division by 255.
+        std: For images, per channel.
+        size: Side length that images of a folder are brought to, pixels.
+        metric: As `Task`'s.
+        loss: As `Task`'s.
+        name: What to call it.
+
+    Raises:
+        WorkbenchError: Nothing of that name is known, an extra is not installed, a file cannot be read or does
+            not fit, or there is no data to judge by.
+    """
+    text = str(what)
+    if text in embedded.NAMES:
+        return _embedded(text, task, checkpoint, validation)
+    source = next((source for source in SOURCES if source.takes(text)), None)
+    if source is None:
+        examples = ", ".join((*embedded.NAMES, *(source.example for source in SOURCES)))
+        raise WorkbenchError(f"{text!r} is not known; known are {examples}")
+    loaded = source.get(text, pretrained)
+    if checkpoint is not None:
+        load_weights(loaded.model, Path(checkpoint))
+    if task is None and validation is None and loaded.task_source in embedded.NAMES:
+        task = embedded.build(loaded.task_source).task
+    if task is None:
+        task = read_task(
+            validation=validation, train=train, test=test, classes=classes, mean=mean, std=std, size=size,
+            metric=metric, loss=loss,
+        )  # fmt: skip
+    return Subject(name or loaded.name, loaded.model, task, source=text, codings=loaded.codings)
+
+
+def load_model(folder: str | Path) -> nn.Module:
+    """Return only the model of an exported folder, without a task.
+
+    Raises:
+        WorkbenchError: The folder is damaged, or not one that `export` wrote.
+    """
+    return exported.SOURCE.get(str(folder), False).model
+
+
+def _embedded(name: str, task: Task | None, checkpoint: str | Path | None, validation: Data) -> Subject:
+    subject = embedded.build(name)
+    if checkpoint is not None:
+        load_weights(subject.model, Path(checkpoint))
+    if validation is not None:
+        raise WorkbenchError(f"{name} brings its own data; give task=... to judge it by other data")
+    return Subject(name, subject.model, task or subject.task, source=name)

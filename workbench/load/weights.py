@@ -1,0 +1,93 @@
+"""Checkpoints from elsewhere: data, never code."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workbench.checkpoint import read
+from workbench.errors import WorkbenchError
+
+NESTS = ("state_dict", "model_state_dict", "model", "module", "net", "weights", "params", "ema")
+PREFIXES = ("module.", "model.", "_orig_mod.", "net.")
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Put a checkpoint into a model, in place.
+
+    A state dict may lie inside of a dict (under "state_dict" and the like), and all its keys may begin with
+    "module." and the like.
+
+    Raises:
+        WorkbenchError: The file cannot be read without running code, or its keys or shapes do not fit; missing
+            and unexpected keys are listed by name. The model is then as it was.
+    """
+    found = state_dict(path)
+    wanted = model.state_dict()
+    found = _fit(found, wanted)
+    counters = {name for name in wanted if name.endswith("num_batches_tracked")}
+    missing = [name for name in wanted if name not in found and name not in counters]
+    unexpected = [name for name in found if name not in wanted]
+    if missing or unexpected:
+        raise WorkbenchError(
+            f"{path} does not fit the model. Missing: {_some(missing)}. Unexpected: {_some(unexpected)}."
+        )
+    wrong = [f"{n} is {tuple(found[n].shape)}, the model has {tuple(wanted[n].shape)}" for n in found
+             if found[n].shape != wanted[n].shape]  # fmt: skip
+    if wrong:
+        raise WorkbenchError(f"{path} does not fit the model: {_some(wrong)}")
+    bad = [name for name, value in found.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if bad:
+        raise WorkbenchError(f"{path} holds NaN or infinite values in {_some(bad)}")
+    model.load_state_dict(found, strict=False)
+
+
+def state_dict(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint by name.
+
+    Raises:
+        WorkbenchError: The file is missing, of no known kind, or needs code to be read.
+    """
+    if not path.is_file():
+        raise WorkbenchError(f"there is no checkpoint {path}")
+    if path.suffix == ".safetensors":
+        return read(path)[0]
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WorkbenchError(
+            f"{path} holds more than tensors, and reading it could run code of whoever made it. If you trust it, "
+            "convert it once where you trust it: torch.save(model.state_dict(), 'weights.pt')"
+        ) from error
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise WorkbenchError(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+    return _unnest(loaded, path)
+
+
+def _unnest(loaded: Any, path: Path) -> dict[str, Tensor]:
+    if isinstance(loaded, Mapping):
+        tensors = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+        if tensors and not any(isinstance(loaded.get(nest), Mapping) for nest in NESTS):
+            return tensors
+        for nest in NESTS:
+            if isinstance(loaded.get(nest), Mapping):
+                return _unnest(loaded[nest], path)
+        raise WorkbenchError(f"{path} holds no state dict; its keys are {_some([str(key) for key in loaded])}")
+    raise WorkbenchError(f"{path} holds a {type(loaded).__name__}, not a state dict")
+
+
+def _fit(found: dict[str, Tensor], wanted: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the state dict without a prefix that all its keys have and the model's have not."""
+    for prefix in PREFIXES:
+        if found and all(name.startswith(prefix) for name in found) and not any(n.startswith(prefix) for n in wanted):
+            return _fit({name.removeprefix(prefix): value for name, value in found.items()}, wanted)
+    return found
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "none"
