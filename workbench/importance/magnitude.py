@@ -1,0 +1,22 @@
+"""Magnitude: a weight matters as much as its absolute value.
+
+Han, Pool, Tran, Dally: "Learning both Weights and Connections for Efficient Neural Networks", 2015
+(weights); Li et al.: "Pruning Filters for Efficient ConvNets", 2017 (channels, by their L1 norm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from workbench.importance.criterion import Criterion
+from workbench.subject import Subject
+
+
+class Magnitude(Criterion):
+    kind = "magnitude"
+    title = "Magnitude (L1)"
+
+    def weights(self, model: nn.Module, parameters: Sequence[str], subject: Subject) -> dict[str, Tensor]:
+        return {name: model.get_parameter(name).detach().abs() for name in parameters}

@@ -1,0 +1,169 @@
+"""Uniform quantization: weights, and if wanted activations, on an integer grid.
+
+Jacob et al.: "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
+2018; Nagel et al.: "A White Paper on Neural Network Quantization", 2021.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from workbench.coding import Uniform
+from workbench.errors import WorkbenchError
+from workbench.graph import fold_batchnorm, followers
+from workbench.modes import evaluating
+from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach
+from workbench.steps.option import option
+from workbench.steps.state import Context, State
+from workbench.steps.step import Change, WeightStep, apply_changes
+
+
+def grid(weight: Tensor, bits: int, axis: int | None, symmetric: bool) -> Uniform:
+    """Return the min-max grid of a weight: `bits` wide, one scale for each index of `axis` or one in all.
+
+    The symmetric grid runs from -(2**(bits-1)-1) to 2**(bits-1)-1 around zero; the asymmetric one uses all
+    2**bits integers and holds 0.0 exactly.
+    """
+    wide = weight.detach().float()
+    rows = wide.reshape(1, -1) if axis is None else wide.movedim(axis, 0).flatten(1)
+    low, high = rows.amin(1).clamp(max=0.0), rows.amax(1).clamp(min=0.0)
+    if symmetric:
+        lowest, highest = -(2 ** (bits - 1)) + 1, 2 ** (bits - 1) - 1
+        scale = torch.maximum(-low, high) / highest
+        zero_point = torch.zeros_like(scale)
+    else:
+        lowest, highest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        scale = (high - low) / (highest - lowest)
+        zero_point = lowest - torch.round(low / scale.clamp(min=torch.finfo(torch.float32).tiny))
+    # A channel of zeros only has no range; any scale codes it.
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    shape = () if axis is None else (-1,)
+    return Uniform(bits, scale.reshape(shape), zero_point.long().reshape(shape), lowest, highest, axis)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize(WeightStep):
+    """Rounds weights to a grid of few bits, and activations too where asked. The file shrinks with the bits."""
+
+    kind: ClassVar[str] = "quantize"
+    title: ClassVar[str] = "Quantize"
+    summary: ClassVar[str] = (
+        "Rounds weights to whole numbers of few bits times a scale; with activation bits also what flows "
+        "between layers, which lets integer kernels run. Weights alone make the file smaller, not faster."
+    )
+    strength: ClassVar[str] = "bits"
+    amounts: ClassVar[tuple[float, ...]] = (8, 6, 4, 3, 2)
+
+    bits: int = option(8, "Width of a weight.", unit="bit", low=2, high=8, step=1)
+    granularity: str = option(
+        "channel", "One scale for each output channel, or one for the tensor.", choices=("channel", "tensor")
+    )
+    symmetric: bool = option(True, "Same range on both sides of zero; integer kernels want this for weights.")
+    activations: int = option(
+        0,
+        "Width of what flows between layers; 0 leaves it in floating point.",
+        unit="bit",
+        low=0,
+        high=8,
+        step=1,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.activations == 1:
+            raise WorkbenchError(f"{self.title}: activations must be 0 or 2 to 8 bits, not 1")
+
+    @property
+    def overlays(self) -> bool:
+        return not self.activations
+
+    def changes(self, state: State, context: Context) -> dict[str, Change]:
+        changes = {}
+        for layer in self.chosen(context.layers(state.model)):
+            if any(tie in changes for tie in layer.ties):
+                continue
+            weight = state.model.get_parameter(layer.parameter).detach()
+            axis = layer.outputs if self.granularity == "channel" else None
+            coding = grid(weight, self.bits, axis, self.symmetric)
+            changes[layer.parameter] = Change(coding.round(weight).to(weight.dtype), coding)
+        return changes
+
+    def build(self, state: State, context: Context) -> State:
+        if not self.activations:
+            return super().build(state, context)
+        if not context.subject.task.has("calibration"):
+            raise WorkbenchError(
+                f"{self.title}: activation ranges need train or calibration data; the task has neither"
+            )
+        # Integer kernels take a convolution with its bias; a BatchNorm between it and the next rounding would
+        # force the sum back into floating point.
+        model = fold_batchnorm(state.model, context.example())
+        folded = State(model, _without(state.codings, changed(state.model, model)), state.pruned, state.notes)
+        names = [layer.name for layer in self.chosen(context.layers(folded.model))]
+        ranges, skipped = observe(model, names, context)
+        built = apply_changes(folded, self.changes(folded, context), copy.deepcopy(model))
+        for (name, place), (low, high) in ranges.items():
+            attach(built.model.get_submodule(name), place, ActivationQuantizer(self.activations, low, high))
+        notes = tuple(f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items())
+        return State(built.model, built.codings, built.pruned, built.notes + notes)
+
+
+def changed(before: nn.Module, after: nn.Module) -> set[str]:
+    """Return the names of parameters that differ between two models."""
+    old = dict(before.named_parameters())
+    return {name for name, value in after.named_parameters() if name not in old or not torch.equal(value, old[name])}
+
+
+def _without(codings: Any, names: set[str]) -> dict[str, Any]:
+    return {name: coding for name, coding in codings.items() if name not in names}
+
+
+Ranges = dict[tuple[str, str], tuple[float, float]]
+
+
+def observe(model: nn.Module, names: Iterable[str], context: Context) -> tuple[Ranges, dict[str, str]]:
+    """Return smallest and largest value at the input and output of each layer, over the calibration split.
+
+    Outputs are looked at where an integer kernel has to write integers again, which is at convolutions; a sum
+    of products in a linear layer can go on as it is. An output that only a ReLU reads is looked at after it, so
+    that the grid spends nothing on values that are cut off. Layers that take no floating-point input
+    (embeddings) or were not reached are named with why not.
+    """
+    after_relu = followers(model, context.example())
+    ranges: Ranges = {}
+
+    def widen(key: tuple[str, str], value: Tensor) -> None:
+        low, high = (float(bound) for bound in torch.aminmax(value.detach()))
+        old = ranges.get(key, (low, high))
+        ranges[key] = min(old[0], low), max(old[1], high)
+
+    def watch(name: str) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if isinstance(inputs[0], Tensor) and inputs[0].is_floating_point() and isinstance(output, Tensor):
+                widen((name, INPUT), inputs[0])
+                if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+                    widen((name, OUTPUT), output.relu() if after_relu.get(name) == "relu" else output)
+
+        return hook
+
+    wanted = list(names)
+    handles = [model.get_submodule(name).register_forward_hook(watch(name)) for name in wanted]
+    data = context.subject.task.split("calibration")
+    try:
+        with evaluating(model), torch.no_grad():
+            starts = range(0, len(data), 64)
+            for start in context.progress.over(starts, len(starts), "calibrating activation ranges"):
+                model(*data.batch(range(start, min(start + 64, len(data))))[0])
+    finally:
+        for handle in handles:
+            handle.remove()
+    skipped = {
+        name: "it takes no floating-point tensor or was not reached" for name in wanted if (name, INPUT) not in ranges
+    }
+    return ranges, skipped

@@ -1,0 +1,183 @@
+"""What a step is: a frozen declaration of one act of compression."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from workbench.coding import Coding
+from workbench.errors import WorkbenchError
+from workbench.layers import Layer, choose, globs
+from workbench.progress import Tick
+from workbench.steps.option import Option, option, options
+from workbench.steps.state import Context, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(ABC):
+    """One act of compression, as plain values. What it needs besides is computed while it is built.
+
+    A subclass is one method in one file: pure tensor functions, then the step that calls them. It gives the
+    class facts below, its options as fields, and the one abstract method of its family (`WeightStep`,
+    `GraphStep` or `TrainingStep`).
+
+    Class attributes:
+        kind: The name in a recipe.
+        title: The name that people read.
+        summary: One sentence on what it does and what it does not.
+        strength: The field that a sensitivity scan varies, "" if the step cannot be scanned.
+        amounts: Strengths that a scan tries when none are named.
+        scans: Whether a scan takes the parts of a model as "layers", or as coupled "groups" of channels.
+    """
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    strength: ClassVar[str] = ""
+    amounts: ClassVar[tuple[float, ...]] = ()
+    scans: ClassVar[str] = "layers"
+
+    layers: str = option("*", "Layers to change: names or globs, with commas between them.")
+    exclude: str = option("", "Layers to leave alone: names or globs, with commas between them.")
+
+    def __post_init__(self) -> None:
+        for given in options(self):
+            value = getattr(self, given.name)
+            if given.name in ("layers", "exclude") and not isinstance(value, str):
+                value = ", ".join(value)
+            try:
+                object.__setattr__(self, given.name, given.check(value))
+            except WorkbenchError as error:
+                raise error.within(self.title) from None
+
+    @classmethod
+    def options(cls) -> tuple[Option, ...]:
+        """Return what can be set, in the order of declaration."""
+        return options(cls)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the step as plain JSON: its kind and its fields."""
+        return {"kind": self.kind, **dataclasses.asdict(self)}
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Self:
+        """Return the step of `facts` (without the kind).
+
+        Raises:
+            WorkbenchError: A field is not known or its value not accepted.
+        """
+        known = [given.name for given in options(cls)]
+        unknown = [name for name in facts if name not in known]
+        if unknown:
+            raise WorkbenchError(f"{cls.title} has no field {', '.join(unknown)}; it has {', '.join(known)}")
+        return cls(**facts)
+
+    def with_strength(self, layers: str, strength: float) -> Self:
+        """Return the same step for one part of the model at one strength."""
+        (field,) = [given for given in options(self) if given.name == self.strength]
+        return replace(self, layers=layers, exclude="", **{self.strength: field.type(strength)})
+
+    def chosen(self, found: Sequence[Layer]) -> tuple[Layer, ...]:
+        """Return the layers that the step speaks of."""
+        return choose(found, self.layers, globs(self.exclude))
+
+    @property
+    def overlays(self) -> bool:
+        """Whether the step's whole effect is other values in the same tensors."""
+        return False
+
+    @abstractmethod
+    def build(self, state: State, context: Context) -> State:
+        """Return the state after the step. `state` and its model stay as they are.
+
+        Raises:
+            WorkbenchError: The step cannot be done on this model.
+            Cancelled: It was told to stop.
+        """
+
+
+@dataclass(frozen=True)
+class Change:
+    """New values of one parameter.
+
+    Attributes:
+        weight: Same shape and dtype as before.
+        coding: How it is stored from now on; None leaves what was.
+        pruned: Whether its zeros are a mask.
+    """
+
+    weight: Tensor
+    coding: Coding | None = None
+    pruned: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightStep(Step):
+    """A step that only gives parameters other values: weight -> weight."""
+
+    @property
+    def overlays(self) -> bool:
+        return True
+
+    @abstractmethod
+    def changes(self, state: State, context: Context) -> dict[str, Change]:
+        """Return the changed parameters by name. Nothing else is copied, so that a preview is cheap."""
+
+    def build(self, state: State, context: Context) -> State:
+        with torch.no_grad():
+            return apply_changes(state, self.changes(state, context), copy.deepcopy(state.model))
+
+
+def apply_changes(state: State, changes: Mapping[str, Change], model: nn.Module) -> State:
+    """Return `state` with `changes` written into `model`, which nobody else may hold."""
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    with torch.no_grad():
+        for name, change in changes.items():
+            parameters[name].copy_(change.weight)
+    return replace(state, model=model, **bookkeeping(state, changes))
+
+
+def bookkeeping(state: State, changes: Mapping[str, Change]) -> dict[str, Any]:
+    """Return the codings and pruned parameters of a state after `changes`."""
+    codings = dict(state.codings)
+    for name, change in changes.items():
+        kept = change.coding or codings.get(name)
+        # Zeroing leaves a tensor on its old grid; anything else may not, and then it is stored in full.
+        if kept is not None and kept.holds(change.weight):
+            codings[name] = kept
+        else:
+            codings.pop(name, None)
+    pruned = state.pruned | {name for name, change in changes.items() if change.pruned}
+    return {"codings": codings, "pruned": pruned}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphStep(Step):
+    """A step that gives a new, physically different module."""
+
+    scans: ClassVar[str] = "groups"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStep(Step):
+    """A step that trains: a generator of progress that leaves the best state it found."""
+
+    @abstractmethod
+    def train(self, state: State, context: Context) -> Iterator[Tick | State]:
+        """Yield a `Tick` after every batch, and a `State` whenever a better one was found."""
+
+    def build(self, state: State, context: Context) -> State:
+        best = state
+        for news in self.train(state, context):
+            if isinstance(news, State):
+                best = news
+            else:
+                context.progress.update(news.done, news.message, **news.values)
+        return best
