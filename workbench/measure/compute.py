@@ -1,0 +1,56 @@
+"""Multiply-accumulates and modelled energy.
+
+MACs are counted by torch's own flop counter over one forward pass. Energy is a model, never a measurement: the
+cost of an operation and of fetching a weight once from memory, from Horowitz, "Computing's Energy Problem (and
+what we can do about it)", ISSCC 2014 (45 nm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from workbench.coding import Coding
+from workbench.layers import Layer
+from workbench.modes import evaluating
+from workbench.quantizer import INPUT, quantizers
+
+# Joules for a multiplication and an addition of that many bits, and for fetching a byte from DRAM.
+FLOAT_MAC = 3.7e-12 + 0.9e-12
+INT8_MAC = 0.2e-12 + 0.1e-12
+DRAM_BYTE = 640e-12 / 4
+_COUNTS: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+
+
+def count_macs(model: nn.Module, example: tuple[Tensor, ...]) -> int:
+    """Return the multiply-accumulates of convolutions, matrix products and attention for one sample."""
+    if model not in _COUNTS:
+        with evaluating(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(*example)
+        _COUNTS[model] = counter.get_total_flops() // 2 // len(example[0])
+    return _COUNTS[model]
+
+
+def model_energy(
+    model: nn.Module, codings: Mapping[str, Coding], layers: tuple[Layer, ...], macs: int, size: int
+) -> float:
+    """Return the modelled energy of one sample in joules: every MAC once, every stored byte fetched once.
+
+    A layer counts as integer work where both its weights and its input are on a grid of at most eight bits; the
+    cost then falls with the product of the two widths.
+    """
+    found = quantizers(model)
+    energy, counted = 0.0, 0
+    for layer in layers:
+        entry = found.get(f"{layer.name}.{INPUT}")
+        coding = codings.get(layer.parameter)
+        if entry is not None and coding is not None:
+            energy += layer.macs * INT8_MAC * (coding.bits * entry.bits) / 64
+        else:
+            energy += layer.macs * FLOAT_MAC
+        counted += layer.macs
+    return energy + max(macs - counted, 0) * FLOAT_MAC + size * DRAM_BYTE

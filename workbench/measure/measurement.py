@@ -1,0 +1,159 @@
+"""The record of everything that was measured of one state, and the measuring of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workbench.measure.compute import count_macs, model_energy
+from workbench.measure.latency import Latency, compare
+from workbench.measure.memory import measure_peak
+from workbench.measure.score import Forward, Reference, Score, score
+from workbench.measure.size import Size, measure_size
+from workbench.progress import Progress
+from workbench.runtimes import RUNTIMES, eager
+from workbench.steps import Context, State
+
+HOW = {
+    "score": "measured",
+    "latency": "measured",
+    "bytes": "measured",
+    "params": "measured",
+    "nonzero": "measured",
+    "macs": "measured",
+    "peak_memory": "measured",
+    "energy": "modelled",
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything known of one state. `HOW` says of each field whether it was measured or modelled.
+
+    Attributes:
+        score: On validation, with its interval.
+        latency: By runtime, against the baseline.
+        bytes: Size of the checkpoint file and its ledger.
+        params: Number of parameters, tied ones once.
+        nonzero: Parameters that are not zero.
+        macs: Multiply-accumulates for one sample.
+        peak_memory: Bytes, for the batch that latency is measured with.
+        energy: Joules for one sample, modelled.
+        notes: What the user has to know.
+    """
+
+    score: Score
+    latency: Mapping[str, Latency]
+    bytes: Size
+    params: int
+    nonzero: int
+    macs: int
+    peak_memory: int
+    energy: float
+    notes: tuple[str, ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the record as plain JSON."""
+        return {**dataclasses.asdict(self), "how": HOW}
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Measurement:
+        """Return the record of plain JSON."""
+        size = facts["bytes"]
+        return cls(
+            score=Score(**facts["score"]),
+            latency={name: Latency(**value) for name, value in facts["latency"].items()},
+            bytes=Size(size["total"], tuple((what, count) for what, count in size["ledger"]), size["layers"]),
+            params=facts["params"],
+            nonzero=facts["nonzero"],
+            macs=facts["macs"],
+            peak_memory=facts["peak_memory"],
+            energy=facts["energy"],
+            notes=tuple(facts["notes"]),
+            unavailable=facts["unavailable"],
+        )
+
+
+def count(state: State, overlay: Mapping[str, Tensor] | None = None) -> tuple[int, int]:
+    """Return the number of parameters and of those that are not zero; tied ones count once."""
+    overlay = overlay or {}
+    own = dict(state.model.named_parameters())
+    total = sum(value.numel() for value in own.values())
+    return total, sum(int(torch.count_nonzero(overlay.get(name, value))) for name, value in own.items())
+
+
+def measure(
+    state: State,
+    context: Context,
+    reference: Reference,
+    baselines: Mapping[str, Forward],
+    *,
+    tolerance: float = 0.0,
+    seconds: float = 1.0,
+    batch: int = 1,
+) -> Measurement:
+    """Return the full record of a state.
+
+    Args:
+        state: What is measured.
+        context: Subject and progress.
+        reference: The baseline's results on the split to score.
+        baselines: The baseline, prepared for every runtime to time.
+        tolerance: Half-width of the score's interval that is enough; 0 scores every sample.
+        seconds: Time for each runtime's latency.
+        batch: Samples in one pass for latency and peak memory.
+    """
+    progress, subject = context.progress, context.subject
+    inputs = subject.task.example(batch)
+    forward = eager.prepare(state, inputs)
+    if state.model is subject.model:
+        found = reference.score
+    else:
+        found = score(forward, reference, tolerance, progress.part(0.0, 0.6, "score"))
+    progress.update(0.6, "size")
+    size = measure_size(state.model, state.codings, subject)
+    macs = count_macs(state.model, context.example())
+    latency, unavailable = time_runtimes(
+        state, subject.model is state.model, inputs, baselines, seconds, progress.part(0.65, 1.0)
+    )
+    params, nonzero = count(state)
+    return Measurement(
+        score=found,
+        latency=latency,
+        bytes=size,
+        params=params,
+        nonzero=nonzero,
+        macs=macs,
+        peak_memory=measure_peak(state.model, inputs),
+        energy=model_energy(state.model, state.codings, context.layers(state.model), macs, size.total),
+        notes=state.notes,
+        unavailable=unavailable,
+    )
+
+
+def time_runtimes(
+    state: State,
+    is_baseline: bool,
+    inputs: tuple[Tensor, ...],
+    baselines: Mapping[str, Forward],
+    seconds: float,
+    progress: Progress,
+) -> tuple[dict[str, Latency], dict[str, str]]:
+    """Return the latency on each runtime, and for each that cannot run the state, why not."""
+    latency: dict[str, Latency] = {}
+    unavailable: dict[str, str] = {}
+    for number, (name, baseline) in enumerate(baselines.items()):
+        progress.update(number / len(baselines), f"latency on {name}")
+        try:
+            candidate = baseline if is_baseline else RUNTIMES[name](state, inputs)
+        except Exception as error:  # a runtime refuses a model in its own ways; the other numbers still stand
+            unavailable[name] = str(error).splitlines()[0]
+            continue
+        latency[name] = compare(name, baseline, candidate, inputs, seconds=seconds, progress=progress)
+    return latency, unavailable

@@ -1,0 +1,57 @@
+"""Peak memory of a forward pass, by following every tensor that PyTorch makes."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from workbench.modes import evaluating
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hooks unannotated
+    """Adds up the bytes of living storages."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
+        self.now: int = 0
+        self.peak: int = 0
+        self.known: set[int] = set()
+
+    def hold(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage.data_ptr(), storage.nbytes()
+        if not size or key in self.known:
+            return
+        self.known.add(key)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self.release, key, size)
+
+    def release(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for value in tree_flatten(out)[0]:
+            if isinstance(value, Tensor):
+                self.hold(value)
+        return out
+
+
+def measure_peak(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    """Return the largest number of bytes that weights, inputs and activations take at one time, in eager mode.
+
+    Scratch space inside of kernels is not seen.
+    """
+    with evaluating(model), torch.no_grad(), _Watch() as watch:
+        for value in (*model.state_dict(keep_vars=True).values(), *inputs):
+            watch.hold(value)
+        model(*inputs)
+    peak: int = watch.peak
+    return peak

@@ -1,0 +1,209 @@
+"""Integers in an ONNX graph: weights as int8 with DequantizeLinear, activations through Quantize/Dequantize pairs.
+
+The pairs stand exactly where the simulation rounds, so that ONNX Runtime can replace each layer between them by
+its integer kernel and still give the numbers that were measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import nn
+
+from workbench.coding import Coding, Uniform
+from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
+
+if TYPE_CHECKING:
+    import onnx
+
+LAYER_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+def with_integers(graph: onnx.ModelProto, model: nn.Module, codings: Mapping[str, Coding]) -> onnx.ModelProto:
+    """Return the graph with integers in it; the graph itself where nothing is quantized.
+
+    Weights on a uniform grid become integer initializers. The input and output of a layer with quantizers get a
+    QuantizeLinear/DequantizeLinear pair, the output's after a ReLU that follows.
+    """
+    grids = {name: coding for name, coding in codings.items() if isinstance(coding, Uniform)}
+    if not grids:
+        return graph
+    fresh = type(graph)()
+    fresh.CopyFrom(graph)
+    editor = _Editor(fresh, quantizers(model))
+    for name, grid in grids.items():
+        editor.layer(name, grid)
+    editor.sort()
+    return fresh
+
+
+class _Editor:
+    """One pass over a graph that is being given integers."""
+
+    def __init__(self, proto: onnx.ModelProto, found: Mapping[str, ActivationQuantizer]) -> None:
+        self.graph = proto.graph
+        self.quantizers = found
+        self.values = {given.name: given for given in self.graph.initializer}
+        self.outputs = {value.name for value in self.graph.output}
+        self.made: list[onnx.NodeProto] = []
+        self.grids: dict[str, tuple[float, int]] = {}
+        self.pairs: dict[tuple[str, float, int], str] = {}
+
+    def layer(self, parameter: str, grid: Uniform) -> None:
+        """Give one layer integer weights, and its activations pairs where it has quantizers."""
+        if parameter not in self.values:
+            return
+        name = parameter.rpartition(".")[0]
+        node, transposed = self._reader(parameter)
+        source = self._weight(parameter, grid, transposed)
+        if node is None:
+            self._reread(parameter, source)
+            return
+        node.input[1] = source
+        entry, exit_ = (self.quantizers.get(f"{name}.{place}" if name else place) for place in (INPUT, OUTPUT))
+        if entry is not None:
+            node.input[0] = self._pair(node.input[0], entry)
+            if len(node.input) > 2 and node.op_type in ("Conv", "Gemm"):
+                node.input[2] = self._bias(node, grid, entry)
+        if exit_ is not None:
+            self._after(node, exit_)
+
+    def _reader(self, parameter: str) -> tuple[onnx.NodeProto | None, bool]:
+        """Return the layer's node, and whether it reads the weight through a Transpose; None if not just one does."""
+        readers = [node for node in self.graph.node if parameter in node.input and node.op_type != "Shape"]
+        if len(readers) == 1 and readers[0].op_type == "Transpose":
+            turned = readers[0].output[0]
+            after = [node for node in self.graph.node if turned in node.input]
+            if len(after) == 1 and after[0].op_type == "MatMul" and after[0].input[1] == turned:
+                self.graph.node.remove(readers[0])
+                return after[0], True
+        if len(readers) == 1 and readers[0].op_type in LAYER_OPS and readers[0].input[1] == parameter:
+            return readers[0], False
+        return None, False
+
+    def _weight(self, parameter: str, grid: Uniform, transposed: bool) -> str:
+        from onnx import numpy_helper
+
+        array = numpy_helper.to_array(self.values[parameter])
+        import torch
+
+        integers = grid.integers(torch.from_numpy(array.copy())).numpy().astype(np.int8)
+        axis = grid.axis
+        if transposed:
+            integers, axis = (
+                np.ascontiguousarray(integers.T),
+                None if axis is None else integers.ndim - 1 - axis,
+            )
+        zero = grid.zero_point.numpy().astype(np.int8)
+        return self._dequantize(parameter, integers, grid.scale.numpy(), zero, axis)
+
+    def _dequantize(
+        self,
+        name: str,
+        integers: np.ndarray[Any, Any],
+        scale: np.ndarray[Any, Any],
+        zero: np.ndarray[Any, Any],
+        axis: int | None,
+    ) -> str:
+        from onnx import helper, numpy_helper
+
+        if not any(name in node.input for node in self.graph.node if node.op_type == "Shape") and name in self.values:
+            self.graph.initializer.remove(self.values[name])
+        for suffix, array in (("integers", integers), ("scale", scale), ("zero_point", zero)):
+            self.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), f"{name}.{suffix}"))
+        inputs = [f"{name}.integers", f"{name}.scale", f"{name}.zero_point"]
+        facts: dict[str, Any] = {} if axis is None else {"axis": axis}
+        self.made.append(
+            helper.make_node("DequantizeLinear", inputs, [f"{name}.values"], name=f"{name}.dequantize", **facts)
+        )
+        return f"{name}.values"
+
+    def _bias(self, node: onnx.NodeProto, grid: Uniform, entry: ActivationQuantizer) -> str:
+        """Return the bias as int32 on the grid of the products, which is what integer kernels add to."""
+        from onnx import numpy_helper
+
+        name: str = node.input[2]
+        if name not in self.values:
+            return name
+        array = numpy_helper.to_array(self.values[name]).astype(np.float64)
+        scale = (grid.scale.double() * entry.scale.double()).numpy().astype(np.float32)
+        limits = np.iinfo(np.int32)
+        integers = np.clip(np.rint(array / scale), limits.min, limits.max).astype(np.int32)
+        axis = 0 if scale.ndim else None
+        return self._dequantize(name, integers, scale, np.zeros(scale.shape, np.int32), axis)
+
+    def _pair(self, value: str, quantizer: ActivationQuantizer) -> str:
+        from onnx import helper, numpy_helper
+
+        scale, zero = float(quantizer.scale), int(quantizer.zero_point)
+        if self.grids.get(value) == (scale, zero):
+            return value
+        if (value, scale, zero) in self.pairs:
+            return self.pairs[value, scale, zero]
+        name = f"{value}.rounded"
+        number = sum(node.name.startswith(f"{name}.") for node in self.made)
+        name = f"{name}.{number}" if number else name
+        # The simulation clips to the grid of its bits; QuantizeLinear clips to eight, so fewer need a Clip first.
+        clipped = self._clip(value, quantizer, name) if quantizer.bits < 8 else value
+        for suffix, array in (("scale", np.float32(scale)), ("zero_point", np.uint8(zero))):
+            self.graph.initializer.append(numpy_helper.from_array(np.asarray(array), f"{name}.{suffix}"))
+        facts = [f"{name}.scale", f"{name}.zero_point"]
+        self.made.append(
+            helper.make_node("QuantizeLinear", [clipped, *facts], [f"{name}.integers"], name=f"{name}.quantize")
+        )
+        self.made.append(
+            helper.make_node("DequantizeLinear", [f"{name}.integers", *facts], [name], name=f"{name}.dequantize")
+        )
+        self.grids[name] = (scale, zero)
+        self.pairs[value, scale, zero] = name
+        return name
+
+    def _clip(self, value: str, quantizer: ActivationQuantizer, name: str) -> str:
+        from onnx import helper, numpy_helper
+
+        scale, zero = float(quantizer.scale), int(quantizer.zero_point)
+        for suffix, edge in (("low", quantizer.quant_min - zero), ("high", quantizer.quant_max - zero)):
+            array = np.asarray(edge * scale, np.float32)
+            self.graph.initializer.append(numpy_helper.from_array(array, f"{name}.{suffix}"))
+        self.made.append(
+            helper.make_node("Clip", [value, f"{name}.low", f"{name}.high"], [f"{name}.clipped"], name=f"{name}.clip")
+        )
+        return f"{name}.clipped"
+
+    def _after(self, node: onnx.NodeProto, quantizer: ActivationQuantizer) -> None:
+        value = node.output[0]
+        readers = [other for other in self.graph.node if value in other.input]
+        if len(readers) == 1 and readers[0].op_type == "Relu" and value not in self.outputs:
+            value = readers[0].output[0]
+        if value not in self.outputs:
+            readers = [other for other in (*self.graph.node, *self.made) if value in other.input]
+            self._reread_in(readers, value, self._pair(value, quantizer))
+
+    def _reread(self, old: str, new: str) -> None:
+        self._reread_in([n for n in self.graph.node if old in n.input and n.op_type != "Shape"], old, new)
+
+    @staticmethod
+    def _reread_in(readers: list[onnx.NodeProto], old: str, new: str) -> None:
+        for reader in readers:
+            for number, value in enumerate(reader.input):
+                if value == old:
+                    reader.input[number] = new
+
+    def sort(self) -> None:
+        """Put all nodes into an order in which each comes after what it reads."""
+        left = [*self.graph.node, *self.made]
+        pending = {output for node in left for output in node.output}
+        ordered: list[onnx.NodeProto] = []
+        while left:
+            ready = [node for node in left if not any(value in pending for value in node.input)]
+            if not ready:
+                raise RuntimeError("the edited graph has a cycle")
+            for node in ready:
+                pending.difference_update(node.output)
+            ordered += ready
+            chosen = {id(node) for node in ready}
+            left = [node for node in left if id(node) not in chosen]
+        del self.graph.node[:]
+        self.graph.node.extend(ordered)
