@@ -1,0 +1,38 @@
+"""The Compression Workbench: compress PyTorch models by hand, with every number measured."""
+
+from workbench.errors import Cancelled, WorkbenchError
+from workbench.layers import Layer
+from workbench.load import load
+from workbench.load.load import load_model
+from workbench.measure import Latency, Measurement, Score, Size
+from workbench.metric import Metric
+from workbench.recipe import Recipe
+from workbench.session import Session, Settings
+from workbench.steps import FineTune, Prune, PruneChannels, Quantize, Step
+from workbench.subject import Subject
+from workbench.task import Task
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cancelled",
+    "FineTune",
+    "Latency",
+    "Layer",
+    "Measurement",
+    "Metric",
+    "Prune",
+    "PruneChannels",
+    "Quantize",
+    "Recipe",
+    "Score",
+    "Session",
+    "Settings",
+    "Size",
+    "Step",
+    "Subject",
+    "Task",
+    "WorkbenchError",
+    "load",
+    "load_model",
+]

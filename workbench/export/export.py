@@ -1,0 +1,115 @@
+"""Writing the folder: all of it, or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.export import checkpoint, onnx, program
+from workbench.export.card import card
+from workbench.export.verify import Verification, verify
+from workbench.load.exported import CHECKSUMS, RECORD, hash_file
+from workbench.measure import Reference
+from workbench.measure.score import Forward
+from workbench.recipe import Recipe
+from workbench.steps import Context, State
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file.
+
+    Attributes:
+        file: Name of the file that holds the model.
+        runtime: What it is reloaded in.
+        write: `(folder, state, context)`, writes the file and what belongs to it.
+        read: `(folder, context) -> callable`, opens it as a user would.
+        agreement: Part of the predictions that must be the session's.
+    """
+
+    file: str
+    runtime: str
+    write: Callable[[Path, State, Context], None]
+    read: Callable[[Path, Context], Forward]
+    agreement: float
+
+
+FORMATS: dict[str, Format] = {
+    "safetensors": Format("model.safetensors", "PyTorch (eager)", checkpoint.write_folder, checkpoint.open_folder, 1.0),
+    # Integer kernels add in another order and round halves by another rule than the simulation.
+    "onnx": Format("model.onnx", "ONNX Runtime", onnx.write, onnx.read, 0.995),
+    "pt2": Format("model.pt2", "PyTorch (exported program)", program.write, program.read, 1.0),
+}
+
+
+def export(
+    folder: Path,
+    state: State,
+    recipe: Recipe,
+    record: Mapping[str, Any],
+    reference: Reference,
+    context: Context,
+    formats: Sequence[str] = tuple(FORMATS),
+) -> Path:
+    """Write `state` into `folder` and return it.
+
+    The files are written beside it first, each is opened again in its own runtime and compared with the state on
+    the validation split, and only then the folder takes its name. A folder that an earlier export wrote is
+    replaced; any other that is not empty is left alone.
+
+    Raises:
+        WorkbenchError: A format is not known, the folder is in use, the disk is full, or a file does not give the
+            session's predictions. Then nothing is left behind.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise WorkbenchError(f"formats are {', '.join(FORMATS)}; {', '.join(unknown) or 'none'} was asked for")
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CHECKSUMS).is_file())):
+        raise WorkbenchError(f"{folder} is in use by something else than an export; choose another folder")
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.absolute().parent) as made:
+            half = Path(made) / "export"
+            half.mkdir()
+            _fill(half, state, recipe, record, reference, context, formats)
+            if folder.exists():
+                shutil.rmtree(folder)
+            half.rename(folder)
+    except OSError as error:
+        raise WorkbenchError(f"{folder} cannot be written: {error}") from error
+    return folder
+
+
+def _fill(
+    folder: Path,
+    state: State,
+    recipe: Recipe,
+    record: Mapping[str, Any],
+    reference: Reference,
+    context: Context,
+    formats: Sequence[str],
+) -> None:
+    for number, name in enumerate(formats):
+        context.progress.update(number / len(formats) * 0.4, f"writing {FORMATS[name].file}")
+        FORMATS[name].write(folder, state, context)
+    verified: list[Verification] = []
+    for number, name in enumerate(formats):
+        chosen = FORMATS[name]
+        low = 0.4 + 0.6 * number / len(formats)
+        share = context.progress.part(low, low + 0.6 / len(formats), f"verifying {chosen.file}")
+        reloaded = chosen.read(folder, context)
+        size = (folder / chosen.file).stat().st_size
+        verified.append(verify(chosen.file, chosen.runtime, size, reloaded, state, reference, chosen.agreement, share))
+    whole = {**record, "verified": [dataclasses.asdict(row) for row in verified]}
+    recipe.save(folder / "recipe.json")
+    (folder / RECORD).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(card(whole, recipe), encoding="utf-8")
+    lines = [f"{hash_file(path)}  {path.name}" for path in sorted(folder.iterdir())]
+    (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")

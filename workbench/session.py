@@ -1,0 +1,438 @@
+"""The session: the one observable state that every view shows, and that runs as well without any."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import traitlets
+
+from workbench.autosave import Autosave
+from workbench.errors import WorkbenchError
+from workbench.graph import Group
+from workbench.history import History
+from workbench.jobs import Job, Jobs
+from workbench.layers import Layer
+from workbench.live import Bench, Live, Preview
+from workbench.measure import Measurement, Reference, Score, measure, refer, score
+from workbench.measure.score import Forward
+from workbench.progress import Progress
+from workbench.recipe import Recipe, run
+from workbench.runtimes import RUNTIMES, eager
+from workbench.sensitivity import TOLERANCE, Table, scan
+from workbench.steps import Context, State, Step
+from workbench.subject import Subject
+from workbench.task import Split
+
+KEPT_STATES = 6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a session measures.
+
+    Attributes:
+        tolerance: Half-width of the score's interval that is enough for an applied step; 0 scores every sample.
+        seconds: Time for each runtime's latency.
+        batch: Samples in one forward pass, for latency and memory.
+        runtimes: What latency is measured on.
+        seed: Of all chance in steps.
+    """
+
+    tolerance: float = 0.0
+    seconds: float = 1.0
+    batch: int = 1
+    runtimes: tuple[str, ...] = tuple(RUNTIMES)
+    seed: int = 0
+
+
+class Session(traitlets.HasTraits):
+    """A subject being compressed. Observe its traits; every one holds immutable plain values.
+
+    Methods do their work before they return. `start` does the same on the session's worker thread, with
+    progress and cancel, which is what a panel uses.
+
+    Args:
+        subject: What is compressed.
+        settings: How it is measured.
+        threaded: False does background work and previews on the caller's thread.
+        autosave: Folder for the session's file and the scans' cache, None to keep nothing on disk.
+    """
+
+    subject = traitlets.Instance(Subject, read_only=True, help="What is compressed; never changed.")
+    history = traitlets.Instance(History, help="All states that were tried, and which one is current.")
+    measurements: traitlets.Dict[int, Measurement] = traitlets.Dict(help="Node number to what was measured there.")
+    selection: traitlets.Tuple = traitlets.Tuple(help="Names of the chosen layers.")
+    staged = traitlets.Instance(Preview, allow_none=True, help="The preview that is shown, None if there is none.")
+    table = traitlets.Instance(Table, allow_none=True, help="The latest sensitivity scan, growing while it runs.")
+    jobs: traitlets.Tuple = traitlets.Tuple(help="Work that waits or runs, and the last that ended.")
+    curve: traitlets.Tuple = traitlets.Tuple(help="Figures that running work reported: (done, name, value).")
+    error = traitlets.Unicode(help="What went wrong last, '' if nothing did.")
+    saved_to = traitlets.Unicode(help="Where the last export or report was written.")
+
+    def __init__(
+        self,
+        subject: Subject,
+        settings: Settings | None = None,
+        *,
+        threaded: bool = True,
+        autosave: str | Path | None = ".workbench",
+    ) -> None:
+        super().__init__()
+        self.set_trait("subject", subject)
+        self.settings = settings or Settings()
+        self.history = History()
+        self._states: OrderedDict[str, State] = OrderedDict()
+        self._references: dict[Split, Reference] = {}
+        self._baselines: dict[str, Forward] = {}
+        # One thread may build while another previews; both may be the first to need the baseline.
+        self._lock = RLock()
+        self._autosave = Autosave(Path(autosave), subject) if autosave is not None else None
+        self._jobs = Jobs(threaded=threaded, changed=self._show_jobs, failed=self._show_failure)
+        self._live = Live(self._show_preview, threaded=threaded)
+
+    # What is looked at
+
+    @property
+    def recipe(self) -> Recipe:
+        """The steps that lead to the current state."""
+        return self.history.recipe(self.settings.seed)
+
+    @property
+    def state(self) -> State:
+        """The current model and how it is stored; built again if it is no longer kept."""
+        return self._build(self.recipe, Progress())
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Facts of the current model's layers."""
+        return self._context().layers(self.state.model)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Coupled channel groups of the current model; the first look traces it."""
+        return self._context().groups(self.state.model)
+
+    @property
+    def baseline(self) -> Measurement:
+        """The untouched subject, measured on the first look."""
+        return self.measure(0)
+
+    @property
+    def current(self) -> Measurement:
+        """The current state, measured if it was not yet."""
+        return self.measure()
+
+    def reference(self, split: Split = "validation", progress: Progress | None = None) -> Reference:
+        """Return the baseline's result on every sample of a split, computed once."""
+        with self._lock:
+            if split not in self._references:
+                forward = eager.prepare(State(self.subject.model), self.subject.task.example(1))
+                data, metric = self.subject.task.split(split), self.subject.task.metric
+                self._references[split] = refer(forward, data, metric, split, progress)
+            return self._references[split]
+
+    def baselines(self) -> Mapping[str, Forward]:
+        """Return the untouched subject, prepared for every runtime that takes it."""
+        with self._lock:
+            if not self._baselines:
+                state, example = State(self.subject.model, self.subject.codings), self._context().example()
+                for name in self.settings.runtimes:
+                    try:
+                        self._baselines[name] = RUNTIMES[name](state, example)
+                    except WorkbenchError as error:
+                        self.error = f"{name}: {error}"
+            return dict(self._baselines)
+
+    def measure(self, number: int | None = None, progress: Progress | None = None) -> Measurement:
+        """Return what was measured of a state, by default the current one; measure it if nothing was."""
+        number = self.history.at if number is None else number
+        if number not in self.measurements:
+            progress = progress or Progress()
+            found = self._measure(self.history.recipe(self.settings.seed, number), progress)
+            self.measurements = {**self.measurements, number: found}
+            self._save()
+        return self.measurements[number]
+
+    def test_score(self, progress: Progress | None = None) -> Score | None:
+        """Return the current state's exact score on the test split, None if the task has none.
+
+        It is for what leaves the session: an export or a report. Nothing is to be chosen by it.
+        """
+        if not self.subject.task.has("test"):
+            return None
+        reference = self.reference("test", progress)
+        if not self.recipe.steps:
+            return reference.score
+        return score(eager.prepare(self.state, ()), reference, 0.0, progress)
+
+    # What is done
+
+    def preview(self, step: Step) -> None:
+        """Show what a step would do, in `staged`, without doing it. A newer preview replaces an older one."""
+        # The state is fetched by the worker: it may have to be built first, and a slider must not wait for that.
+        self._live.request(step, Bench(self._context(), lambda: self.state, self.reference, self.baselines))
+
+    def take_back(self) -> None:
+        """Drop the preview."""
+        self._live.cancel()
+
+    def apply(self, step: Step, progress: Progress | None = None) -> Measurement:
+        """Do a step, measure the result, and return the measurement.
+
+        Raises:
+            WorkbenchError: The step cannot be done; the session is as it was.
+            Cancelled: It was told to stop; the session is as it was.
+        """
+        progress = progress or Progress()
+        history = self.history.apply(step)
+        recipe = history.recipe(self.settings.seed)
+        self._live.cancel()
+        self._build(recipe, progress.part(0.0, 0.5))
+        if history.at not in self.measurements:
+            found = self._measure(recipe, progress.part(0.5, 1.0))
+            self.measurements = {**self.measurements, history.at: found}
+        self._move(history)
+        return self.measurements[history.at]
+
+    def replay(self, recipe: Recipe, progress: Progress | None = None) -> Measurement:
+        """Do all steps of a recipe from the untouched subject on, and return the measurement of the last.
+
+        Raises:
+            WorkbenchError: A step cannot be done; the session is as it was.
+        """
+        if recipe.seed != self.settings.seed:
+            self.settings = replace(self.settings, seed=recipe.seed)
+        progress = progress or Progress()
+        before = self.history
+        history = before.go(0)
+        for step in recipe:
+            history = history.apply(step)
+        self._build(recipe, progress.part(0.0, 0.7))
+        self._move(history)
+        return self.measure(progress=progress.part(0.7, 1.0))
+
+    def undo(self) -> None:
+        """Go one step back."""
+        self._move(self.history.undo())
+
+    def redo(self) -> None:
+        """Go one step forward again."""
+        self._move(self.history.redo())
+
+    def fork(self, name: str) -> None:
+        """Begin a branch here; the one before keeps what it has."""
+        self._move(self.history.fork(name))
+
+    def switch(self, branch: str) -> None:
+        """Go to the end of a branch."""
+        self._move(self.history.switch(branch))
+
+    def go(self, number: int) -> None:
+        """Go to any state that was tried."""
+        self._move(self.history.go(number))
+
+    def reset(self) -> None:
+        """Go back to the untouched subject; what was tried stays in the history."""
+        self._move(self.history.go(0))
+
+    def sensitivity(
+        self,
+        step: Step,
+        amounts: Sequence[float] = (),
+        *,
+        tolerance: float = TOLERANCE,
+        progress: Progress | None = None,
+    ) -> Table:
+        """Return how the score takes `step` on each layer or group alone, at several strengths.
+
+        The table grows in `table` meanwhile; a scan that was stopped goes on from its cache.
+        """
+        progress = progress or Progress()
+        cache = self._autosave.folder / "scans" if self._autosave else None
+        reference = self.reference(progress=progress.part(0.0, 0.05))
+        context = self._context(progress.part(0.05, 1.0))
+
+        def grow(table: Table) -> None:
+            self.table = table
+
+        self.table = None
+        self.table = scan(self.state, step, context, reference, amounts, tolerance=tolerance, cache=cache, found=grow)
+        return self.table
+
+    def export(
+        self,
+        folder: str | Path,
+        formats: Iterable[str] = ("safetensors", "onnx", "pt2"),
+        progress: Progress | None = None,
+    ) -> Path:
+        """Write the current state as a folder of verified files, and return the folder.
+
+        Raises:
+            WorkbenchError: A file cannot be made, or does not give the session's predictions when reloaded;
+                then nothing is left behind.
+        """
+        from workbench.export import export  # the exporters are heavy and seldom needed
+
+        progress = progress or Progress()
+        measurement = self.measure(progress=progress.part(0.0, 0.3))
+        test = self.test_score(progress.part(0.3, 0.5))
+        record = self._record(measurement, test)
+        context = self._context(progress.part(0.5, 1.0))
+        done = export(Path(folder), self.state, self.recipe, record, self.reference(), context, tuple(formats))
+        self.saved_to = str(done)
+        return done
+
+    def report(self, path: str | Path, progress: Progress | None = None) -> Path:
+        """Write up the session as .html, .ipynb, .md or .pdf (by the ending), and return the file.
+
+        Raises:
+            WorkbenchError: The ending is not known, or a PDF is asked for and there is no Chromium.
+        """
+        from workbench.report import write_report  # nbconvert is heavy and seldom needed
+
+        progress = progress or Progress()
+        done: Path = write_report(Path(path), self, progress)
+        self.saved_to = str(done)
+        return done
+
+    def start(self, title: str, work: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
+        """Do `work(*args, progress=...)` on the worker thread: `session.start("Scan", session.sensitivity, step)`."""
+        self.error = ""
+        self.curve = ()
+        return self._jobs.submit(title, lambda progress: work(*args, progress=progress, **options))
+
+    def cancel(self) -> None:
+        """Stop running and waiting work."""
+        self._jobs.cancel()
+
+    def close(self) -> None:
+        """Stop everything and end the worker threads."""
+        self._live.close()
+        self._jobs.close()
+
+    # What was saved
+
+    def saved(self) -> tuple[Path, ...]:
+        """Return files of earlier sessions on this subject, the newest first."""
+        return self._autosave.earlier() if self._autosave else ()
+
+    def restore(self, path: str | Path | None = None) -> None:
+        """Take over history and measurements of an earlier session, by default the newest.
+
+        Raises:
+            WorkbenchError: There is none, or the file is damaged.
+        """
+        found = Path(path) if path is not None else next(iter(self.saved()), None)
+        if found is None:
+            raise WorkbenchError("there is no earlier session on this subject")
+        try:
+            facts = json.loads(found.read_text(encoding="utf-8"))
+            history = History.read(facts["history"])
+            measurements = {int(n): Measurement.read(value) for n, value in facts["measurements"].items()}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WorkbenchError(f"{found} cannot be read as a session: {error}") from error
+        with self.hold_trait_notifications():
+            self.measurements = measurements
+            self.history = history
+
+    # How it is done
+
+    def _context(self, progress: Progress | None = None) -> Context:
+        return Context(self.subject, self.settings.seed, progress or Progress())
+
+    def _build(self, recipe: Recipe, progress: Progress) -> State:
+        """Return the state of a recipe, from the longest part of it that is kept."""
+        # The lock is held for looking only: a step may train for minutes, and a preview must not wait for it.
+        with self._lock:
+            for done in range(len(recipe), 0, -1):
+                start = self._states.get(Recipe(recipe.steps[:done], recipe.seed).key)
+                if start is not None:
+                    break
+            else:
+                done, start = 0, State(self.subject.model, self.subject.codings)
+        for number in range(done, len(recipe)):
+            part = Recipe(recipe.steps[: number + 1], recipe.seed)
+            share = progress.part((number - done) / (len(recipe) - done), (number + 1 - done) / (len(recipe) - done))
+            start = run(self.subject, part, share, (number, start))
+            with self._lock:
+                self._states[part.key] = start
+        with self._lock:
+            if recipe.steps and recipe.key in self._states:
+                self._states.move_to_end(recipe.key)
+            while len(self._states) > KEPT_STATES:
+                self._states.popitem(last=False)
+        return start
+
+    def _measure(self, recipe: Recipe, progress: Progress) -> Measurement:
+        reference = self.reference(progress=progress.part(0.0, 0.1, "baseline"))
+        progress.update(0.1, "preparing runtimes")
+        baselines = self.baselines()
+        return measure(
+            self._build(recipe, progress),
+            self._context(progress.part(0.2, 1.0)),
+            reference,
+            baselines,
+            tolerance=self.settings.tolerance,
+            seconds=self.settings.seconds,
+            batch=self.settings.batch,
+        )
+
+    def _record(self, measurement: Measurement, test: Score | None) -> dict[str, Any]:
+        """Return everything a card or report says, as plain JSON."""
+        from dataclasses import asdict
+
+        return {
+            "subject": {
+                "name": self.subject.name,
+                "source": self.subject.source,
+                "fingerprint": self.subject.fingerprint,
+            },
+            "task": {"name": self.subject.task.name, "classes": list(self.subject.task.classes)},
+            "recipe": self.recipe.facts(),
+            "baseline": self.baseline.facts(),
+            "current": measurement.facts(),
+            "test": asdict(test) if test else None,
+            "test_baseline": asdict(self.reference("test").score) if test else None,
+        }
+
+    def _move(self, history: History) -> None:
+        self._live.cancel()
+        self.error = ""
+        self.history = history
+        self._save()
+
+    def _save(self) -> None:
+        if self._autosave is not None:
+            try:
+                self._autosave.write(
+                    {
+                        "history": self.history.facts(),
+                        "measurements": {n: found.facts() for n, found in self.measurements.items()},
+                    }
+                )
+            except OSError as error:
+                self.error = f"the session could not be saved: {error}"
+
+    def _show_jobs(self, jobs: tuple[Job, ...]) -> None:
+        self.jobs = jobs
+        running = next((job for job in jobs if job.state == "running"), None)
+        if running is not None and running.tick.values:
+            news = tuple((running.tick.done, name, value) for name, value in running.tick.values.items())
+            self.curve = (*self.curve, *news)
+
+    def _show_failure(self, error: BaseException) -> None:
+        if isinstance(error, WorkbenchError):
+            self.error = str(error)
+        else:
+            self.error = "".join(traceback.format_exception(error))
+
+    def _show_preview(self, preview: Preview | None) -> None:
+        self.staged = preview
