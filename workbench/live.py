@@ -15,6 +15,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from workbench.coding import Coding
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Latency, Reference, Score, Size, anytime, count, measure_size, time_runtimes
 from workbench.measure.compute import count_macs
@@ -44,6 +45,8 @@ class Preview:
         latency: By runtime.
         unavailable: Why a runtime could not run it.
         changed: New values of parameters by name, for a weight step; for drawing.
+        codings: How parameters would be stored; for drawing a grid.
+        notes: What the step would leave undone, and why.
         error: Why the step cannot be done, "" if it can.
         done: Whether no more will come.
     """
@@ -58,6 +61,7 @@ class Preview:
     latency: Mapping[str, Latency] = field(default_factory=dict)
     unavailable: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, Tensor] = field(default_factory=dict, compare=False, repr=False)
+    codings: Mapping[str, Coding] = field(default_factory=dict, compare=False, repr=False)
     notes: tuple[str, ...] = ()
     error: str = ""
     done: bool = False
@@ -88,7 +92,7 @@ def stages(step: Step, bench: Bench) -> Iterator[Preview]:
     size = measure_size(built.model, built.codings, context.subject, overlay)
     macs = count_macs(built.model, context.example())
     new = built.notes[len(state.notes) :]
-    seen = Preview(step, 0, params, nonzero, size, macs, changed=overlay, notes=new)
+    seen = Preview(step, 0, params, nonzero, size, macs, changed=overlay, codings=built.codings, notes=new)
     yield seen
     scores = anytime(forward, bench.reference(), context.progress.silent())
     seen = replace(seen, stage=1, score=next(scores))

@@ -25,8 +25,7 @@ class ActivationQuantizer(nn.Module):
         high: Largest value seen.
     """
 
-    scale: Tensor
-    zero_point: Tensor
+    grid: Tensor
 
     def __init__(self, bits: int, low: float, high: float) -> None:
         super().__init__()
@@ -35,20 +34,31 @@ class ActivationQuantizer(nn.Module):
         scale = (high - low) / self.quant_max
         zero_point = round(-low / scale) if scale else 0
         self.bits = bits
-        # A layer that only ever saw zeros still needs a grid to put them on.
-        self.register_buffer("scale", torch.tensor(scale or 1.0, dtype=torch.float32))
-        self.register_buffer("zero_point", torch.tensor(zero_point, dtype=torch.int32))
+        # A layer that only ever saw zeros still needs a grid to put them on. Scale and zero point are one tensor,
+        # because each tensor costs a line in the header of a file.
+        self.register_buffer("grid", torch.tensor([scale or 1.0, zero_point], dtype=torch.float32))
         self.simulate = True
+
+    @property
+    def scale(self) -> float:
+        """The distance of neighbouring values."""
+        return float(self.grid[0])
+
+    @property
+    def zero_point(self) -> int:
+        """The integer that stands for 0.0."""
+        return int(self.grid[1])
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.simulate:
             return x
+        scale, zero_point = self.grid[0], self.grid[1]
         if self.training:
-            return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, self.quant_min, self.quant_max)
+            return torch.fake_quantize_per_tensor_affine(x, scale, zero_point.int(), self.quant_min, self.quant_max)
         # The same in plain arithmetic: this one can be traced, and it is to the letter what ONNX says
         # QuantizeLinear and DequantizeLinear do. `quantizer_at` knows it again in a traced graph.
-        integers = torch.clamp(torch.round(x / self.scale) + self.zero_point, self.quant_min, self.quant_max)
-        return (integers - self.zero_point) * self.scale
+        integers = torch.clamp(torch.round(x / scale) + zero_point, self.quant_min, self.quant_max)
+        return (integers - zero_point) * scale
 
 
 CHAIN = ("mul", "sub", "clamp", "add", "round", "div")
@@ -71,9 +81,10 @@ def quantizer_at(node: Node) -> tuple[Node, str, int] | None:
         (found, *_) = found.args
         if not isinstance(found, Node):
             return None
-    if not (isinstance(scale, Node) and scale.op == "get_attr" and isinstance(largest, int)):
+    grid = scale.args[0] if isinstance(scale, Node) and str(scale.target).startswith("aten.select.") else None
+    if not (isinstance(grid, Node) and grid.op == "get_attr" and isinstance(largest, int)):
         return None
-    return found, str(scale.target).rpartition(".")[0], (largest + 1).bit_length() - 1
+    return found, str(grid.target).rpartition(".")[0], (largest + 1).bit_length() - 1
 
 
 def _before(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -116,6 +116,11 @@ class Session(traitlets.HasTraits):
         return self._context().layers(self.state.model)
 
     @property
+    def subject_layers(self) -> tuple[Layer, ...]:
+        """Facts of the untouched subject's layers."""
+        return self._context().layers(self.subject.model)
+
+    @property
     def groups(self) -> tuple[Group, ...]:
         """Coupled channel groups of the current model; the first look traces it."""
         return self._context().groups(self.state.model)

@@ -2,6 +2,6 @@
 
 from workbench.coding.coding import CODINGS, Coding
 from workbench.coding.stored import Plan, plan, restore, store
-from workbench.coding.uniform import Uniform
+from workbench.coding.uniform import Uniform, integer_range
 
-__all__ = ["CODINGS", "Coding", "Plan", "Uniform", "plan", "restore", "store"]
+__all__ = ["CODINGS", "Coding", "Plan", "Uniform", "integer_range", "plan", "restore", "store"]

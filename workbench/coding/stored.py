@@ -2,7 +2,8 @@
 
 The layout is chosen by size alone: `dense` writes every value, `bitmask` one bit a value and the non-zero
 values, `index` the positions of the non-zero values. Sizes are known without packing anything (`plan`), so a
-slider can show them at once; `store` then writes exactly these bytes.
+slider can show them at once; `store` then writes exactly these bytes. A zero that was left out comes back as
++0.0, whatever its sign was; everything else comes back bit for bit.
 """
 
 from __future__ import annotations
@@ -101,7 +102,9 @@ def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
 def _facts(tensor: Tensor, coding: Coding | None, layout: str) -> dict[str, Any]:
     if coding is None and layout == "dense":
         return {}
-    found: dict[str, Any] = {"layout": layout, "shape": list(tensor.shape)}
+    found: dict[str, Any] = {"shape": list(tensor.shape)}
+    if layout != "dense":
+        found["layout"] = layout
     if coding:
         found |= {"coding": coding.kind, **coding.facts()}
     return found
@@ -152,13 +155,16 @@ def _restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Ten
     for size in shape:
         count *= size
     coding = CODINGS[facts["coding"]].read(facts, parts) if "coding" in facts else None
-    layout = facts["layout"]
+    layout = facts.get("layout", "dense")
     if layout == "dense":
         places = torch.arange(count)
     elif layout == "bitmask":
         places = bits.unpack(parts["mask"], 1, count).nonzero().flatten()
     else:
         places = parts["index"].long()
+    expected = bits.packed_bytes(len(places), coding.bits) if coding else len(places)
+    if parts["values"].numel() != expected:
+        raise ValueError(f"{parts['values'].numel()} stored numbers where {expected} belong")
     if coding is None:
         flat = torch.zeros(count, dtype=parts["values"].dtype)
         flat[places] = parts["values"].flatten()

@@ -12,6 +12,11 @@ from torch import Tensor
 from workbench.coding.coding import Coding
 
 
+def integer_range(bits: int, symmetric: bool) -> tuple[int, int]:
+    """Return the smallest and largest integer: -127 and 127 for 8 bits where symmetric, else -128 and 127."""
+    return -(2 ** (bits - 1)) + (1 if symmetric else 0), 2 ** (bits - 1) - 1
+
+
 @dataclass(frozen=True, eq=False)
 class Uniform(Coding):
     """An integer grid, one for the tensor or one for each index of `axis`.
@@ -60,13 +65,18 @@ class Uniform(Coding):
         return tables
 
     def facts(self) -> dict[str, Any]:
-        return {"bits": self.bits, "low": self.low, "high": self.high, "axis": self.axis}
+        # What follows from the bits is left out: in a small network the header is a part of the file that counts.
+        given: dict[str, Any] = {"bits": self.bits}
+        if (self.low, self.high) != integer_range(self.bits, symmetric=True):
+            given |= {"low": self.low, "high": self.high}
+        return given if self.axis is None else {**given, "axis": self.axis}
 
     @classmethod
     def read(cls, facts: Mapping[str, Any], tables: Mapping[str, Tensor]) -> Uniform:
         scale = tables["scale"]
         zero_point = tables.get("zero_point", torch.zeros(scale.shape)).long()
-        return cls(facts["bits"], scale, zero_point, facts["low"], facts["high"], facts["axis"])
+        low, high = integer_range(facts["bits"], symmetric=True)
+        return cls(facts["bits"], scale, zero_point, facts.get("low", low), facts.get("high", high), facts.get("axis"))
 
     def select(self, dim: int, keep: Sequence[int]) -> Uniform:
         if dim != self.axis:

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Array = npt.NDArray[np.int64]
 
@@ -112,6 +110,9 @@ class Labels:
         return Classes(of, reason, inexact, tuple(self._reasons))
 
     def _components(self) -> tuple[int, Array]:
+        from scipy.sparse import coo_array  # slow to import, and not every session asks for groups
+        from scipy.sparse.csgraph import connected_components
+
         nothing = np.empty(0, dtype=np.int64)
         rows = np.concatenate([nothing, *(one for one, _ in self._edges)])
         columns = np.concatenate([nothing, *(other for _, other in self._edges)])

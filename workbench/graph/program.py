@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
-from torch._export.serde.serialize import SerializedArtifact, deserialize, serialize
-from torch.export import ExportedProgram
 
 from workbench.errors import WorkbenchError
 from workbench.graph.remake import with_modules
@@ -32,6 +30,8 @@ def to_text(model: nn.Module, example: tuple[Tensor, ...]) -> bytes:
     Raises:
         WorkbenchError: The model cannot be traced.
     """
+    from torch._export.serde.serialize import serialize  # it takes longer to import than torch itself
+
     program = trace(model, example)
     if program.constants:
         names = ", ".join(program.constants)
@@ -47,6 +47,8 @@ def from_text(text: bytes, tensors: Mapping[str, Tensor]) -> nn.Module:
     Raises:
         WorkbenchError: The text is damaged, says what a program may not, or the tensors do not fit.
     """
+    from torch._export.serde.serialize import SerializedArtifact, deserialize  # as above
+
     try:
         facts = json.loads(text)
     except ValueError as error:
@@ -54,8 +56,7 @@ def from_text(text: bytes, tensors: Mapping[str, Tensor]) -> nn.Module:
     _check(facts)
     try:
         artifact = SerializedArtifact(json.dumps(facts).encode(), _held(facts, tensors), {}, b"")  # type: ignore[arg-type]  # a dict is taken too
-        program: ExportedProgram = deserialize(artifact)
-        module = program.module(check_guards=False)
+        module = deserialize(artifact).module(check_guards=False)
     except Exception as error:  # torch raises whatever its parser trips over
         raise WorkbenchError(f"the graph cannot be read: {type(error).__name__}: {error}") from error
     return with_modules(module)

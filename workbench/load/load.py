@@ -61,7 +61,9 @@ def load(
     """
     text = str(what)
     if text in embedded.NAMES:
-        return _embedded(text, task, checkpoint, validation)
+        if task is None and any(data is not None for data in (validation, train, test)):
+            raise WorkbenchError(f"{text} brings its own data; give task=... to judge it by other data")
+        return _embedded(text, task, checkpoint, name)
     source = next((source for source in SOURCES if source.takes(text)), None)
     if source is None:
         examples = ", ".join((*embedded.NAMES, *(source.example for source in SOURCES)))
@@ -88,10 +90,8 @@ def load_model(folder: str | Path) -> nn.Module:
     return exported.SOURCE.get(str(folder), False).model
 
 
-def _embedded(name: str, task: Task | None, checkpoint: str | Path | None, validation: Data) -> Subject:
-    subject = embedded.build(name)
+def _embedded(source: str, task: Task | None, checkpoint: str | Path | None, name: str) -> Subject:
+    subject = embedded.build(source)
     if checkpoint is not None:
         load_weights(subject.model, Path(checkpoint))
-    if validation is not None:
-        raise WorkbenchError(f"{name} brings its own data; give task=... to judge it by other data")
-    return Subject(name, subject.model, task or subject.task, source=name)
+    return Subject(name or source, subject.model, task or subject.task, source=source)

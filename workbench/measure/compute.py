@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.coding import Coding
 from workbench.layers import Layer
@@ -28,6 +27,8 @@ _COUNTS: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
 def count_macs(model: nn.Module, example: tuple[Tensor, ...]) -> int:
     """Return the multiply-accumulates of convolutions, matrix products and attention for one sample."""
+    from torch.utils.flop_counter import FlopCounterMode  # slow to import, and the first look needs no MACs
+
     if model not in _COUNTS:
         with evaluating(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(*example)

@@ -128,7 +128,7 @@ class _Editor:
         if name not in self.values:
             return name
         array = numpy_helper.to_array(self.values[name]).astype(np.float64)
-        scale = (grid.scale.double() * entry.scale.double()).numpy().astype(np.float32)
+        scale = (grid.scale.double() * entry.scale).numpy().astype(np.float32)
         limits = np.iinfo(np.int32)
         integers = np.clip(np.rint(array / scale), limits.min, limits.max).astype(np.int32)
         axis = 0 if scale.ndim else None
@@ -137,7 +137,7 @@ class _Editor:
     def _pair(self, value: str, quantizer: ActivationQuantizer) -> str:
         from onnx import helper, numpy_helper
 
-        scale, zero = float(quantizer.scale), int(quantizer.zero_point)
+        scale, zero = quantizer.scale, quantizer.zero_point
         if self.grids.get(value) == (scale, zero):
             return value
         if (value, scale, zero) in self.pairs:
@@ -163,7 +163,7 @@ class _Editor:
     def _clip(self, value: str, quantizer: ActivationQuantizer, name: str) -> str:
         from onnx import helper, numpy_helper
 
-        scale, zero = float(quantizer.scale), int(quantizer.zero_point)
+        scale, zero = quantizer.scale, quantizer.zero_point
         for suffix, edge in (("low", quantizer.quant_min - zero), ("high", quantizer.quant_max - zero)):
             array = np.asarray(edge * scale, np.float32)
             self.graph.initializer.append(numpy_helper.from_array(array, f"{name}.{suffix}"))

@@ -54,6 +54,19 @@ class Option:
             raise WorkbenchError(f"{self.name} must be at most {self.high:g}, not {value!r}")
         return self.type(value)
 
+    def parse(self, text: str) -> Any:
+        """Return the value of a text, as it stands on a command line.
+
+        Raises:
+            WorkbenchError: The text is no value of the field's type.
+        """
+        given: dict[str, Any] = {"true": True, "false": False} if self.type is bool else {}
+        try:
+            return self.check(given[text.lower()] if given else self.type(text))
+        except (KeyError, ValueError):
+            accepted = " or ".join(given) or {int: "a whole number", float: "a number"}.get(self.type, "a text")
+            raise WorkbenchError(f"{self.name} must be {accepted}, not {text!r}") from None
+
 
 def option(
     default: Any,

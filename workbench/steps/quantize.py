@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from workbench.coding import Uniform
+from workbench.coding import Uniform, integer_range
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers
 from workbench.modes import evaluating
@@ -33,12 +33,11 @@ def grid(weight: Tensor, bits: int, axis: int | None, symmetric: bool) -> Unifor
     wide = weight.detach().float()
     rows = wide.reshape(1, -1) if axis is None else wide.movedim(axis, 0).flatten(1)
     low, high = rows.amin(1).clamp(max=0.0), rows.amax(1).clamp(min=0.0)
+    lowest, highest = integer_range(bits, symmetric)
     if symmetric:
-        lowest, highest = -(2 ** (bits - 1)) + 1, 2 ** (bits - 1) - 1
         scale = torch.maximum(-low, high) / highest
         zero_point = torch.zeros_like(scale)
     else:
-        lowest, highest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         scale = (high - low) / (highest - lowest)
         zero_point = lowest - torch.round(low / scale.clamp(min=torch.finfo(torch.float32).tiny))
     # A channel of zeros only has no range; any scale codes it.

@@ -1,0 +1,55 @@
+# Two commands to begin with: `make lab` opens the workbench, `make report` runs the main job without a browser.
+# Each target sets up what it needs; PYTHON chooses the interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Jupyter refuses to run as root unless told that this is meant.
+ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
+
+.PHONY: lab report test test-vision bench check wheel screenshots clean
+
+lab: $(VENV)/.ready
+	$(BIN)/jupyter lab $(ROOT) notebooks/workbench.ipynb
+
+report: $(VENV)/.ready
+	$(BIN)/workbench run --subject digits-resnet --recipe notebooks/digits-resnet.recipe.json --scan \
+		--out out/digits-resnet --report report.html
+
+test: $(VENV)/.ready-test
+	@sh tests/browser/chromium.sh
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.ready-test
+	$(BIN)/python -m pytest tests/benchmarks -s --override-ini=addopts=
+
+check: $(VENV)/.ready-test
+	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check . && $(BIN)/python -m mypy
+
+wheel: $(VENV)/.ready-test
+	$(BIN)/python -m build --wheel
+
+screenshots: $(VENV)/.ready-test
+	@sh tests/browser/chromium.sh
+	$(BIN)/python tests/browser/screenshots.py docs
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) has no ensurepip; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.ready-test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[test,distributed]'
+	touch $@ $(VENV)/.ready
+
+clean:
+	rm -rf $(VENV) .venv-vision dist build out .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""The panel: thin ipywidgets views over one session."""
+
+from widgets.panel import Panel
+
+__all__ = ["Panel"]

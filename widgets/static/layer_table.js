@@ -1,0 +1,131 @@
+// The layer table: filter by glob, choose one or several rows by mouse or keyboard.
+function matcher(text) {
+  const globs = text.split(",").map((part) => part.trim()).filter(Boolean);
+  if (!globs.length) return () => true;
+  const rules = globs.map((glob) => {
+    const escaped = glob.replace(/[.+^${}()|[\]\\]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
+    return new RegExp(glob.includes("*") || glob.includes("?") ? `^${escaped}$` : escaped, "i");
+  });
+  return (name) => rules.some((rule) => rule.test(name));
+}
+
+export default {
+  render({ model, el }) {
+    el.classList.add("wb-layers");
+    const filter = document.createElement("input");
+    filter.type = "search";
+    filter.placeholder = "filter: layer1.*, *conv2";
+    filter.setAttribute("aria-label", "filter layers by name or glob");
+    const holder = document.createElement("div");
+    holder.className = "wb-layers-scroll";
+    const table = document.createElement("table");
+    table.setAttribute("role", "grid");
+    table.setAttribute("aria-multiselectable", "true");
+    holder.append(table);
+    const foot = document.createElement("div");
+    foot.className = "wb-layers-foot";
+    el.append(filter, holder, foot);
+    let anchor = null;
+
+    const shown = () => [...table.querySelectorAll("tbody tr")].map((row) => row.dataset.name);
+    const choose = (names) => {
+      model.set("selection", names);
+      model.save_changes();
+    };
+
+    const pick = (name, event) => {
+      const now = model.get("selection");
+      if (event.shiftKey && anchor) {
+        const order = shown();
+        const [low, high] = [order.indexOf(anchor), order.indexOf(name)].sort((a, b) => a - b);
+        choose(order.slice(Math.max(low, 0), high + 1));
+        return;
+      }
+      anchor = name;
+      if (event.ctrlKey || event.metaKey) {
+        choose(now.includes(name) ? now.filter((other) => other !== name) : [...now, name]);
+      } else {
+        choose(now.length === 1 && now[0] === name ? [] : [name]);
+      }
+    };
+
+    const cell = (row, text, className, title) => {
+      const made = document.createElement("td");
+      made.textContent = text;
+      if (className) made.className = className;
+      if (title) made.title = title;
+      row.append(made);
+      return made;
+    };
+
+    const mark = () => {
+      const chosen = new Set(model.get("selection"));
+      for (const row of table.querySelectorAll("tbody tr")) {
+        const on = chosen.has(row.dataset.name);
+        row.classList.toggle("wb-chosen", on);
+        row.setAttribute("aria-selected", String(on));
+      }
+      const count = model.get("rows").length;
+      const visible = shown().length;
+      foot.textContent = `${visible} of ${count} layers` + (chosen.size ? `, ${chosen.size} chosen` : ", none chosen: steps go to all");
+    };
+
+    const draw = () => {
+      const focused = document.activeElement?.closest?.("tr")?.dataset.name;
+      const fits = matcher(filter.value);
+      table.replaceChildren();
+      const head = table.createTHead().insertRow();
+      for (const title of ["layer", "kind", "shape", "params", "MACs", "kept", "bits"]) {
+        const made = document.createElement("th");
+        made.textContent = title;
+        made.scope = "col";
+        head.append(made);
+      }
+      const body = table.createTBody();
+      for (const facts of model.get("rows")) {
+        if (!fits(facts.name)) continue;
+        const row = body.insertRow();
+        row.dataset.name = facts.name;
+        row.tabIndex = 0;
+        cell(row, facts.name, "wb-name", facts.title);
+        cell(row, facts.kind);
+        cell(row, facts.shape, "wb-number");
+        cell(row, facts.params, "wb-number");
+        cell(row, facts.macs, "wb-number");
+        const kept = cell(row, "", "wb-number");
+        const bar = document.createElement("span");
+        bar.className = "wb-bar";
+        bar.style.setProperty("--part", `${facts.kept * 100}%`);
+        kept.append(bar, `${Math.round(facts.kept * 100)} %`);
+        cell(row, facts.bits, "wb-number");
+        row.addEventListener("click", (event) => pick(facts.name, event));
+        row.addEventListener("keydown", (event) => {
+          if (event.key === " " || event.key === "Enter") {
+            pick(facts.name, event);
+          } else if (event.key === "ArrowDown") {
+            row.nextElementSibling?.focus();
+          } else if (event.key === "ArrowUp") {
+            row.previousElementSibling?.focus();
+          } else {
+            return;
+          }
+          event.preventDefault();
+          event.stopPropagation();
+        });
+        if (facts.name === focused) row.focus();
+      }
+      mark();
+    };
+
+    filter.addEventListener("input", draw);
+    // JupyterLab's own shortcuts must not act on what is typed here.
+    filter.addEventListener("keydown", (event) => event.stopPropagation());
+    model.on("change:rows", draw);
+    model.on("change:selection", mark);
+    draw();
+    return () => {
+      model.off("change:rows", draw);
+      model.off("change:selection", mark);
+    };
+  },
+};

@@ -1,0 +1,77 @@
+"""What a view is: widgets that show a session, and hold no truth of their own."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any
+
+import ipywidgets as W
+
+from workbench.session import Session
+
+
+class View:
+    """A piece of the panel.
+
+    Callbacks come on JupyterLab's subshell threads, previews and jobs on worker threads, all at the same time.
+    So everything that writes to widgets runs under the one lock that all views of a panel share.
+
+    Args:
+        session: What is shown.
+        lock: The panel's lock.
+    """
+
+    root: W.Widget
+
+    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # a factory in older Pythons
+        self.session, self.lock = session, lock
+        self._watched: list[tuple[Callable[[Any], None], tuple[str, ...]]] = []
+        self._quiet = False
+
+    def watch(self, react: Callable[[], None], *traits: str) -> None:
+        """Call `react` now, and again whenever one of the session's traits changes."""
+
+        def changed(_: Any) -> None:
+            with self.lock, self.quietly():
+                self._guard(react)
+
+        self._watched.append((changed, traits))
+        self.session.observe(changed, list(traits))
+        changed(None)
+
+    def act(self, do: Callable[[], Any]) -> Callable[[Any], None]:
+        """Return a handler for a control's event; what goes wrong in it is shown, and the panel stays usable."""
+
+        def handle(_: Any = None) -> None:
+            if not self._quiet:
+                self._guard(do)
+
+        return handle
+
+    def _guard(self, do: Callable[[], Any]) -> None:
+        from workbench.errors import WorkbenchError
+
+        try:
+            do()
+        except WorkbenchError as error:
+            self.session.error = str(error)
+        except Exception:  # a defect is shown in the error strip instead of vanishing in a thread
+            self.session.error = traceback.format_exc()
+
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Set controls without their handlers acting on it, which would be a loop."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+    def close(self) -> None:
+        """Stop watching the session."""
+        for changed, traits in self._watched:
+            self.session.unobserve(changed, list(traits))
+        self._watched.clear()

@@ -1,0 +1,67 @@
+"""Which model: the embedded ones by name, any other by the texts that `wb.load` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from threading import RLock
+
+import ipywidgets as W
+
+from widgets.view import View
+from workbench import load
+from workbench.load.embedded import NAMES
+from workbench.session import Session
+from workbench.subject import Subject
+
+FIELDS = {
+    "checkpoint": "weights: .safetensors, .pt, .th",
+    "validation": "data.npz, data.npz[:5000], or a folder of images",
+    "train": "for calibration and recovery",
+    "test": "scored once, at the export",
+    "mean": "for images, per channel: 0.485, 0.456, 0.406",
+    "std": "for images, per channel: 0.229, 0.224, 0.225",
+}
+
+
+class SubjectChoice(View):
+    """Name and device of the subject, and a form to open another.
+
+    Args:
+        session: What is shown.
+        lock: The panel's lock.
+        opened: Called with a newly loaded subject.
+    """
+
+    def __init__(self, session: Session, lock: RLock, opened: Callable[[Subject], None]) -> None:  # type: ignore[valid-type]  # as in View
+        super().__init__(session, lock)
+        self._opened = opened
+        name = session.subject.name
+        known = list(dict.fromkeys([*NAMES, name] if name not in NAMES else NAMES))
+        self.choice = W.Dropdown(options=known, value=name, layout={"width": "200px"}, tooltip="Open another model")
+        self.facts = W.HTML(_facts(session))
+        self.what = W.Text(placeholder="nets.py:resnet20, timm:NAME, out/", description="model", layout={"width": "420px"})
+        self.fields = {key: W.Text(placeholder=hint, description=key, layout={"width": "420px"}) for key, hint in FIELDS.items()}
+        self.open = W.Button(description="Open", icon="folder-open", layout={"width": "auto"})
+        self.form = W.Accordion([W.VBox([self.what, *self.fields.values(), self.open])], titles=["Open another model"])
+        self.choice.observe(self.act(self._choose), "value")
+        self.open.on_click(self.act(self._load))
+        self.root = W.HBox([self.choice, self.facts], layout={"align_items": "center"})
+
+    def _choose(self) -> None:
+        if self.choice.value in NAMES:
+            self._opened(load(self.choice.value))
+
+    def _load(self) -> None:
+        given = {key: field.value.strip() for key, field in self.fields.items() if field.value.strip()}
+        scales = {key: tuple(float(x) for x in given.pop(key).split(",")) for key in ("mean", "std") if key in given}
+        self._opened(load(self.what.value.strip(), **given, **scales))
+
+
+def _facts(session: Session) -> str:
+    import torch
+
+    task = session.subject.task
+    data = f"{len(task.split('validation')):,} validation samples"
+    words = [escape(task.name or task.metric.name), data, f"cpu, {torch.get_num_threads()} threads"]
+    return f"<span class='wb-state'>&nbsp;{' · '.join(words)}</span>"

@@ -1,0 +1,121 @@
+"""The numbers: score, latency, size, MACs and the rest, each against the baseline, of the state they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from threading import RLock
+
+import ipywidgets as W
+
+from widgets import theme
+from widgets.view import View
+from workbench import numbers
+from workbench.live import Preview
+from workbench.measure import HOW, Latency, Measurement, Score
+from workbench.runtimes import TITLES
+from workbench.session import Session
+
+
+class Tiles(View):
+    """Tiles for the preview where there is one, else for the current state."""
+
+    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # as in View
+        super().__init__(session, lock)
+        self.state, self.html = W.HTML(), W.HTML()
+        self.root = W.VBox([self.state, self.html])
+        self.watch(self._show, "staged", "measurements", "history")
+
+    def _show(self) -> None:
+        session, base = self.session, self.session.measurements.get(0)
+        preview = session.staged
+        at = session.history.at
+        where = "the untouched subject" if at == 0 else f"state {at} of branch {session.history.branch}"
+        if preview is not None and not preview.error:
+            self.state.value = (
+                f"<p class='wb-state'><span class='wb-preview'>preview</span> of <b>{escape(preview.step.title)}</b> "
+                f"on {escape(where)}; not applied yet</p>"
+            )
+            self.html.value = theme.tiles(_of_preview(preview, base))
+            return
+        self.state.value = f"<p class='wb-state'>numbers of <b>{escape(where)}</b>, against the baseline</p>"
+        found = session.measurements.get(at)
+        self.html.value = theme.tiles(_of_measurement(found, base) if found else [_waiting()])
+
+
+def _waiting() -> str:
+    return theme.tile("Measuring", "…", "scores every validation sample and times each runtime", "")
+
+
+def _of_preview(preview: Preview, base: Measurement | None) -> list[str]:
+    made = [_score(preview.score)]
+    made += [_latency(name, found) for name, found in preview.latency.items()]
+    made += [_missing(name, why) for name, why in preview.unavailable.items()]
+    if not preview.latency and not preview.unavailable:
+        made.append(theme.tile("Latency", "…", "timed after the first score", "measured"))
+    total = preview.bytes.total if preview.bytes else 0
+    made += _counts(total, preview.params, preview.nonzero, preview.macs, base)
+    return made
+
+
+def _of_measurement(found: Measurement, base: Measurement | None) -> list[str]:
+    made = [_score(found.score)]
+    made += [_latency(name, latency) for name, latency in found.latency.items()]
+    made += [_missing(name, why) for name, why in found.unavailable.items()]
+    made += _counts(found.bytes.total, found.params, found.nonzero, found.macs, base)
+    old = base or found
+    memory = _times(old.peak_memory, found.peak_memory, "less")
+    made.append(theme.tile("Peak memory", numbers.size(found.peak_memory), memory, HOW["peak_memory"]))
+    energy = _times(old.energy, found.energy, "less")
+    made.append(theme.tile("Energy a sample", numbers.joules(found.energy), energy, HOW["energy"]))
+    return made
+
+
+def _score(found: Score | None) -> str:
+    if found is None:
+        return theme.tile("Score", "…", "scoring the first samples", "measured")
+    seen = f"all {found.total:,} validation samples" if found.exact else f"{found.n:,} of {found.total:,} samples"
+    value = numbers.score_value(found.value, found.unit)
+    if not found.exact:
+        value += f" ± {found.half_width * 100:.1f}" if found.unit == "%" else f" ± {found.half_width:.2g}"
+    if found.change == found.change_low == found.change_high == 0.0:
+        return theme.tile(found.metric.capitalize(), value, f"|{seen}", "measured")
+    loss = found.change_high < 0 if found.higher_is_better else found.change_low > 0
+    gain = found.change_low > 0 if found.higher_is_better else found.change_high < 0
+    line = f"{numbers.points(found.change, found.unit)}|{seen}"
+    return theme.tile(found.metric.capitalize(), value, line, "measured", "bad" if loss else "good" if gain else "")
+
+
+def _latency(name: str, found: Latency) -> str:
+    kind = {"faster": "good", "slower": "bad"}.get(found.verdict, "")
+    words = f"batch {found.batch}, {found.threads} threads"
+    line = f"|{words}" if found.verdict == "baseline" else f"{numbers.verdict(found)}|{words}"
+    return theme.tile(TITLES.get(name, name), numbers.seconds(found.median), line, HOW["latency"], kind)
+
+
+def _missing(name: str, why: str) -> str:
+    return theme.tile(TITLES.get(name, name), "–", f"|cannot run this: {why[:80]}", "")
+
+
+def _counts(total: int, params: int, nonzero: int, macs: int, base: Measurement | None) -> list[str]:
+    old: Mapping[str, float] = {
+        "bytes": base.bytes.total if base else total,
+        "nonzero": base.nonzero if base else nonzero,
+        "macs": base.macs if base else macs,
+    }
+    return [
+        theme.tile("File size", numbers.size(total), f"{_times(old['bytes'], total, 'smaller')}|to the byte", HOW["bytes"]),
+        theme.tile(
+            "Parameters not zero",
+            numbers.count(nonzero),
+            f"{_times(old['nonzero'], nonzero, 'fewer')}|of {numbers.count(params)} stored",
+            HOW["nonzero"],
+        ),
+        theme.tile("MACs a sample", numbers.count(macs), _times(old["macs"], macs, "fewer"), HOW["macs"]),
+    ]
+
+
+def _times(old: float, new: float, word: str) -> str:
+    if old == new or not new:
+        return "as the baseline" if old == new else ""
+    return f"{numbers.ratio(old / new)} {word}" if old > new else f"{numbers.ratio(new / old)} more"

@@ -1,0 +1,56 @@
+"""What is being done: progress, time left, cancel, and what went wrong."""
+
+from __future__ import annotations
+
+from html import escape
+from threading import RLock
+
+import ipywidgets as W
+
+from widgets import theme
+from widgets.view import View
+from workbench import numbers
+from workbench.session import Session
+
+
+class Work(View):
+    """A progress bar with a cancel button while there is work, and a strip for errors."""
+
+    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # as in View
+        super().__init__(session, lock)
+        self.bar = W.FloatProgress(min=0.0, max=1.0, layout={"width": "240px"})
+        self.text = W.HTML()
+        self.cancel = W.Button(description="Cancel", icon="stop", layout={"width": "auto"})
+        self.cancel.on_click(self.act(self.session.cancel))
+        self.busy = W.HBox([self.bar, self.cancel, self.text], layout={"align_items": "center"})
+        self.error = W.HTML()
+        self.dismiss = W.Button(description="Dismiss", layout={"width": "auto"})
+        self.dismiss.on_click(self.act(self._dismiss))
+        self.strip = W.HBox([self.error, self.dismiss], layout={"align_items": "flex-start"})
+        self.saved = W.HTML()
+        self.root = W.VBox([self.busy, self.strip, self.saved])
+        self.watch(self._show_jobs, "jobs")
+        self.watch(self._show_error, "error")
+        self.watch(self._show_saved, "saved_to")
+
+    def _show_jobs(self) -> None:
+        active = [job for job in self.session.jobs if job.active]
+        self.busy.layout.visibility = "visible" if active else "hidden"
+        running = next((job for job in active if job.state == "running"), active[0] if active else None)
+        if running is None:
+            return
+        self.bar.value = running.tick.done
+        left = f", about {numbers.seconds(running.tick.seconds_left)} left" if running.tick.seconds_left else ""
+        more = f" ({len(active) - 1} waiting)" if len(active) > 1 else ""
+        self.text.value = f"<b>{escape(running.title)}</b> {escape(running.tick.message)}{left}{more}"
+
+    def _show_error(self) -> None:
+        self.error.value = theme.note(self.session.error, "error")
+        self.strip.layout.display = "" if self.session.error else "none"
+
+    def _dismiss(self) -> None:
+        self.session.error = ""
+
+    def _show_saved(self) -> None:
+        text = f"written and verified: {self.session.saved_to}" if self.session.saved_to else ""
+        self.saved.value = theme.note(text, "done")

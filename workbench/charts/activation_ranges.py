@@ -1,0 +1,63 @@
+"""The range of what comes out of each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bokeh.models import ColumnDataSource, FactorRange
+from bokeh.plotting import figure as Figure  # the class is spelt like a function
+
+from workbench.charts import theme
+from workbench.charts.labels import axis_labels
+from workbench.inspection import Activations
+
+
+def activation_data(found: Sequence[Activations]) -> dict[str, list[Any]]:
+    """Return one row a layer: range, mean and standard deviation, and what the tooltip says."""
+    return {
+        "label": axis_labels([row.layer for row in found]),
+        "layer": [row.layer for row in found],
+        "low": [row.low for row in found],
+        "high": [row.high for row in found],
+        "mean": [row.mean for row in found],
+        "left": [max(row.mean - row.std, row.low) for row in found],
+        "right": [min(row.mean + row.std, row.high) for row in found],
+        "range": [f"{row.low:.4g} to {row.high:.4g}" for row in found],
+        "middle": [f"{row.mean:.4g} ± {row.std:.4g}" for row in found],
+        "idle": [f"{row.never_positive:.1%} never above zero, {row.constant:.1%} constant" for row in found],
+        "where": [f"{row.samples:,} {row.split} samples" for row in found],
+    }
+
+
+@dataclass(frozen=True)
+class ActivationChart:
+    """The figure and what feeds it."""
+
+    figure: Figure
+    source: ColumnDataSource
+
+    def show(self, found: Sequence[Activations]) -> None:
+        """Draw other layers."""
+        self.source.data = activation_data(found)
+        self.figure.y_range.update(factors=self.source.data["label"][::-1])
+        self.figure.height = theme.rows_height(len(found))
+
+
+def activation_chart(found: Sequence[Activations] = ()) -> ActivationChart:
+    """Return the chart of ranges: the thin line is everything, the bar is mean ± standard deviation."""
+    figure = theme.plot(x="activation", y_range=FactorRange())
+    source = ColumnDataSource(activation_data(()))
+    lines = figure.segment("low", "label", "high", "label", source=source, line_color=theme.LINE, line_width=2)
+    bars = figure.hbar(
+        y="label", left="left", right="right", height=0.5, source=source,
+        fill_color=theme.AFTER, fill_alpha=0.75, line_color=None,
+    )  # fmt: skip
+    figure.scatter("mean", "label", source=source, size=6, color=theme.ORANGE)
+    figure.ygrid.visible = False
+    rows = [("layer", "@layer"), ("range", "@range"), ("mean ± deviation", "@middle")]
+    theme.add_tooltip(figure, [*rows, ("units", "@idle"), ("seen on", "@where")], lines, bars)
+    chart = ActivationChart(figure, source)
+    chart.show(found)
+    return chart

@@ -1,0 +1,70 @@
+"""How much faster on each runtime, with the interval that says whether it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bokeh.models import ColumnDataSource, FactorRange
+from bokeh.models.annotations import Span
+from bokeh.plotting import figure as Figure  # the class is spelt like a function
+
+from workbench import numbers
+from workbench.charts import theme
+from workbench.charts.labels import axis_labels
+from workbench.measure import Latency
+
+COLORS = {"faster": theme.GOOD, "slower": theme.BAD, "within noise": theme.UNSURE, "baseline": theme.BEFORE}
+
+
+def latency_data(found: Mapping[str, Latency]) -> dict[str, list[Any]]:
+    """Return one row a runtime: the ratio of times, its interval, and what the tooltip says."""
+    rows = list(found.values())
+    return {
+        "label": axis_labels([row.runtime for row in rows]),
+        "ratio": [row.ratio for row in rows],
+        "low": [row.ratio_low for row in rows],
+        "high": [row.ratio_high for row in rows],
+        "color": [COLORS.get(row.verdict, theme.UNSURE) for row in rows],
+        "verdict": [numbers.verdict(row) for row in rows],
+        "time": [f"{numbers.seconds(row.median)}, middle half within {numbers.seconds(row.spread)}" for row in rows],
+        "how": [f"batch {row.batch}, {row.threads} threads, {row.device}, {row.pairs} pairs" for row in rows],
+    }
+
+
+@dataclass(frozen=True)
+class LatencyChart:
+    """The figure and what feeds it."""
+
+    figure: Figure
+    source: ColumnDataSource
+
+    def show(self, found: Mapping[str, Latency]) -> None:
+        """Draw another state's latencies."""
+        self.source.data = latency_data(found)
+        self.figure.y_range.update(factors=self.source.data["label"][::-1])
+        # One must be seen beside the ratios, and a ratio that hardly differs must not look as if it did.
+        low = min([0.8, *(row.ratio_low for row in found.values())])
+        high = max([1.25, *(row.ratio_high for row in found.values())])
+        self.figure.x_range.update(start=low - 0.05 * (high - low), end=high + 0.3 * (high - low))
+        self.figure.height = theme.MARGIN + 40 * max(len(found), 1)
+
+
+def latency_chart(found: Mapping[str, Latency] | None = None) -> LatencyChart:
+    """Return the chart of ratios, baseline's time over this one's; the line is at 1, no difference."""
+    figure = theme.plot(x="times as fast as the baseline", y_range=FactorRange(), x_range=(0.8, 1.25))
+    source = ColumnDataSource(latency_data({}))
+    figure.add_layout(Span(dimension="height", location=1.0, line_color=theme.TEXT, line_dash="4 3", line_width=1.5))
+    lines = figure.segment("low", "label", "high", "label", source=source, line_color="color", line_width=4)
+    marks = figure.scatter("ratio", "label", source=source, size=12, color="color")
+    figure.text(
+        "high", "label", "verdict", source=source, x_offset=12, text_baseline="middle",
+        text_color=theme.TEXT, text_font=theme.FONT, text_font_size="12px",
+    )  # fmt: skip
+    figure.ygrid.visible = False
+    rows = [("runtime", "@label"), ("", "@verdict"), ("time", "@time"), ("measured with", "@how")]
+    theme.add_tooltip(figure, rows, lines, marks)
+    chart = LatencyChart(figure, source)
+    chart.show(found or {})
+    return chart

@@ -1,0 +1,77 @@
+"""Singular values of a weight, before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bokeh.models import ColumnDataSource
+from bokeh.models.annotations import Span
+from bokeh.plotting import figure as Figure  # the class is spelt like a function
+
+from workbench.charts import theme
+from workbench.inspection import Spectrum
+
+FLOOR = 1e-6
+
+
+def spectrum_data(found: Spectrum | None) -> dict[str, list[Any]]:
+    """Return one row a singular value: rank, value over the largest, and what the tooltip says.
+
+    Values under a millionth of the largest are left out: they are rounding, and a logarithmic axis has no zero.
+    """
+    if found is None or not found.values or not found.values[0]:
+        return {"rank": [], "value": [], "text": [], "held": []}
+    largest = found.values[0]
+    kept = [(n, value, held) for n, (value, held) in enumerate(zip(found.values, found.held, strict=True), 1)]
+    kept = [row for row in kept if row[1] >= FLOOR * largest]
+    return {
+        "rank": [n for n, _, _ in kept],
+        "value": [value / largest for _, value, _ in kept],
+        "text": [f"{value:.4g}" for _, value, _ in kept],
+        "held": [f"{held:.2%}" for _, _, held in kept],
+    }
+
+
+@dataclass(frozen=True)
+class SpectrumChart:
+    """The figure and what feeds it; the lines mark effective rank and energy rank of what was drawn last."""
+
+    figure: Figure
+    before: ColumnDataSource
+    after: ColumnDataSource
+    effective: Span
+    energy: Span
+
+    def show(self, before: Spectrum | None, after: Spectrum | None = None) -> None:
+        """Draw another weight's spectrum."""
+        self.before.data, self.after.data = spectrum_data(before), spectrum_data(after)
+        shown = after or before
+        for span, rank in (
+            (self.effective, shown.effective_rank if shown else 0),
+            (self.energy, shown.energy_rank if shown else 0),
+        ):
+            span.location, span.visible = rank, bool(rank)
+
+
+def spectrum_chart(
+    before: Spectrum | None = None, after: Spectrum | None = None, height: int = theme.HEIGHT
+) -> SpectrumChart:
+    """Return the chart of a weight's singular values: dashed line effective rank, dotted line energy rank."""
+    figure = theme.plot(x="rank", y="singular value, largest = 1", height=height, y_axis_type="log")
+    sources = [ColumnDataSource(spectrum_data(None)) for _ in range(2)]
+    lines = []
+    for source, label, color in zip(sources, ("before", "after"), (theme.BEFORE, theme.AFTER), strict=True):
+        lines.append(
+            figure.line("rank", "value", source=source, line_color=color, line_width=2.5, legend_label=label),
+        )
+    effective = Span(dimension="height", visible=False, line_color=theme.ORANGE, line_dash="dashed", line_width=1.5)
+    energy = Span(dimension="height", visible=False, line_color=theme.PURPLE, line_dash="dotted", line_width=2)
+    figure.add_layout(effective)
+    figure.add_layout(energy)
+    theme.style_legend(figure)
+    rows = [("rank", "@rank"), ("singular value", "@text"), ("energy held up to here", "@held")]
+    theme.add_tooltip(figure, rows, *lines)
+    chart = SpectrumChart(figure, sources[0], sources[1], effective, energy)
+    chart.show(before, after)
+    return chart

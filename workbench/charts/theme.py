@@ -1,0 +1,99 @@
+"""How every figure looks: colours, fonts, sizes. Nothing here knows what is drawn.
+
+Colours are those of Okabe and Ito, "Color Universal Design", 2008, which people with any kind of colour vision
+tell apart. Backgrounds are transparent and text is of a middle grey, so that figures are readable on a light
+page and on a dark one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bokeh.models import HoverTool
+from bokeh.plotting import figure as Figure  # the class is spelt like a function
+
+ORANGE, SKY, GREEN, BLUE = "#E69F00", "#56B4E9", "#009E73", "#0072B2"
+VERMILION, PURPLE, YELLOW = "#D55E00", "#CC79A7", "#F0E442"
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, YELLOW)
+
+TEXT, LINE, FAINT = "#7a7a7a", "#9a9a9a", "#b5b5b5"
+BEFORE, AFTER, PREVIEW = "#a6a6a6", BLUE, ORANGE
+GOOD, BAD, UNSURE = GREEN, VERMILION, LINE
+
+# From nearly nothing lost to a lot; lightness falls all the way, so it also reads in grey.
+LOSSES = (
+    "#f3f1e7", "#f7e3bd", "#f9d291", "#f8bd68", "#f3a44a", "#ea8a35", "#dc7024", "#c85a1a", "#ad4613", "#8f350f",
+)  # fmt: skip
+IMPOSSIBLE = "#c9c9c9"
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+HEIGHT, ROW, MARGIN = 260, 24, 70
+
+
+def plot(*, x: str = "", y: str = "", height: int = HEIGHT, **options: Any) -> Figure:
+    """Return an empty figure in the house style.
+
+    Args:
+        x: Label of the x axis, with the unit.
+        y: Label of the y axis, with the unit.
+        height: Pixels; the width is that of the page.
+        options: As `bokeh.plotting.figure` takes them, such as ranges and axis types.
+    """
+    made = Figure(
+        height=height,
+        sizing_mode="stretch_width",
+        toolbar_location=None,
+        tools="",
+        x_axis_label=x or None,
+        y_axis_label=y or None,
+        **options,
+    )
+    return style(made)
+
+
+def style(figure: Figure) -> Figure:
+    """Return the figure, which now has the house's colours, fonts and lines."""
+    figure.background_fill_color = figure.border_fill_color = None
+    figure.outline_line_color = None
+    figure.min_border_right = 24
+    for axis in figure.axis:
+        axis.axis_line_color = axis.major_tick_line_color = LINE
+        axis.minor_tick_line_color = None
+        axis.axis_label_text_color = axis.major_label_text_color = TEXT
+        axis.axis_label_text_font = axis.major_label_text_font = FONT
+        axis.axis_label_text_font_style = "normal"
+        axis.axis_label_text_font_size = axis.major_label_text_font_size = "12px"
+    for grid in figure.grid:
+        grid.grid_line_color, grid.grid_line_alpha = LINE, 0.22
+    return figure
+
+
+def style_legend(figure: Figure, place: str = "top_right") -> None:
+    """Give the figure's legend the house style; there has to be one."""
+    figure.legend[0].update(
+        location=place,
+        background_fill_color=None,
+        border_line_color=None,
+        label_text_color=TEXT,
+        label_text_font=FONT,
+        label_text_font_size="12px",
+        spacing=2,
+        padding=4,
+        margin=4,
+        glyph_height=14,
+        glyph_width=14,
+    )
+
+
+def add_tooltip(figure: Figure, rows: list[tuple[str, str]], *renderers: Any) -> None:
+    """Let rows of (label, "@column") appear over `renderers`.
+
+    A plain "@column" is escaped by BokehJS, so names of models and layers stay text; `{safe}` must not be used.
+    """
+    # Spelt out, because an empty list would mean every renderer there is.
+    figure.add_tools(HoverTool(tooltips=rows, renderers=list(renderers), point_policy="follow_mouse"))
+
+
+def rows_height(rows: int) -> int:
+    """Return the height in pixels of a figure with that many named rows."""
+    return MARGIN + ROW * max(rows, 1)

@@ -1,0 +1,129 @@
+"""A weight's values before and after, with the grid they are rounded to and the threshold they are cut at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
+from bokeh.models.annotations import Span
+from bokeh.plotting import figure as Figure  # the class is spelt like a function
+
+from workbench.charts import theme
+from workbench.inspection import Histogram
+
+
+def histogram_data(found: Histogram | None) -> dict[str, list[Any]]:
+    """Return the columns of a histogram's bars: left, right, top, and what the tooltip says."""
+    if found is None:
+        return {"left": [], "right": [], "top": [], "span": [], "count": []}
+    left, right = list(found.edges[:-1]), list(found.edges[1:])
+    return {
+        "left": left,
+        "right": right,
+        "top": list(found.counts),
+        "span": [f"{low:.4g} to {high:.4g}" for low, high in zip(left, right, strict=True)],
+        "count": [f"{count:,}" for count in found.counts],
+    }
+
+
+def overflow_data(histograms: Sequence[Histogram], top: float) -> dict[str, list[Any]]:
+    """Return marks for bars higher than the axis, which say how high they are."""
+    high = [(n, found) for found in histograms for n, count in enumerate(found.counts) if count > top]
+    return {
+        "x": [(found.edges[n] + found.edges[n + 1]) / 2 for n, found in high],
+        "y": [top for _ in high],
+        "text": [f"▲ {found.counts[n]:,}" for n, found in high],
+    }
+
+
+def axis_top(histograms: Sequence[Histogram]) -> float:
+    """Return where the axis of counts ends: the zeros of a pruned weight must not flatten all the rest."""
+    counts = sorted((count for found in histograms for count in found.counts), reverse=True)
+    if len(counts) < 2:
+        return float(max(counts, default=1) or 1) * 1.15
+    return float((counts[0] if counts[0] <= 2 * counts[1] else counts[1]) or 1) * 1.15
+
+
+@dataclass(frozen=True)
+class WeightHistogram:
+    """The figure and what feeds it. `thresholds` may be made editable by whoever shows it."""
+
+    figure: Figure
+    before: ColumnDataSource
+    after: ColumnDataSource
+    grid: ColumnDataSource
+    overflow: ColumnDataSource
+    thresholds: tuple[Span, Span]
+
+    def show(
+        self,
+        before: Histogram | None,
+        after: Histogram | None = None,
+        grid: Sequence[float] = (),
+        threshold: float | None = None,
+    ) -> None:
+        """Draw other values.
+
+        Args:
+            before: Of the baseline.
+            after: Of what is compared with it, over the same span.
+            grid: Values that a quantized weight can take.
+            threshold: Magnitude below which weights are pruned.
+        """
+        drawn = [found for found in (before, after) if found is not None]
+        top = axis_top(drawn)
+        self.before.data = histogram_data(before)
+        self.after.data = histogram_data(after)
+        self.overflow.data = overflow_data(drawn, top)
+        self.grid.data = {"x": list(grid), "y": [0.0] * len(grid), "value": [f"{value:.4g}" for value in grid]}
+        self.figure.y_range.update(end=top)
+        if drawn:
+            self.figure.x_range.update(start=drawn[0].edges[0], end=drawn[0].edges[-1])
+        for sign, span in zip((-1, 1), self.thresholds, strict=True):
+            span.visible = threshold is not None
+            span.location = sign * (threshold or 0.0)
+
+
+def weight_histogram(
+    before: Histogram | None = None,
+    after: Histogram | None = None,
+    grid: Sequence[float] = (),
+    threshold: float | None = None,
+    height: int = theme.HEIGHT,
+) -> WeightHistogram:
+    """Return the chart of one weight; arguments as those of `WeightHistogram.show`."""
+    figure = theme.plot(
+        x="weight", y="values", height=height, x_range=Range1d(start=-1, end=1), y_range=Range1d(start=0, end=1)
+    )
+    figure.yaxis.formatter = NumeralTickFormatter(format="0,0")
+    sources = [ColumnDataSource(histogram_data(None)) for _ in range(2)]
+    bars = []
+    for source, label, color, alpha in zip(
+        sources, ("before", "after"), (theme.BEFORE, theme.AFTER), (0.55, 0.6), strict=True
+    ):
+        bars.append(
+            figure.quad(
+                left="left", right="right", top="top", bottom=0, source=source, legend_label=label,
+                fill_color=color, fill_alpha=alpha, line_color=None,
+            )
+        )  # fmt: skip
+    ticks = ColumnDataSource({"x": [], "y": [], "value": []})
+    figure.scatter("x", "y", source=ticks, marker="dash", angle=1.5708, size=12, line_color=theme.ORANGE, line_width=1)
+    marks = ColumnDataSource({"x": [], "y": [], "text": []})
+    figure.text(
+        "x", "y", "text", source=marks, text_color=theme.TEXT, text_font=theme.FONT, text_font_size="11px",
+        text_align="left", text_baseline="top", x_offset=-5,
+    )  # fmt: skip
+    spans = tuple(
+        Span(dimension="height", location=0, visible=False, line_color=theme.VERMILION, line_width=1.5, line_dash="6 3")
+        for _ in range(2)
+    )
+    for span in spans:
+        figure.add_layout(span)
+    theme.style_legend(figure)
+    theme.add_tooltip(figure, [("weights", "@span"), ("values", "@count")], *bars)
+    chart = WeightHistogram(figure, sources[0], sources[1], ticks, marks, (spans[0], spans[1]))
+    chart.show(before, after, grid, threshold)
+    return chart

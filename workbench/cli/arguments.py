@@ -1,0 +1,151 @@
+"""What can be said on the command line."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Callable
+
+from workbench.cli import commands, lab
+from workbench.load import NAMES
+from workbench.steps import KINDS
+
+EXIT_CODES = """exit codes:
+  0    done
+  1    refused: the one line on stderr says what was asked, why it cannot be, and what can
+  2    wrong usage
+  3    a defect in the program, with its traceback
+  130  interrupted
+"""
+SUBJECT = (
+    f"{', '.join(NAMES)}, torchvision:NAME, timm:NAME, hf:NAME, path/to/nets.py:factory, or a folder that export wrote"
+)
+DATA = "a .npz of images and labels, a part of one as data.npz[:5000], or a folder with one folder of images a class"
+
+
+def parser() -> ArgumentParser:
+    """Return the parser of all subcommands; each sets `work` to the function that does it."""
+    made = ArgumentParser(
+        prog="workbench",
+        description="Compress PyTorch models by hand, with every number measured.",
+        epilog=EXIT_CODES,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    commands_ = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, help: str) -> ArgumentParser:  # noqa: A002  # argparse's name for it
+        return commands_.add_parser(
+            name, help=help, description=help, epilog=EXIT_CODES, formatter_class=RawDescriptionHelpFormatter
+        )
+
+    _inspect(add("inspect", "Show a model's layers and coupled channel groups."))
+    _scan(add("scan", "Try a step on each layer or group alone, at several strengths."))
+    _run(add("run", "Do a recipe, export the result, and report on it."))
+    _steps(add("steps", "List the steps that a recipe can hold, with their fields."))
+    _lab(add("lab", "Open JupyterLab on the workbench's notebook. Further arguments go to jupyter lab."))
+    return made
+
+
+def _inspect(made: ArgumentParser) -> None:
+    made.add_argument("subject", help=SUBJECT)
+    made.add_argument("--measure", action="store_true", help="measure the model too")
+    _common(made)
+    made.set_defaults(work=commands.inspect)
+
+
+def _scan(made: ArgumentParser) -> None:
+    scannable = [kind for kind, step in KINDS.items() if step.strength]
+    made.add_argument("subject", help=SUBJECT)
+    made.add_argument("--step", required=True, choices=scannable, help="what is tried; see `workbench steps`")
+    made.add_argument(
+        "--set", action="append", default=[], type=_pair, metavar="FIELD=VALUE", help="a field of the step; repeatable"
+    )
+    made.add_argument("--amounts", type=_floats, default=(), metavar="A,B,…", help="strengths to try")
+    _common(made)
+    made.set_defaults(work=commands.scan)
+
+
+def _run(made: ArgumentParser) -> None:
+    made.add_argument("--subject", required=True, help=SUBJECT)
+    made.add_argument("--recipe", required=True, metavar="FILE", help="the steps, as JSON")
+    made.add_argument("--out", metavar="FOLDER", help="where the verified files are written")
+    made.add_argument("--report", metavar="FILE", help="a report: .html, .ipynb, .md or .pdf")
+    made.add_argument(
+        "--formats", type=_words, default=("safetensors", "onnx", "pt2"), metavar="A,B,…",
+        help="files to export, of safetensors, onnx, pt2 (default: all)",
+    )  # fmt: skip
+    made.add_argument("--scan", action="store_true", help="scan sensitivity first, for the report")
+    _common(made)
+    made.set_defaults(work=commands.run)
+
+
+def _steps(made: ArgumentParser) -> None:
+    made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
+    made.set_defaults(work=commands.steps)
+
+
+def _lab(made: ArgumentParser) -> None:
+    made.add_argument("--port", type=_whole(1, 65535), help="port of the server")
+    made.set_defaults(work=lab.open_lab)
+
+
+def _common(made: ArgumentParser) -> None:
+    """Add what every command on a subject takes."""
+    data = made.add_argument_group("the subject")
+    data.add_argument("--checkpoint", metavar="FILE", help=".safetensors, or .pt/.pth/.th that hold tensors only")
+    for split in ("validation", "train", "test"):
+        data.add_argument(f"--{split}", metavar="DATA", help=DATA)
+    data.add_argument("--mean", type=_floats, metavar="A,B,…", help="per channel, after division by 255")
+    data.add_argument("--std", type=_floats, metavar="A,B,…", help="per channel")
+    data.add_argument("--size", type=_whole(1), default=224, metavar="PIXELS", help="side of a folder's images")
+    data.add_argument("--classes", type=_words, default=(), metavar="A,B,…", help="class names, in order of the labels")
+    data.add_argument("--metric", default="accuracy", help="accuracy, top5, mse or mae")
+    data.add_argument("--loss", default="cross_entropy", help="cross_entropy, mse or l1")
+    data.add_argument("--pretrained", action="store_true", help="download the library's weights")
+    data.add_argument("--name", default="", help="what to call the model")
+    how = made.add_argument_group("the measuring")
+    how.add_argument("--batch", type=_whole(1), default=1, help="samples in one pass, for latency and memory")
+    how.add_argument("--tolerance", type=_share, help="half-width of a score's interval that is enough, such as 0.01")
+    how.add_argument("--seconds", type=_share, default=1.0, help="time for each runtime's latency")
+    how.add_argument("--seed", type=int, help="of all chance in steps")
+    how.add_argument("--threads", type=_whole(1), help="processor threads to use")
+    out = made.add_argument_group("the output")
+    out.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
+    out.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ArgumentTypeError(f"{text!r} must look like field=value")
+    return name.strip(), value.strip()
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _floats(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in _words(text))
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} must be numbers with commas between them") from None
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ArgumentTypeError(f"{text!r} must be a number of at least 0")
+    return value
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text) if text.isdecimal() else low - 1
+        if value < low or (high is not None and value > high):
+            raise ArgumentTypeError(f"{text!r} must be a whole number from {low}" + (f" to {high}" if high else " on"))
+        return value
+
+    return read

@@ -1,0 +1,149 @@
+"""What each subcommand does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from workbench.cli import console, words
+from workbench.errors import WorkbenchError
+from workbench.graph import Group
+from workbench.load import load
+from workbench.progress import Progress
+from workbench.recipe import Recipe
+from workbench.sensitivity import TOLERANCE
+from workbench.session import Session, Settings
+from workbench.steps import KINDS, Step
+
+
+def inspect(chosen: Namespace) -> None:
+    """Print layers and coupled groups, and the baseline's measurement where it is asked for."""
+    with _session(chosen, autosave=None) as (session, progress):
+        groups, why = _groups(session)
+        measured = session.measure(progress=progress) if chosen.measure else None
+        facts = {
+            "subject": {"name": session.subject.name, "source": session.subject.source},
+            "layers": [dataclasses.asdict(layer) for layer in session.layers],
+            "groups": [_group_facts(group) for group in groups],
+            "untraceable": why,
+            "measurement": measured.facts() if measured else None,
+        }
+        text = [words.layers(session.layers), "", words.groups(groups) if not why else f"no coupled groups: {why}"]
+        text += ["", words.measurement(measured)] if measured else []
+    _print(chosen, facts, "\n".join(text))
+
+
+def scan(chosen: Namespace) -> None:
+    """Print how the score takes a step on each part of the model."""
+    step = _step(chosen.step, dict(chosen.set))
+    tolerance = TOLERANCE if chosen.tolerance is None else chosen.tolerance
+    with _session(chosen) as (session, progress):
+        found = session.sensitivity(step, chosen.amounts, tolerance=tolerance, progress=progress)
+    _print(chosen, found.facts(), words.sensitivity(found))
+
+
+def run(chosen: Namespace) -> None:
+    """Do a recipe, export and report."""
+    recipe = Recipe.load(chosen.recipe)
+    if chosen.seed is not None:
+        recipe = dataclasses.replace(recipe, seed=chosen.seed)
+    with _session(chosen) as (session, progress):
+        if chosen.scan:
+            session.sensitivity(_to_scan(recipe), progress=progress.part(0.0, 0.3, "scan"))
+        measured = session.replay(recipe, progress.part(0.3, 0.6))
+        folder = report = None
+        if chosen.out:
+            folder = session.export(chosen.out, chosen.formats, progress.part(0.6, 0.9, "export"))
+        if chosen.report:
+            report = session.report(chosen.report, progress.part(0.9, 1.0, "report"))
+        test = session.test_score()
+        baseline = session.baseline
+    facts = {
+        "recipe": recipe.facts(),
+        "baseline": baseline.facts(),
+        "current": measured.facts(),
+        "test": dataclasses.asdict(test) if test else None,
+        "folder": str(folder) if folder else None,
+        "report": str(report) if report else None,
+    }
+    written = [f"written: {path}" for path in (folder, report) if path]
+    _print(chosen, facts, "\n".join([words.comparison(baseline, measured, test), *written]))
+
+
+def steps(chosen: Namespace) -> None:
+    """Print every registered step with its fields, from their own declarations."""
+    facts = {
+        kind: {
+            "title": step.title,
+            "summary": step.summary,
+            "strength": step.strength,
+            "options": [{**dataclasses.asdict(option), "type": option.type.__name__} for option in step.options()],
+        }
+        for kind, step in KINDS.items()
+    }
+    _print(chosen, facts, "\n\n".join(words.step(kind, step) for kind, step in KINDS.items()))
+
+
+@contextmanager
+def _session(chosen: Namespace, autosave: str | None = ".workbench") -> Iterator[tuple[Session, Progress]]:
+    """Give a session on the chosen subject, and where its progress goes; the line of progress is gone afterwards."""
+    if chosen.threads:
+        torch.set_num_threads(chosen.threads)
+    line = console.ProgressLine(sys.stderr, chosen.quiet)
+    subject = load(
+        chosen.subject, checkpoint=chosen.checkpoint, pretrained=chosen.pretrained, validation=chosen.validation,
+        train=chosen.train, test=chosen.test, classes=chosen.classes, mean=chosen.mean, std=chosen.std,
+        size=chosen.size, metric=chosen.metric, loss=chosen.loss, name=chosen.name,
+    )  # fmt: skip
+    settings = Settings(
+        tolerance=chosen.tolerance or 0.0, seconds=chosen.seconds, batch=chosen.batch, seed=chosen.seed or 0
+    )
+    session = Session(subject, settings, threaded=False, autosave=autosave)
+    try:
+        yield session, Progress(line)
+    finally:
+        line.clear()
+        session.close()
+
+
+def _step(kind: str, given: Mapping[str, str]) -> Step:
+    """Return a step from texts, each read as its field's type says."""
+    known = {option.name: option for option in KINDS[kind].options()}
+    facts: dict[str, Any] = {name: known[name].parse(text) if name in known else text for name, text in given.items()}
+    return KINDS[kind].read(facts)
+
+
+def _to_scan(recipe: Recipe) -> Step:
+    """Return the recipe's first step that can be scanned, else the first kind that can, on all layers."""
+    kinds = [*(type(step) for step in recipe), *KINDS.values()]
+    return next(kind() for kind in kinds if kind.strength)
+
+
+def _groups(session: Session) -> tuple[tuple[Group, ...], str]:
+    """Return the coupled groups, or why there are none: a model that cannot be traced still has layers."""
+    try:
+        return session.groups, ""
+    except WorkbenchError as error:
+        return (), str(error)
+
+
+def _group_facts(group: Group) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "layers": group.layers,
+        "consumers": group.consumers,
+        "units": len(group.units),
+        "exact": group.exact,
+        "protected": group.protected,
+    }
+
+
+def _print(chosen: Namespace, facts: Mapping[str, Any], text: str) -> None:
+    print(json.dumps(facts) if chosen.json else text)

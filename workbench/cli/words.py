@@ -1,0 +1,113 @@
+"""Results as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench import numbers
+from workbench.cli.console import table
+from workbench.graph import Group
+from workbench.layers import Layer
+from workbench.measure import HOW, Measurement, Score
+from workbench.sensitivity import Point, Table
+from workbench.steps import Option, Step
+
+
+def layers(found: Sequence[Layer]) -> str:
+    """Return the layers as a table."""
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            " × ".join(str(size) for size in layer.shape),
+            numbers.count(layer.params),
+            numbers.size(layer.bytes),
+            numbers.count(layer.macs),
+            ", ".join(layer.ties),
+        )
+        for layer in found
+    ]
+    return table(("layer", "kind", "shape", "params", "size", "MACs", "shares its weight with"), rows, right=(3, 4, 5))
+
+
+def groups(found: Sequence[Group]) -> str:
+    """Return coupled channel groups as a table, with why those that cannot be cut must stay."""
+    rows = [
+        (
+            group.name,
+            str(len(group.units)),
+            _some(group.layers),
+            _some(group.consumers),
+            f"must stay: {group.protected}" if group.protected else "can be cut",
+        )
+        for group in found
+    ]
+    return table(("coupled group", "channels", "produced by", "read by", ""), rows, right=(1,))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def measurement(found: Measurement) -> str:
+    """Return one state's numbers as a table."""
+    rows = [(what, value, HOW[field]) for what, field, value in _rows(found)]
+    notes = [f"note: {note}" for note in (*found.notes, *(f"{k}: {v}" for k, v in found.unavailable.items()))]
+    return "\n".join([table(("", "value", "how"), rows), *notes])
+
+
+def comparison(before: Measurement, after: Measurement, test: Score | None) -> str:
+    """Return two states' numbers side by side."""
+    old = {what: value for what, _, value in _rows(before)}
+    rows = [(what, old.get(what, "–"), value, HOW[field]) for what, field, value in _rows(after)]
+    if test is not None:
+        rows.append(("score on test", "", numbers.score(test), HOW["score"]))
+    notes = [f"note: {note}" for note in (*after.notes, *(f"{k}: {v}" for k, v in after.unavailable.items()))]
+    return "\n".join([table(("", "baseline", "compressed", "how"), rows), *notes])
+
+
+def _rows(found: Measurement) -> list[tuple[str, str, str]]:
+    latency = []
+    for runtime, one in found.latency.items():
+        ratio = "" if one.verdict == "baseline" else f", {numbers.verdict(one)}"
+        latency.append((f"latency, {runtime}", "latency", numbers.seconds(one.median) + ratio))
+    return [
+        ("score", "score", numbers.score(found.score)),
+        *latency,
+        ("file", "bytes", numbers.size(found.bytes.total)),
+        ("parameters", "params", numbers.count(found.params)),
+        ("not zero", "nonzero", numbers.count(found.nonzero)),
+        ("MACs a sample", "macs", numbers.count(found.macs)),
+        ("peak memory", "peak_memory", numbers.size(found.peak_memory)),
+        ("energy a sample", "energy", numbers.joules(found.energy)),
+    ]
+
+
+def sensitivity(found: Table) -> str:
+    """Return a scan as a table of changes against the baseline, with what could not be done below."""
+    unit = found.baseline.unit
+
+    def cell(point: Point | None) -> str:
+        return numbers.points(point.score.change, unit) if point is not None and point.score is not None else "–"
+
+    rows = [(target, *(cell(found.at(target, s)) for s in found.strengths)) for target in found.targets]
+    heads = ("part", *(f"{strength:g}" for strength in found.strengths))
+    reasons = dict.fromkeys(f"{point.target}: {point.reason}" for point in found.points if point.reason)
+    lines = [f"change of {found.baseline.metric}, from {numbers.score(found.baseline)}", ""]
+    return "\n".join([*lines, table(heads, rows, right=range(1, len(heads))), *reasons])
+
+
+def step(kind: str, found: type[Step]) -> str:
+    """Return a step's declaration: what it does, and its fields."""
+    rows = [
+        (given.name, _type(given), "" if given.default == "" else str(given.default), given.help)
+        for given in found.options()
+    ]
+    return f"{kind}: {found.title}\n{found.summary}\n" + table(("field", "type", "default", ""), rows)
+
+
+def _type(given: Option) -> str:
+    if given.choices:
+        return " | ".join(given.choices)
+    reach = f" {given.low:g} to {given.high:g}" if given.low is not None and given.high is not None else ""
+    return f"{given.type.__name__}{reach}{' ' + given.unit if given.unit else ''}"
