@@ -10,6 +10,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from workbench.errors import WorkbenchError
 from workbench.session import Session
 
 
@@ -26,7 +27,7 @@ class View:
 
     root: W.Widget
 
-    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # a factory in older Pythons
+    def __init__(self, session: Session, lock: RLock) -> None:
         self.session, self.lock = session, lock
         self._watched: list[tuple[Callable[[Any], None], tuple[str, ...]]] = []
         self._quiet = False
@@ -52,8 +53,6 @@ class View:
         return handle
 
     def _guard(self, do: Callable[[], Any]) -> None:
-        from workbench.errors import WorkbenchError
-
         try:
             do()
         except WorkbenchError as error:

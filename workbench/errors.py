@@ -15,5 +15,10 @@ class WorkbenchError(Exception):
         return type(self)(f"{place}: {self}")
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class Cancelled(WorkbenchError):  # noqa: N818  # as in concurrent.futures.CancelledError, it is no mistake
     """The work was stopped on request; nothing was changed."""

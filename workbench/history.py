@@ -140,10 +140,21 @@ class History:
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> History:
-        """Return the history of plain JSON."""
+        """Return the history of plain JSON.
+
+        Raises:
+            WorkbenchError: It is no tree, or stands at a state or branch that is not in it.
+        """
         nodes = tuple(
             Node(number, node["parent"], read_step(node["step"], number) if node["step"] else None)
             for number, node in enumerate(facts["nodes"])
         )
         branches = tuple((str(name), int(tip)) for name, tip in facts["branches"])
+        tips = dict(branches)
+        whole = nodes[:1] == (Node(0, None, None),) and all(
+            node.step is not None and node.parent in range(node.number) for node in nodes[1:]
+        )
+        places = range(len(nodes))
+        if not whole or facts["at"] not in places or facts["branch"] not in tips or set(tips.values()) - set(places):
+            raise WorkbenchError("the history is damaged: it is no tree of states, or stands at none of them")
         return cls(nodes, facts["at"], branches, facts["branch"])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-from workbench.modes import evaluating
+from workbench.twin import twin
 
 KINDS: dict[type[nn.Module], str] = {
     nn.Conv1d: "conv1d",
@@ -62,7 +62,7 @@ def layers(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Layer, ...]:
     The model runs once on `example` in evaluation mode and is left as it was.
     """
     chosen = {name: module for name, module in model.named_modules() if _kind(module)}
-    reached = _shapes(model, example, chosen)
+    reached = _shapes(twin(model), example, chosen)
     owners: dict[int, list[str]] = {}
     for name, module in chosen.items():
         owners.setdefault(id(_weight(module)[1]), []).append(name)
@@ -88,9 +88,7 @@ def _weight(module: nn.Module) -> tuple[str, Tensor]:
     return name, weight
 
 
-def _shapes(
-    model: nn.Module, example: tuple[Tensor, ...], chosen: dict[str, nn.Module]
-) -> dict[str, list[tuple[int, ...]]]:
+def _shapes(model: nn.Module, example: tuple[Tensor, ...], names: Iterable[str]) -> dict[str, list[tuple[int, ...]]]:
     reached: dict[str, list[tuple[int, ...]]] = {}
 
     def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -100,13 +98,10 @@ def _shapes(
 
         return hook
 
-    handles = [module.register_forward_hook(note(name)) for name, module in chosen.items()]
-    try:
-        with evaluating(model), torch.no_grad():
-            model(*example)
-    finally:
-        for handle in handles:
-            handle.remove()
+    for name in names:
+        model.get_submodule(name).register_forward_hook(note(name))
+    with torch.no_grad():
+        model(*example)
     return reached
 
 

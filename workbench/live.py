@@ -6,6 +6,7 @@ graph step builds a module. A newer request ends an older one at its next batch.
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,11 +21,9 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Latency, Reference, Score, Size, anytime, count, measure_size, time_runtimes
 from workbench.measure.compute import count_macs
 from workbench.measure.score import Forward
-from workbench.modes import evaluating
 from workbench.progress import Progress
 from workbench.runtimes import eager
 from workbench.steps import Context, State, Step, TrainingStep, WeightStep, bookkeeping
-from workbench.task import logits
 
 LATENCY_SECONDS = 0.15
 NARROW = 0.01
@@ -128,10 +127,7 @@ def candidate(state: State, step: Step, context: Context) -> tuple[State, Forwar
         changes = step.changes(state, context)
     overlay = {name: change.weight for name, change in changes.items()}
 
-    def forward(inputs: tuple[Tensor, ...]) -> Tensor:
-        with evaluating(state.model), torch.inference_mode():
-            return logits(torch.func.functional_call(state.model, overlay, inputs))
-
+    forward = eager.prepare(state, context.example(), overlay)
     return replace(state, **bookkeeping(state, changes)), forward, overlay
 
 
@@ -190,7 +186,10 @@ class Live:
                     return
                 generation, step, bench = self._waiting
                 self._waiting = None
-            self._show(generation, step, bench)
+            try:
+                self._show(generation, step, bench)
+            except Exception:  # a listener's defect; later previews must still be shown to the others
+                logging.getLogger(__name__).exception("showing a preview failed")
 
     def _show(self, generation: int, step: Step, bench: Bench) -> None:
         progress = Progress(None, lambda: generation != self._generation)

@@ -72,7 +72,7 @@ def top_k(k: int) -> Judge:
 def _error(loss: Callable[..., Tensor]) -> Judge:
     def judge(outputs: Tensor, targets: Tensor) -> Tensor:
         wide = targets.reshape(outputs.shape).double()
-        return loss(outputs.double(), wide, reduction="none").flatten(1).mean(1)
+        return loss(outputs.double(), wide, reduction="none").reshape(len(outputs), -1).mean(1)
 
     return judge
 

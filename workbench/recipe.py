@@ -16,6 +16,7 @@ from workbench.subject import Subject
 
 FORMAT = "workbench recipe"
 VERSION = 1
+SEEDS = 2**63  # what torch takes
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ class Recipe:
         if unknown:
             raise WorkbenchError(f"a recipe has no field {', '.join(sorted(unknown))}")
         seed, steps = facts.get("seed", 0), facts.get("steps", [])
-        if not isinstance(seed, int) or not isinstance(steps, Sequence) or isinstance(steps, str):
-            raise WorkbenchError("a recipe's seed is a whole number, and its steps are a list")
+        if type(seed) is not int or not 0 <= seed < SEEDS:
+            raise WorkbenchError(f"a recipe's seed is a whole number from 0 to {SEEDS - 1}, not {seed!r}")
+        if not isinstance(steps, Sequence) or isinstance(steps, str):
+            raise WorkbenchError("a recipe's steps are a list")
         return cls(tuple(read_step(step, number) for number, step in enumerate(steps, 1)), seed)
 
     def save(self, path: str | Path) -> None:
@@ -84,7 +87,7 @@ class Recipe:
         """
         try:
             facts = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise WorkbenchError(f"{path} cannot be read as a recipe: {error}") from error
         return cls.read(facts)
 
@@ -99,7 +102,7 @@ def read_step(facts: Any, number: int = 1) -> Step:
     if not isinstance(facts, Mapping) or "kind" not in facts:
         raise WorkbenchError(f'{place}: a step is a JSON object with a "kind"')
     kind = facts["kind"]
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise WorkbenchError(f"{place}: kind {kind!r} is not known; known are {', '.join(KINDS)}")
     try:
         return KINDS[kind].read({name: value for name, value in facts.items() if name != "kind"})

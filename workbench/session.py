@@ -92,6 +92,7 @@ class Session(traitlets.HasTraits):
         self._states: OrderedDict[str, State] = OrderedDict()
         self._references: dict[Split, Reference] = {}
         self._baselines: dict[str, Forward] = {}
+        self._refused: dict[str, str] = {}
         # One thread may build while another previews; both may be the first to need the baseline.
         self._lock = RLock()
         self._autosave = Autosave(Path(autosave), subject) if autosave is not None else None
@@ -153,7 +154,7 @@ class Session(traitlets.HasTraits):
                     try:
                         self._baselines[name] = RUNTIMES[name](state, example)
                     except WorkbenchError as error:
-                        self.error = f"{name}: {error}"
+                        self._refused[name] = str(error)
             return dict(self._baselines)
 
     def measure(self, number: int | None = None, progress: Progress | None = None) -> Measurement:
@@ -213,14 +214,15 @@ class Session(traitlets.HasTraits):
         Raises:
             WorkbenchError: A step cannot be done; the session is as it was.
         """
-        if recipe.seed != self.settings.seed:
-            self.settings = replace(self.settings, seed=recipe.seed)
         progress = progress or Progress()
-        before = self.history
-        history = before.go(0)
+        history = self.history.go(0)
         for step in recipe:
             history = history.apply(step)
         self._build(recipe, progress.part(0.0, 0.7))
+        if recipe.seed != self.settings.seed:
+            self.settings = replace(self.settings, seed=recipe.seed)
+            # What was measured of states with another seed says nothing of these; the subject knows no seed.
+            self.measurements = {n: found for n, found in self.measurements.items() if n == 0}
         self._move(history)
         return self.measure(progress=progress.part(0.7, 1.0))
 
@@ -342,7 +344,9 @@ class Session(traitlets.HasTraits):
             facts = json.loads(found.read_text(encoding="utf-8"))
             history = History.read(facts["history"])
             measurements = {int(n): Measurement.read(value) for n, value in facts["measurements"].items()}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except WorkbenchError as error:
+            raise error.within(str(found)) from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise WorkbenchError(f"{found} cannot be read as a session: {error}") from error
         with self.hold_trait_notifications():
             self.measurements = measurements
@@ -380,7 +384,7 @@ class Session(traitlets.HasTraits):
         reference = self.reference(progress=progress.part(0.0, 0.1, "baseline"))
         progress.update(0.1, "preparing runtimes")
         baselines = self.baselines()
-        return measure(
+        found = measure(
             self._build(recipe, progress),
             self._context(progress.part(0.2, 1.0)),
             reference,
@@ -389,6 +393,7 @@ class Session(traitlets.HasTraits):
             seconds=self.settings.seconds,
             batch=self.settings.batch,
         )
+        return replace(found, unavailable={**self._refused, **found.unavailable})
 
     def _record(self, measurement: Measurement, test: Score | None) -> dict[str, Any]:
         """Return everything a card or report says, as plain JSON."""

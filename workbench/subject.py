@@ -12,8 +12,8 @@ from torch import nn
 from workbench.coding import Coding
 from workbench.errors import WorkbenchError
 from workbench.metric import Metric
-from workbench.modes import evaluating
 from workbench.task import Task, logits
+from workbench.twin import twin
 
 
 class Subject:
@@ -54,8 +54,8 @@ class Subject:
     def _check_forward(self) -> None:
         inputs, targets = self.task.split("validation").batch(range(min(2, len(self.task.split("validation")))))
         try:
-            with evaluating(self.model), torch.no_grad():
-                output = logits(self.model(*inputs))
+            with torch.no_grad():
+                output = logits(twin(self.model)(*inputs))
         except WorkbenchError:
             raise
         except Exception as error:  # a user's forward may raise anything

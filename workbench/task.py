@@ -45,7 +45,7 @@ class Task:
     def __init__(
         self,
         *,
-        validation: Any,
+        validation: Any = None,
         train: Any = None,
         test: Any = None,
         calibration: Any = None,

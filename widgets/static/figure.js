@@ -7,45 +7,36 @@ async function bokeh() {
   throw new Error("BokehJS did not load");
 }
 
+// JSON has no NaN; in a column of numbers null stands for it.
+const column = (values) =>
+  Array.isArray(values) && values.some((value) => typeof value === "number")
+    ? values.map((value) => (value === null ? NaN : value))
+    : values;
+
+const decode = (attribute, value) =>
+  attribute === "data" ? Object.fromEntries(Object.entries(value).map(([name, values]) => [name, column(values)])) : value;
+
 export default {
   async render({ model, el }) {
     const Bokeh = await bokeh();
     el.classList.add("wb-figure");
-    let views = null;
-    let doc = null;
+    const views = await Bokeh.embed.embed_item(JSON.parse(model.get("item")), el);
+    const view = views.roots?.[0] ?? [...views][0];
+    const doc = view.model.document;
 
     const feed = () => {
-      const data = model.get("data");
-      const props = model.get("props");
-      for (const [name, columns] of Object.entries(data)) {
-        const source = doc.get_model_by_name(name);
-        if (source) source.data = columns;
-      }
-      for (const [name, values] of Object.entries(props)) {
-        const found = doc.get_model_by_name(name);
-        if (found) found.setv(values);
+      for (const [id, attributes] of Object.entries(model.get("changed"))) {
+        const found = doc.get_model_by_id(id);
+        const decoded = Object.entries(attributes).map(([name, value]) => [name, decode(name, value)]);
+        found?.setv(Object.fromEntries(decoded));
       }
     };
 
-    const draw = async () => {
-      if (views) { el.replaceChildren(); }
-      const item = JSON.parse(model.get("item"));
-      views = await Bokeh.embed.embed_item({ ...item, target_id: null }, el);
-      const roots = views.roots ?? [...views];
-      doc = roots[0].model.document;
-      feed();
-    };
-
-    await draw();
-    model.on("change:data", feed);
-    model.on("change:props", feed);
-    model.on("change:item", draw);
+    feed();
+    model.on("change:changed", feed);
     return () => {
-      model.off("change:data", feed);
-      model.off("change:props", feed);
-      model.off("change:item", draw);
-      views?.clear?.();
-      doc?.clear?.();
+      model.off("change:changed", feed);
+      doc.clear();
     };
   },
 };

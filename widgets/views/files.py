@@ -16,7 +16,7 @@ FORMATS = ("safetensors", "onnx", "pt2")
 class Files(View):
     """Write the current state as a verified folder, and the session as a report."""
 
-    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # as in View
+    def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         name = clean(session.subject.name)
         wide = {"width": "260px"}
@@ -24,10 +24,13 @@ class Files(View):
         self.formats = W.SelectMultiple(options=FORMATS, value=FORMATS, rows=3, description="files", layout=wide)
         self.export = W.Button(description="Export", icon="download", tooltip="Write, reload and compare every file")
         self.path = W.Text(value=f"report-{name}.html", description="file", layout=wide)
-        self.report = W.Button(description="Report", icon="file-text", tooltip="Write the session up; by ending .html, .ipynb, .md, .pdf")
+        self.report = W.Button(
+            description="Report", icon="file-text", tooltip="Write the session up; by ending .html, .ipynb, .md, .pdf"
+        )
         self.export.on_click(self.act(self._export))
         self.report.on_click(self.act(self._report))
-        self.root = W.HBox([W.VBox([self.folder, self.formats, self.export]), W.VBox([self.path, self.report])])
+        columns = [W.VBox([self.folder, self.formats, self.export]), W.VBox([self.path, self.report])]
+        self.root = W.HBox(columns, layout={"flex_flow": "row wrap"})
 
     def _export(self) -> None:
         self.session.start("Export", self.session.export, self.folder.value, self.formats.value)

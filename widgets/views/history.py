@@ -17,11 +17,13 @@ NARROW = {"width": "auto"}
 class Tools(View):
     """The buttons of the top row."""
 
-    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # as in View
+    def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.undo = W.Button(description="Undo", icon="undo", layout=NARROW, tooltip="One step back")
         self.redo = W.Button(description="Redo", icon="repeat", layout=NARROW, tooltip="One step forward again")
-        self.reset = W.Button(description="Reset", icon="home", layout=NARROW, tooltip="To the untouched subject; nothing is lost")
+        self.reset = W.Button(
+            description="Reset", icon="home", layout=NARROW, tooltip="To the untouched subject; nothing is lost"
+        )
         self.restore = W.Button(
             description="Restore", icon="history", layout=NARROW, tooltip="Take up the last session on this subject"
         )
@@ -42,7 +44,7 @@ class Tools(View):
 class States(View):
     """Every state that was tried, to go back to; and branches."""
 
-    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # as in View
+    def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.list = W.Select(rows=9, layout={"width": "100%"})
         self.branch = W.Dropdown(description="branch", layout={"width": "260px"})

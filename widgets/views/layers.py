@@ -26,7 +26,7 @@ class LayerTable(anywidget.AnyWidget):
 class Layers(View):
     """Facts of each layer of the current state, with what is kept of it and its width in bits."""
 
-    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # as in View
+    def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.root = LayerTable()
         self.root.observe(self.act(self._choose), "selection")
@@ -56,7 +56,7 @@ class Layers(View):
                     "name": layer.name,
                     "title": f"{layer.name}{ties}",
                     "kind": layer.kind,
-                    "shape": " × ".join(str(side) for side in layer.shape),
+                    "shape": "×".join(str(side) for side in layer.shape),
                     "params": numbers.count(layer.params),
                     "macs": numbers.count(layer.macs),
                     "kept": int(torch.count_nonzero(weight)) / size,

@@ -18,14 +18,16 @@ from workbench.steps import KINDS, TrainingStep
 class Steps(View):
     """Choose a kind of step, set it, watch the tiles, apply it or take it back."""
 
-    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # as in View
+    def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.forms = {name: Form(kind, self.act(self._preview)) for name, kind in KINDS.items()}
         self.kind = W.ToggleButtons(options=[(kind.title, name) for name, kind in KINDS.items()], tooltips=[
             kind.summary for kind in KINDS.values()])  # fmt: skip
         self.kind.style.button_width = "auto"
         self.place = W.VBox()
-        self.apply = W.Button(description="Apply", button_style="primary", icon="check", tooltip="Put it into the history")
+        self.apply = W.Button(
+            description="Apply", button_style="primary", icon="check", tooltip="Put it into the history"
+        )
         self.back = W.Button(description="Take back", icon="times", tooltip="Drop the preview; nothing was changed")
         self.message = W.HTML()
         self.kind.observe(self.act(self._choose), "value")

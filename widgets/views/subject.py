@@ -33,15 +33,19 @@ class SubjectChoice(View):
         opened: Called with a newly loaded subject.
     """
 
-    def __init__(self, session: Session, lock: RLock, opened: Callable[[Subject], None]) -> None:  # type: ignore[valid-type]  # as in View
+    def __init__(self, session: Session, lock: RLock, opened: Callable[[Subject], None]) -> None:
         super().__init__(session, lock)
         self._opened = opened
         name = session.subject.name
         known = list(dict.fromkeys([*NAMES, name] if name not in NAMES else NAMES))
         self.choice = W.Dropdown(options=known, value=name, layout={"width": "200px"}, tooltip="Open another model")
         self.facts = W.HTML(_facts(session))
-        self.what = W.Text(placeholder="nets.py:resnet20, timm:NAME, out/", description="model", layout={"width": "420px"})
-        self.fields = {key: W.Text(placeholder=hint, description=key, layout={"width": "420px"}) for key, hint in FIELDS.items()}
+        self.what = W.Text(
+            placeholder="nets.py:resnet20, timm:NAME, out/", description="model", layout={"width": "420px"}
+        )
+        self.fields = {
+            key: W.Text(placeholder=hint, description=key, layout={"width": "420px"}) for key, hint in FIELDS.items()
+        }
         self.open = W.Button(description="Open", icon="folder-open", layout={"width": "auto"})
         self.form = W.Accordion([W.VBox([self.what, *self.fields.values(), self.open])], titles=["Open another model"])
         self.choice.observe(self.act(self._choose), "value")

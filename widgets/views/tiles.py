@@ -20,7 +20,7 @@ from workbench.session import Session
 class Tiles(View):
     """Tiles for the preview where there is one, else for the current state."""
 
-    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # as in View
+    def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.state, self.html = W.HTML(), W.HTML()
         self.root = W.VBox([self.state, self.html])
@@ -55,6 +55,10 @@ def _of_preview(preview: Preview, base: Measurement | None) -> list[str]:
         made.append(theme.tile("Latency", "…", "timed after the first score", "measured"))
     total = preview.bytes.total if preview.bytes else 0
     made += _counts(total, preview.params, preview.nonzero, preview.macs, base)
+    # Tiles that come and go would move the others under the eye.
+    made += [
+        theme.tile(title, "…", "|measured when the step is applied", "") for title in ("Peak memory", "Energy a sample")
+    ]
     return made
 
 
@@ -82,14 +86,14 @@ def _score(found: Score | None) -> str:
         return theme.tile(found.metric.capitalize(), value, f"|{seen}", "measured")
     loss = found.change_high < 0 if found.higher_is_better else found.change_low > 0
     gain = found.change_low > 0 if found.higher_is_better else found.change_high < 0
-    line = f"{numbers.points(found.change, found.unit)}|{seen}"
+    line = f"{numbers.points(found.change, found.unit)}|· {seen}"
     return theme.tile(found.metric.capitalize(), value, line, "measured", "bad" if loss else "good" if gain else "")
 
 
 def _latency(name: str, found: Latency) -> str:
     kind = {"faster": "good", "slower": "bad"}.get(found.verdict, "")
     words = f"batch {found.batch}, {found.threads} threads"
-    line = f"|{words}" if found.verdict == "baseline" else f"{numbers.verdict(found)}|{words}"
+    line = f"|{words}" if found.verdict == "baseline" else f"{numbers.verdict(found)}|· {words}"
     return theme.tile(TITLES.get(name, name), numbers.seconds(found.median), line, HOW["latency"], kind)
 
 
@@ -104,11 +108,13 @@ def _counts(total: int, params: int, nonzero: int, macs: int, base: Measurement 
         "macs": base.macs if base else macs,
     }
     return [
-        theme.tile("File size", numbers.size(total), f"{_times(old['bytes'], total, 'smaller')}|to the byte", HOW["bytes"]),
+        theme.tile(
+            "File size", numbers.size(total), f"{_times(old['bytes'], total, 'smaller')}|· to the byte", HOW["bytes"]
+        ),
         theme.tile(
             "Parameters not zero",
             numbers.count(nonzero),
-            f"{_times(old['nonzero'], nonzero, 'fewer')}|of {numbers.count(params)} stored",
+            f"{_times(old['nonzero'], nonzero, 'fewer')}|· of {numbers.count(params)} stored",
             HOW["nonzero"],
         ),
         theme.tile("MACs a sample", numbers.count(macs), _times(old["macs"], macs, "fewer"), HOW["macs"]),

@@ -16,7 +16,7 @@ from workbench.session import Session
 class Work(View):
     """A progress bar with a cancel button while there is work, and a strip for errors."""
 
-    def __init__(self, session: Session, lock: RLock) -> None:  # type: ignore[valid-type]  # as in View
+    def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.bar = W.FloatProgress(min=0.0, max=1.0, layout={"width": "240px"})
         self.text = W.HTML()

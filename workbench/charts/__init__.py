@@ -5,17 +5,17 @@ same figure. The columns come from pure functions, `..._data(...)`, beside each 
 """
 
 from workbench.charts.activation_ranges import ActivationChart, activation_chart
+from workbench.charts.bars import LayerBars, layer_bars
 from workbench.charts.channel_spread import SpreadChart, spread_chart
+from workbench.charts.curves import SensitivityCurves, sensitivity_curves
+from workbench.charts.heat_map import SensitivityMap, sensitivity_map
+from workbench.charts.histogram import WeightHistogram, weight_histogram
 from workbench.charts.latency import LatencyChart, latency_chart
-from workbench.charts.layer_bars import LayerBars, layer_bars
 from workbench.charts.ledger import LedgerChart, ledger_chart
-from workbench.charts.sensitivity_curves import SensitivityCurves, sensitivity_curves
-from workbench.charts.sensitivity_map import SensitivityMap, sensitivity_map
 from workbench.charts.similarity import SimilarityChart, similarity_chart
 from workbench.charts.spectrum import SpectrumChart, spectrum_chart
 from workbench.charts.trade_off import Candidate, TradeOffChart, trade_off_chart
 from workbench.charts.training import TrainingChart, training_chart
-from workbench.charts.weight_histogram import WeightHistogram, weight_histogram
 
 __all__ = [
     "ActivationChart",

@@ -20,6 +20,11 @@ def shorten(name: str, width: int = WIDTH) -> str:
     return plain
 
 
+def runtime_title(name: str) -> str:
+    """Return what people call a runtime."""
+    return {"eager": "PyTorch (eager)", "onnxruntime": "ONNX Runtime"}.get(name, name)
+
+
 def axis_labels(names: Sequence[str], width: int = WIDTH) -> list[str]:
     """Return short labels in the order of `names`, all different, as an axis of categories needs."""
     labels: list[str] = []

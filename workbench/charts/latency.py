@@ -12,7 +12,7 @@ from bokeh.plotting import figure as Figure  # the class is spelt like a functio
 
 from workbench import numbers
 from workbench.charts import theme
-from workbench.charts.labels import axis_labels
+from workbench.charts.labels import axis_labels, runtime_title
 from workbench.measure import Latency
 
 COLORS = {"faster": theme.GOOD, "slower": theme.BAD, "within noise": theme.UNSURE, "baseline": theme.BEFORE}
@@ -22,10 +22,12 @@ def latency_data(found: Mapping[str, Latency]) -> dict[str, list[Any]]:
     """Return one row a runtime: the ratio of times, its interval, and what the tooltip says."""
     rows = list(found.values())
     return {
-        "label": axis_labels([row.runtime for row in rows]),
+        "label": axis_labels([runtime_title(row.runtime) for row in rows]),
         "ratio": [row.ratio for row in rows],
         "low": [row.ratio_low for row in rows],
         "high": [row.ratio_high for row in rows],
+        # Words stand to the right of the line at 1, so that it does not cross them.
+        "edge": [max(row.ratio_high, 1.0) for row in rows],
         "color": [COLORS.get(row.verdict, theme.UNSURE) for row in rows],
         "verdict": [numbers.verdict(row) for row in rows],
         "time": [f"{numbers.seconds(row.median)}, middle half within {numbers.seconds(row.spread)}" for row in rows],
@@ -47,7 +49,7 @@ class LatencyChart:
         # One must be seen beside the ratios, and a ratio that hardly differs must not look as if it did.
         low = min([0.8, *(row.ratio_low for row in found.values())])
         high = max([1.25, *(row.ratio_high for row in found.values())])
-        self.figure.x_range.update(start=low - 0.05 * (high - low), end=high + 0.3 * (high - low))
+        self.figure.x_range.update(start=low - 0.05 * (high - low), end=high + 0.6 * (high - low))
         self.figure.height = theme.MARGIN + 40 * max(len(found), 1)
 
 
@@ -58,10 +60,7 @@ def latency_chart(found: Mapping[str, Latency] | None = None) -> LatencyChart:
     figure.add_layout(Span(dimension="height", location=1.0, line_color=theme.TEXT, line_dash="4 3", line_width=1.5))
     lines = figure.segment("low", "label", "high", "label", source=source, line_color="color", line_width=4)
     marks = figure.scatter("ratio", "label", source=source, size=12, color="color")
-    figure.text(
-        "high", "label", "verdict", source=source, x_offset=12, text_baseline="middle",
-        text_color=theme.TEXT, text_font=theme.FONT, text_font_size="12px",
-    )  # fmt: skip
+    figure.text("edge", "label", "verdict", source=source, x_offset=12, text_color=theme.TEXT, **theme.WORDS)
     figure.ygrid.visible = False
     rows = [("runtime", "@label"), ("", "@verdict"), ("time", "@time"), ("measured with", "@how")]
     theme.add_tooltip(figure, rows, lines, marks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Range1d
+from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
 from workbench import numbers
@@ -30,8 +30,7 @@ def ledger_data(size: Size | None) -> dict[str, list[Any]]:
     totals = {0, len(names) - 1}
     changes = [right - left for left, right in edges]
     colors = [
-        (theme.BEFORE if n == 0 else theme.AFTER) if n in totals else (theme.GOOD if change < 0 else theme.BAD)
-        for n, change in enumerate(changes)
+        (theme.BEFORE if n == 0 else theme.AFTER) if n in totals else _tone(change) for n, change in enumerate(changes)
     ]
     return {
         "label": axis_labels(names, 40),
@@ -50,6 +49,10 @@ def largest(size: Size | None) -> float:
         level += change
         top = max(top, level)
     return float(top)
+
+
+def _tone(change: int) -> str:
+    return theme.GOOD if change < 0 else theme.BAD if change else theme.FAINT
 
 
 def _words(change: int, total: bool) -> str:
@@ -77,16 +80,13 @@ class LedgerChart:
 
 def ledger_chart(size: Size | None = None) -> LedgerChart:
     """Return the waterfall of a size's ledger."""
-    figure = theme.plot(x="file, bytes", y_range=FactorRange(), x_range=Range1d(start=0, end=1))
+    figure = theme.plot(x="file, bytes", y_range=FactorRange(), x_range=(0, 1))
     figure.xaxis.formatter = NumeralTickFormatter(format="0,0.[0]")
     source = ColumnDataSource(ledger_data(None))
     bars = figure.hbar(
         y="label", left="left", right="right", height=0.62, source=source, fill_color="color", line_color="color"
     )
-    figure.text(
-        "right", "label", "text", source=source, x_offset=6, text_baseline="middle",
-        text_color=theme.TEXT, text_font=theme.FONT, text_font_size="12px",
-    )  # fmt: skip
+    figure.text("right", "label", "text", source=source, x_offset=6, text_color=theme.TEXT, **theme.WORDS)
     figure.ygrid.visible = False
     theme.add_tooltip(figure, [("", "@label"), ("exactly", "@exact")], bars)
     chart = LedgerChart(figure, source)

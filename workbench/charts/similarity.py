@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, LinearColorMapper, Range1d
+from bokeh.models import ColumnDataSource, LinearColorMapper
 from bokeh.palettes import interp_palette
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 from torch import Tensor
@@ -46,14 +46,22 @@ def similarity_chart(matrix: Tensor | None = None, height: int = 420) -> Similar
         x="output channel",
         y="output channel",
         height=height,
-        x_range=Range1d(start=-0.5, end=0.5),
-        y_range=Range1d(start=0.5, end=-0.5),
+        x_range=(-0.5, 0.5),
+        y_range=(0.5, -0.5),
     )
     source = ColumnDataSource(similarity_data(None))
     mapper = LinearColorMapper(
         palette=interp_palette((theme.VERMILION, "#f2f2f2", theme.BLUE), 101), low=-1.0, high=1.0
     )
-    image = figure.image(image="image", x="start", y="start", dw="size", dh="size", source=source, color_mapper=mapper)
+    image = figure.image(
+        image="image",
+        x="start",
+        y="start",
+        dw="size",
+        dh="size",
+        source=source,
+        color_mapper=mapper,  # type: ignore[call-arg]  # Bokeh's stub has only `palette`, its code has both
+    )
     add_color_bar(figure, mapper, "cosine")
     figure.grid.visible = False
     theme.add_tooltip(figure, [("channels", "$x{0} and $y{0}"), ("cosine", "@image{0.000}")], image)

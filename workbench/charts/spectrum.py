@@ -69,7 +69,7 @@ def spectrum_chart(
     energy = Span(dimension="height", visible=False, line_color=theme.PURPLE, line_dash="dotted", line_width=2)
     figure.add_layout(effective)
     figure.add_layout(energy)
-    theme.style_legend(figure)
+    theme.place_legend(figure)
     rows = [("rank", "@rank"), ("singular value", "@text"), ("energy held up to here", "@held")]
     theme.add_tooltip(figure, rows, *lines)
     chart = SpectrumChart(figure, sources[0], sources[1], effective, energy)

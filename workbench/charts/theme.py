@@ -7,8 +7,9 @@ page and on a dark one.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from bokeh.core.properties import value
 from bokeh.models import HoverTool
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
@@ -27,6 +28,8 @@ LOSSES = (
 IMPOSSIBLE = "#c9c9c9"
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+# Of text that is drawn with the data; `value`, because a plain string would be the name of a column.
+WORDS: dict[str, Any] = {"text_font": value(FONT), "text_font_size": value("12px"), "text_baseline": "middle"}
 HEIGHT, ROW, MARGIN = 260, 24, 70
 
 
@@ -68,18 +71,21 @@ def style(figure: Figure) -> Figure:
     return figure
 
 
-def style_legend(figure: Figure, place: str = "top_right") -> None:
-    """Give the figure's legend the house style; there has to be one."""
-    figure.legend[0].update(
-        location=place,
+def place_legend(figure: Figure, place: Literal["above", "right"] = "above") -> None:
+    """Move the figure's legend out of the data's way, in the house style; there has to be one."""
+    legend = figure.legend[0]
+    figure.add_layout(legend, place)
+    legend.update(
+        orientation="horizontal" if place == "above" else "vertical",
+        location="top_left",
         background_fill_color=None,
         border_line_color=None,
         label_text_color=TEXT,
         label_text_font=FONT,
         label_text_font_size="12px",
-        spacing=2,
-        padding=4,
-        margin=4,
+        spacing=2 if place == "right" else 16,
+        padding=2,
+        margin=2,
         glyph_height=14,
         glyph_width=14,
     )

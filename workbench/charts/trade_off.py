@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bokeh.models import ColumnDataSource, Range1d
+from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
 from workbench import numbers
@@ -16,6 +16,7 @@ from workbench.measure import Score
 
 Role = Literal["baseline", "current", "other"]
 MARKERS: dict[Role, str] = {"baseline": "square", "current": "diamond", "other": "circle"}
+SIZES: dict[Role, int] = {"baseline": 13, "current": 19, "other": 12}
 COLORS: dict[Role, str] = {"baseline": theme.BEFORE, "current": theme.AFTER, "other": theme.ORANGE}
 
 
@@ -48,6 +49,7 @@ def trade_off_data(found: Sequence[Candidate]) -> dict[str, list[Any]]:
         "low": [row.score.low * factor for row in found],
         "high": [row.score.high * factor for row in found],
         "marker": [MARKERS[row.role] for row in found],
+        "dot": [SIZES[row.role] for row in found],
         "color": [COLORS[row.role] for row in found],
         "role": [row.role for row in found],
         "number": [row.number for row in found],
@@ -81,15 +83,20 @@ class TradeOffChart:
 
 def trade_off_chart(found: Sequence[Candidate] = (), height: int = 320) -> TradeOffChart:
     """Return the scatter of states; upper left is better where a higher score is."""
-    figure = theme.plot(
-        x="file, bytes", y="score", height=height, x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1)
-    )
+    figure = theme.plot(x="file, bytes", y="score", height=height, x_range=(0, 1), y_range=(0, 1))
     source = ColumnDataSource(trade_off_data(()))
     figure.segment("x", "low", "x", "high", source=source, line_color="color", line_width=2)
     marks = figure.scatter(
-        "x", "y", source=source, marker="marker", size=13, fill_color="color", line_color="color", legend_group="role"
+        "x",
+        "y",
+        source=source,
+        marker="marker",
+        size="dot",
+        fill_color="color",
+        line_color="color",
+        legend_field="role",
     )
-    theme.style_legend(figure, "bottom_right")
+    theme.place_legend(figure)
     theme.add_tooltip(figure, [("", "@title"), ("score", "@score"), ("file", "@size")], marks)
     chart = TradeOffChart(figure, source)
     chart.show(found)

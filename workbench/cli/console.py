@@ -49,7 +49,8 @@ class ProgressLine:
         if self._quiet or now - self._last < (FRESH_SECONDS if self._terminal else SPARSE_SECONDS):
             return
         self._last = now
-        left = f", {numbers.seconds(tick.seconds_left)} left" if (tick.seconds_left or 0.0) >= 1 else ""
+        seconds = tick.seconds_left or 0.0
+        left = f", {numbers.seconds(seconds)} left" if seconds >= 1 else ""
         text = f"{tick.done:4.0%} {tick.message}{left}"
         if not self._terminal:
             print(text, file=self._stream, flush=True)

@@ -18,7 +18,8 @@ def open_lab(chosen: Namespace) -> None:
     Raises:
         WorkbenchError: There is no notebook to open, or it cannot be put here.
     """
-    from jupyterlab.labapp import LabApp  # the server is heavy, and only this command needs it
+    # The server is heavy, and only this command needs it.
+    from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]  # it ships no type information
 
     port = [f"--ServerApp.port={chosen.port}"] if chosen.port else []
     LabApp.launch_instance([str(notebook(PACKAGE, Path.cwd())), *port, *chosen.extra])

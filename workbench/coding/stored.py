@@ -142,6 +142,8 @@ def restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Tens
         WorkbenchError: The parts do not fit the facts: the file is damaged or was made by something else.
     """
     if not facts:
+        if set(parts) != {"values"}:
+            raise WorkbenchError(f"nothing describes how its parts {', '.join(sorted(parts))} go together")
         return parts["values"], None
     try:
         return _restore(parts, facts)

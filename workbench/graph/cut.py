@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 from workbench.graph.group import Group, Slot
 from workbench.graph.refit import is_depthwise, refit
 from workbench.graph.walk import canonical_names
@@ -101,7 +101,7 @@ def verify(model: nn.Module, groups: Sequence[Group], remove: Removal, example: 
     try:
         found = _outputs(smaller, example)
     except Exception as error:
-        raise WorkbenchError(f"the model does not run without these channels ({_first_line(error)})") from error
+        raise WorkbenchError(f"the model does not run without these channels ({first_line(error)})") from error
     _check_outputs(found, expected)
     if exact and (single := _difference(found, expected)) > TOLERANCE:
         # Single precision alone can differ by this much in a deep model; only double precision can tell.
@@ -205,7 +205,3 @@ def _wide_difference(smaller: nn.Module, zeroed: nn.Module, example: tuple[Tenso
         return _difference(_outputs(smaller.double(), wide), _outputs(zeroed.double(), wide))
     except (RuntimeError, TypeError):
         return math.inf
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
+from torch.fx.graph import CodeGen
 
 from workbench.quantizer import ActivationQuantizer, quantizer_at
 
@@ -20,7 +21,7 @@ aten = torch.ops.aten
 
 
 def with_modules(graph: GraphModule) -> GraphModule:
-    """Return the graph with convolutions, linear layers, norms and quantizers as modules, in place."""
+    """Return the graph with convolutions, linear layers, norms and quantizers as modules."""
     for node in list(graph.graph.nodes):
         quantizer = quantizer_at(node)
         if quantizer is not None:
@@ -37,8 +38,17 @@ def with_modules(graph: GraphModule) -> GraphModule:
             continue  # an unusual form of the operator stays an operator
         _replace(graph, node, node.args[0], found, module)
     graph.graph.eliminate_dead_code()
-    graph.recompile()
-    return graph
+    return _bare(graph)
+
+
+def _bare(graph: GraphModule) -> GraphModule:
+    """Return the graph without the exporter's wrapping: tensors in by position, one tensor or a tuple out."""
+    graph.graph.set_codegen(CodeGen())
+    (output,) = (node for node in graph.graph.nodes if node.op == "output")
+    (values,) = output.args
+    if isinstance(values, tuple | list) and len(values) == 1:
+        output.args = (values[0],)
+    return GraphModule(graph, graph.graph)
 
 
 def _replace(graph: GraphModule, node: Node, source: Node, place: str, module: nn.Module) -> None:

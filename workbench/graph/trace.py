@@ -15,6 +15,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from workbench.errors import WorkbenchError
+from workbench.twin import twin
 
 # (start of the message, category): what torch itself says while it exports models that are all right.
 KNOWN_WARNINGS = (
@@ -39,12 +40,12 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     dynamic = tuple({0: Dim.AUTO} if value.dim() else None for value in example)
     attempts: list[tuple[tuple[Tensor, ...], Any]] = [(_at_least_two(example), dynamic), (example, None)]
     failure: Exception | None = None
-    with _in_eval_mode(model), _slow_attention(), warnings.catch_warnings():
+    with _slow_attention(), warnings.catch_warnings():
         for message, category in KNOWN_WARNINGS:
             warnings.filterwarnings("ignore", message, category)
         for inputs, shapes in attempts:
             try:
-                return torch.export.export(model, inputs, dynamic_shapes=shapes, strict=False)
+                return torch.export.export(twin(model), inputs, dynamic_shapes=shapes, strict=False)
             except Exception as error:
                 failure = error
     raise WorkbenchError(
@@ -99,19 +100,6 @@ def _at_least_two(example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 def _first_line(error: Exception | None) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
-
-
-@contextmanager
-def _in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Set eval mode, then give back the modes and all that a forward pass may have stored in the modules."""
-    found = [(module, dict(module.__dict__)) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, attributes in found:
-            module.__dict__.clear()
-            module.__dict__.update(attributes)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """What weights and activations look like, as numbers."""
 
-from workbench.inspection.activations import Activations, activations
-from workbench.inspection.similarity import Pair, most_similar, similarity
-from workbench.inspection.spectrum import Spectrum, spectrum
+from workbench.inspection.activations import Activations, observe_activations
+from workbench.inspection.similarity import Pair, cosine_similarity, most_similar
+from workbench.inspection.spectrum import Spectrum, singular_spectrum
 from workbench.inspection.weights import Histogram, Spread, channel_spread, histogram
 
 __all__ = [
@@ -11,10 +11,10 @@ __all__ = [
     "Pair",
     "Spectrum",
     "Spread",
-    "activations",
     "channel_spread",
+    "cosine_similarity",
     "histogram",
     "most_similar",
-    "similarity",
-    "spectrum",
+    "observe_activations",
+    "singular_spectrum",
 ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +11,10 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.inspection.weights import Histogram, histogram
-from workbench.modes import evaluating
 from workbench.progress import Progress
 from workbench.samples import Samples
 from workbench.task import Split, Task
+from workbench.twin import twin
 
 BATCH = 64
 CHANNELS_SECOND = (
@@ -95,7 +94,7 @@ class _Sums:
         return float(self.low.min()), float(self.high.max())
 
 
-def activations(
+def observe_activations(
     model: nn.Module,
     task: Task,
     names: Sequence[str],
@@ -128,46 +127,37 @@ def activations(
         raise WorkbenchError(f"the model has no layer {', '.join(unknown)}; it has {', '.join(list(modules)[1:6])}, …")
     if split == "test":
         raise WorkbenchError("the test split is for the final score only; look at calibration or validation")
-    chosen, data, progress = {name: modules[name] for name in names}, task.split(split), progress or Progress()
+    data, progress = task.split(split), progress or Progress()
     sums = {name: _Sums() for name in names}
     seen = min(len(data), batches * BATCH)
     first, second = progress.part(0.0, 0.5, "ranges"), progress.part(0.5, 1.0, "histograms")
-    _run(model, chosen, data, seen, lambda name, rows: sums[name].add(rows), first)
-    _run(model, chosen, data, seen, lambda name, rows: sums[name].tally(rows, bins), second)
+    _run(model, names, data, seen, lambda name, rows: sums[name].add(rows), first)
+    _run(model, names, data, seen, lambda name, rows: sums[name].tally(rows, bins), second)
     return {name: _facts(name, split, seen, sums[name], bins) for name in names if sums[name].count}
 
 
 def _run(
     model: nn.Module,
-    chosen: Mapping[str, nn.Module],
+    names: Sequence[str],
     data: Samples,
     seen: int,
     found: Callable[[str, Tensor], None],
     progress: Progress,
 ) -> None:
-    starts = range(0, seen, BATCH)
-    with evaluating(model), torch.inference_mode(), _watching(chosen, found):
-        for start in progress.over(starts, len(starts)):
-            model(*data.batch(range(start, min(start + BATCH, seen)))[0])
-
-
-@contextmanager
-def _watching(chosen: Mapping[str, nn.Module], found: Callable[[str, Tensor], None]) -> Iterator[None]:
-    def watch(name: str, module: nn.Module) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(_: nn.Module, __: Any, output: Any) -> None:
+    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, _: Any, output: Any) -> None:
             value = output if isinstance(output, Tensor) else output[0]
             found(name, _by_unit(module, value, name))
 
         return hook
 
-    handles = []
-    try:
-        for name, module in chosen.items():
-            handles.append(module.register_forward_hook(watch(name, module)))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    watched = twin(model)
+    for name in names:
+        watched.get_submodule(name).register_forward_hook(watch(name))
+    starts = range(0, seen, BATCH)
+    with torch.inference_mode():
+        for start in progress.over(starts, len(starts)):
+            watched(*data.batch(range(start, min(start + BATCH, seen)))[0])
 
 
 def _by_unit(module: nn.Module, value: Tensor, name: str) -> Tensor:

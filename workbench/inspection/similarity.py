@@ -20,7 +20,7 @@ class Pair:
     cosine: float
 
 
-def similarity(weight: Tensor, outputs: int = 0) -> Tensor:
+def cosine_similarity(weight: Tensor, outputs: int = 0) -> Tensor:
     """Return the cosine similarity of every two output channels, float32 [C, C]; 0 where a channel is zero.
 
     Args:
@@ -38,7 +38,7 @@ def most_similar(matrix: Tensor, count: int = 10) -> tuple[Pair, ...]:
     """Return the pairs of channels with the largest absolute cosine, the largest first.
 
     Args:
-        matrix: [C, C], from `similarity`.
+        matrix: [C, C], from `cosine_similarity`.
         count: At most so many pairs.
     """
     rows, columns = torch.triu_indices(len(matrix), len(matrix), offset=1)

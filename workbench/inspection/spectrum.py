@@ -39,7 +39,7 @@ class Spectrum:
         return tuple((squares.cumsum(0) / squares.sum().clamp(min=torch.finfo(torch.float64).tiny)).tolist())
 
 
-def spectrum(weight: Tensor, outputs: int = 0, energy: float = 0.99) -> Spectrum:
+def singular_spectrum(weight: Tensor, outputs: int = 0, energy: float = 0.99) -> Spectrum:
     """Return the singular values of a weight.
 
     Args:

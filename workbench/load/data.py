@@ -92,9 +92,13 @@ def read_npz(path: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], li
         WorkbenchError: The file is missing, is no .npz, or lacks one of them.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because numpy leaves a file that is no archive open.
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array without a name")
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise WorkbenchError(f"{path} cannot be read as .npz: {error}") from error
     if "images" not in arrays or "labels" not in arrays:
         raise WorkbenchError(f"{path} must hold 'images' and 'labels'; it holds {', '.join(arrays) or 'nothing'}")

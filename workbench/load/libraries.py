@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 from workbench.load.source import Loaded, Source
 
 
@@ -44,7 +44,7 @@ def _source(prefix: str, extra: str, make: Callable[[str, bool], nn.Module], exa
                 f"{text} needs the extra {extra!r}: pip install 'compression-workbench[{extra}]' ({error})"
             ) from error
         except Exception as error:  # each library has its own errors for a name it does not know
-            raise WorkbenchError(f"{text} cannot be made: {str(error).splitlines()[0]}") from error
+            raise WorkbenchError(f"{text} cannot be made: {first_line(error)}") from error
         return Loaded(model.eval(), name)
 
     return Source(f"{prefix}:{example}", lambda text: text.startswith(f"{prefix}:"), get)

@@ -34,17 +34,17 @@ def get(text: str, pretrained: bool) -> Loaded:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-        factory = getattr(module, name)
-    except AttributeError:
+    except (Exception, SystemExit) as error:
+        del sys.modules[module_name]
+        raise WorkbenchError(f"{path} fails when it is imported: {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
         have = ", ".join(
             n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module_name
         )
-        raise WorkbenchError(f"{path} has no {name}; it has {have or 'nothing to call'}") from None
-    except Exception as error:
-        raise WorkbenchError(f"{path} fails when it is imported: {type(error).__name__}: {error}") from error
+        raise WorkbenchError(f"{path} has no {name}; it has {have or 'nothing to call'}")
     try:
-        model = factory()
-    except Exception as error:
+        model = getattr(module, name)()
+    except (Exception, SystemExit) as error:
         raise WorkbenchError(f"{text} fails when it is called without arguments: {error}") from error
     if not isinstance(model, nn.Module):
         raise WorkbenchError(f"{text} gave a {type(model).__name__}, not a torch.nn.Module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.checkpoint import read
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 
 NESTS = ("state_dict", "model_state_dict", "model", "module", "net", "weights", "params", "ema")
 PREFIXES = ("module.", "model.", "_orig_mod.", "net.")
@@ -58,14 +59,16 @@ def state_dict(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return read(path)[0]
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)  # what it reads is what counts
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WorkbenchError(
             f"{path} holds more than tensors, and reading it could run code of whoever made it. If you trust it, "
             "convert it once where you trust it: torch.save(model.state_dict(), 'weights.pt')"
         ) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise WorkbenchError(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+        raise WorkbenchError(f"{path} cannot be read as a checkpoint: {first_line(error)}") from error
     return _unnest(loaded, path)
 
 

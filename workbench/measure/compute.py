@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from workbench.coding import Coding
 from workbench.layers import Layer
-from workbench.modes import evaluating
 from workbench.quantizer import INPUT, quantizers
+from workbench.twin import twin
 
 # Joules for a multiplication and an addition of that many bits, and for fetching a byte from DRAM.
 FLOAT_MAC = 3.7e-12 + 0.9e-12
@@ -30,8 +30,8 @@ def count_macs(model: nn.Module, example: tuple[Tensor, ...]) -> int:
     from torch.utils.flop_counter import FlopCounterMode  # slow to import, and the first look needs no MACs
 
     if model not in _COUNTS:
-        with evaluating(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model(*example)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            twin(model)(*example)
         _COUNTS[model] = counter.get_total_flops() // 2 // len(example[0])
     return _COUNTS[model]
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workbench.errors import first_line
 from workbench.measure.compute import count_macs, model_energy
 from workbench.measure.latency import Latency, compare
 from workbench.measure.memory import measure_peak
@@ -153,7 +154,7 @@ def time_runtimes(
         try:
             candidate = baseline if is_baseline else RUNTIMES[name](state, inputs)
         except Exception as error:  # a runtime refuses a model in its own ways; the other numbers still stand
-            unavailable[name] = str(error).splitlines()[0]
+            unavailable[name] = first_line(error)
             continue
         latency[name] = compare(name, baseline, candidate, inputs, seconds=seconds, progress=progress)
     return latency, unavailable

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from workbench.modes import evaluating
+from workbench.twin import twin
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hooks unannotated
@@ -49,7 +49,8 @@ def measure_peak(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
 
     Scratch space inside of kernels is not seen.
     """
-    with evaluating(model), torch.no_grad(), _Watch() as watch:
+    model = twin(model)
+    with torch.no_grad(), _Watch() as watch:
         for value in (*model.state_dict(keep_vars=True).values(), *inputs):
             watch.hold(value)
         model(*inputs)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from workbench.modes import evaluating
 from workbench.steps import State
 from workbench.task import logits
+from workbench.turn import TURN
+from workbench.twin import twin
 
 
-def prepare(state: State, example: tuple[Tensor, ...]) -> Callable[[tuple[Tensor, ...]], Tensor]:
-    """Return a function from inputs to logits that runs the model in evaluation and inference mode."""
-    model = state.model
+def prepare(
+    state: State, example: tuple[Tensor, ...], overlay: Mapping[str, Tensor] | None = None
+) -> Callable[[tuple[Tensor, ...]], Tensor]:
+    """Return a function from inputs to logits that runs the model in evaluation and inference mode.
+
+    Args:
+        state: Whose model is run; it is not touched, and may be run by others at the same time.
+        example: Not needed here.
+        overlay: Values that stand in for parameters, by name.
+    """
+    model = twin(state.model, overlay)
 
     def forward(inputs: tuple[Tensor, ...]) -> Tensor:
-        with evaluating(model), torch.inference_mode():
+        with TURN, torch.inference_mode():
             return logits(model(*inputs))
 
     return forward

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-from workbench.modes import evaluating
 from workbench.quantizer import simulate
 from workbench.runtimes.qdq import with_integers
 from workbench.steps import State
 from workbench.task import logits
+from workbench.turn import TURN
+from workbench.twin import twin
 
 if TYPE_CHECKING:
     import onnx
@@ -51,6 +52,8 @@ def open_graph(serialized: bytes) -> Callable[[tuple[Tensor, ...]], Tensor]:
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # The threads of one session, waiting busily, would eat the time of the other that it is compared with.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what fails is raised as well
     session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
@@ -58,7 +61,8 @@ def open_graph(serialized: bytes) -> Callable[[tuple[Tensor, ...]], Tensor]:
 
     def forward(inputs: tuple[Tensor, ...]) -> Tensor:
         feeds = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
-        return torch.from_numpy(session.run([first], feeds)[0])
+        with TURN:
+            return torch.from_numpy(session.run([first], feeds)[0])
 
     return forward
 
@@ -109,37 +113,39 @@ def _renew(kept: onnx.ModelProto, model: nn.Module) -> onnx.ModelProto | None:
     return fresh
 
 
+def _plain(model: nn.Module) -> nn.Module:
+    """Return the model without its activation quantizers' rounding, which is put into the graph afterwards."""
+    made = twin(model)
+    simulate(made, on=False)
+    return made
+
+
 def _agrees(graph: onnx.ModelProto, model: nn.Module, example: tuple[Tensor, ...]) -> bool:
-    simulate(model, on=False)
     try:
-        with evaluating(model), torch.no_grad():
-            wanted = logits(model(*example))
+        with torch.no_grad():
+            wanted = logits(_plain(model)(*example))
         got = open_graph(graph.SerializeToString())(example)
     except Exception:  # a graph that does not fit fails in ONNX Runtime in many ways; a new export settles it
         return False
-    finally:
-        simulate(model, on=True)
     return got.shape == wanted.shape and bool(
         torch.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE * float(wanted.abs().max().clamp(min=1.0)))
     )
 
 
 def _export(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
-    simulate(model, on=False)
+    plain = _plain(model)
+    dynamic: Any = tuple({0: torch.export.Dim.DYNAMIC} for _ in example)
     try:
-        with evaluating(model), _quiet():
-            dynamic: Any = tuple({0: torch.export.Dim.DYNAMIC} for _ in example)
+        with _quiet():
             try:
                 program = torch.onnx.export(
-                    model, example, dynamo=True, dynamic_shapes=dynamic, optimize=False, verbose=False
+                    plain, example, dynamo=True, dynamic_shapes=dynamic, optimize=False, verbose=False
                 )
             except Exception:  # a model that fixes its batch size is still worth a graph of that size
-                program = torch.onnx.export(model, example, dynamo=True, optimize=False, verbose=False)
+                program = torch.onnx.export(plain, example, dynamo=True, optimize=False, verbose=False)
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WorkbenchError(f"the model cannot be converted to ONNX: {first}") from error
-    finally:
-        simulate(model, on=True)
     if program is None:
         raise WorkbenchError("the model cannot be converted to ONNX: the exporter gave nothing")
     proto: onnx.ModelProto = program.model_proto

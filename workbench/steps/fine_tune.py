@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-from workbench.modes import evaluating
 from workbench.progress import Tick
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import TrainingStep
 from workbench.task import Task, logits
+from workbench.turn import TURN
+from workbench.twin import twin
 
 JUDGED_SAMPLES = 1000
 
@@ -56,7 +57,8 @@ class FineTune(TrainingStep):
             order = torch.randperm(len(data), generator=generator)
             for indices in torch.split(order, self.batch_size):
                 inputs, targets = data.batch(indices.tolist())
-                loss = _step(model, inputs, targets, task, optimizer, masks)
+                with TURN:
+                    loss = _step(model, inputs, targets, task, optimizer, masks)
                 schedule.step()
                 done += 1
                 yield Tick(done / steps, f"epoch {epoch + 1} of {self.epochs}", values={"loss": loss})
@@ -79,7 +81,8 @@ def judge(model: nn.Module, task: Task) -> float:
     data = task.split("validation")
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:JUDGED_SAMPLES]
     outputs, wanted = [], []
-    with evaluating(model), torch.inference_mode():
+    model = twin(model)
+    with torch.inference_mode():
         for indices in torch.split(order, 128):
             inputs, targets = data.batch(indices.tolist())
             outputs.append(logits(model(*inputs)))

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from workbench.coding import Uniform, integer_range
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers
-from workbench.modes import evaluating
 from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, WeightStep, apply_changes
+from workbench.twin import twin
 
 
 def grid(weight: Tensor, bits: int, axis: int | None, symmetric: bool) -> Uniform:
@@ -151,17 +151,14 @@ def observe(model: nn.Module, names: Iterable[str], context: Context) -> tuple[R
 
         return hook
 
-    wanted = list(names)
-    handles = [model.get_submodule(name).register_forward_hook(watch(name)) for name in wanted]
+    wanted, watched = list(names), twin(model)
+    for name in wanted:
+        watched.get_submodule(name).register_forward_hook(watch(name))
     data = context.subject.task.split("calibration")
-    try:
-        with evaluating(model), torch.no_grad():
-            starts = range(0, len(data), 64)
-            for start in context.progress.over(starts, len(starts), "calibrating activation ranges"):
-                model(*data.batch(range(start, min(start + 64, len(data))))[0])
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.no_grad():
+        starts = range(0, len(data), 64)
+        for start in context.progress.over(starts, len(starts), "calibrating activation ranges"):
+            watched(*data.batch(range(start, min(start + 64, len(data))))[0])
     skipped = {
         name: "it takes no floating-point tensor or was not reached" for name in wanted if (name, INPUT) not in ranges
     }

@@ -50,8 +50,8 @@ class Step(ABC):
     def __post_init__(self) -> None:
         for given in options(self):
             value = getattr(self, given.name)
-            if given.name in ("layers", "exclude") and not isinstance(value, str):
-                value = ", ".join(value)
+            if given.name in ("layers", "exclude") and isinstance(value, list | tuple):
+                value = ", ".join(str(name) for name in value)
             try:
                 object.__setattr__(self, given.name, given.check(value))
             except WorkbenchError as error:

@@ -71,7 +71,7 @@ def layer_bars(rows: Sequence[Row] = (), quantity: Quantity = "parameters") -> L
         y="label", right="after", height=0.42, source=source, legend_label="after",
         fill_color=theme.AFTER, line_color=None,
     )  # fmt: skip
-    theme.style_legend(figure, "bottom_right")
+    theme.place_legend(figure)
     figure.ygrid.visible = False
     rows_shown = [("layer", "@layer"), ("before", "@before_text"), ("after", "@after_text"), ("kept", "@kept")]
     theme.add_tooltip(figure, rows_shown, wide, narrow)

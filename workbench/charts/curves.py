@@ -29,26 +29,33 @@ def most_sensitive(table: Table, count: int = COLOURED) -> tuple[str, ...]:
 
 
 def line_data(table: Table | None, coloured: Sequence[str] = ()) -> dict[str, list[Any]]:
-    """Return one row a part that has points: its line, its band and its colour; the coloured ones come last."""
-    rows: dict[str, list[Any]] = {name: [] for name in ("xs", "ys", "band", "edge", "color", "alpha", "fill", "label")}
+    """Return one row a coloured part that has points: its line, its band, its colour and its label."""
+    rows: dict[str, list[Any]] = {name: [] for name in ("xs", "ys", "band", "edge", "color", "label")}
     if table is None:
         return rows
     shown = list(coloured) or list(most_sensitive(table))
     labels = dict(zip(table.targets, axis_labels(table.targets), strict=True))
-    for target in sorted(table.targets, key=lambda name: -shown.index(name) if name in shown else -len(shown) - 1):
+    for number, target in enumerate(shown):
         line = _line(table, target)
         if not line:
             continue
-        chosen = target in shown
         rows["xs"].append([x for x, _ in line])
         rows["ys"].append([drop.value for _, drop in line])
         rows["band"].append([x for x, _ in line] + [x for x, _ in reversed(line)])
         rows["edge"].append([drop.high for _, drop in line] + [drop.low for _, drop in reversed(line)])
-        rows["color"].append(theme.SERIES[shown.index(target) % COLOURED] if chosen else theme.FAINT)
-        rows["alpha"].append(1.0 if chosen else 0.6)
-        rows["fill"].append(0.14 if chosen else 0.0)
-        rows["label"].append(labels[target] if chosen else "others")
+        rows["color"].append(theme.SERIES[number % COLOURED])
+        rows["label"].append(labels[target])
     return rows
+
+
+def other_data(table: Table | None, coloured: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Return the lines of the parts that are not coloured."""
+    shown = (list(coloured) or list(most_sensitive(table))) if table else []
+    lines = [_line(table, target) for target in table.targets if target not in shown] if table else []
+    return {
+        "xs": [[x for x, _ in line] for line in lines],
+        "ys": [[drop.value for _, drop in line] for line in lines],
+    }
 
 
 def dot_data(table: Table | None, coloured: Sequence[str] = ()) -> dict[str, list[Any]]:
@@ -76,11 +83,13 @@ class SensitivityCurves:
     """The figure and what feeds it."""
 
     figure: Figure
+    others: ColumnDataSource
     lines: ColumnDataSource
     dots: ColumnDataSource
 
     def show(self, table: Table | None, coloured: Sequence[str] = ()) -> None:
         """Draw another table; the parts named in `coloured` stand out, by default the most sensitive ones."""
+        self.others.data = other_data(table, coloured)
         self.lines.data, self.dots.data = line_data(table, coloured), dot_data(table, coloured)
         if table is not None:
             self.figure.yaxis.axis_label = drop_axis(table.baseline)
@@ -92,16 +101,16 @@ def sensitivity_curves(
 ) -> SensitivityCurves:
     """Return the chart of a scan's lines. A part that cannot be done has no line."""
     figure = theme.plot(x="strength", y="points lost", height=height)
+    others = ColumnDataSource(other_data(None))
     lines, dots = ColumnDataSource(line_data(None)), ColumnDataSource(dot_data(None))
     figure.add_layout(Span(dimension="width", location=0, line_color=theme.LINE, line_width=1))
-    figure.patches("band", "edge", source=lines, fill_color="color", fill_alpha="fill", line_color=None)
-    figure.multi_line(
-        "xs", "ys", source=lines, line_color="color", line_alpha="alpha", line_width=2, legend_field="label"
-    )
+    figure.multi_line("xs", "ys", source=others, line_color=theme.FAINT, line_width=1.5)
+    figure.patches("band", "edge", source=lines, fill_color="color", fill_alpha=0.14, line_color=None)
+    figure.multi_line("xs", "ys", source=lines, line_color="color", line_width=2, legend_field="label")
     marks = figure.scatter("x", "y", source=dots, size=6, color="color")
-    theme.style_legend(figure, "top_left")
+    theme.place_legend(figure, "right")
     rows = [("part", "@target"), ("strength", "@x"), ("change", "@change"), ("score", "@score")]
     theme.add_tooltip(figure, rows, marks)
-    chart = SensitivityCurves(figure, lines, dots)
+    chart = SensitivityCurves(figure, others, lines, dots)
     chart.show(table, coloured)
     return chart

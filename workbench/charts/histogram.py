@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
+from bokeh.models import BasicTicker, ColumnDataSource, NumeralTickFormatter
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
@@ -94,10 +94,10 @@ def weight_histogram(
     height: int = theme.HEIGHT,
 ) -> WeightHistogram:
     """Return the chart of one weight; arguments as those of `WeightHistogram.show`."""
-    figure = theme.plot(
-        x="weight", y="values", height=height, x_range=Range1d(start=-1, end=1), y_range=Range1d(start=0, end=1)
-    )
+    figure = theme.plot(x="weight", y="values", height=height, x_range=(-1, 1), y_range=(0, 1))
     figure.yaxis.formatter = NumeralTickFormatter(format="0,0")
+    figure.xaxis.ticker = BasicTicker(desired_num_ticks=5)
+    figure.yaxis.ticker = BasicTicker(desired_num_ticks=4)
     sources = [ColumnDataSource(histogram_data(None)) for _ in range(2)]
     bars = []
     for source, label, color, alpha in zip(
@@ -112,17 +112,14 @@ def weight_histogram(
     ticks = ColumnDataSource({"x": [], "y": [], "value": []})
     figure.scatter("x", "y", source=ticks, marker="dash", angle=1.5708, size=12, line_color=theme.ORANGE, line_width=1)
     marks = ColumnDataSource({"x": [], "y": [], "text": []})
-    figure.text(
-        "x", "y", "text", source=marks, text_color=theme.TEXT, text_font=theme.FONT, text_font_size="11px",
-        text_align="left", text_baseline="top", x_offset=-5,
-    )  # fmt: skip
+    figure.text("x", "y", "text", source=marks, x_offset=-4, y_offset=6, text_color=theme.TEXT, **theme.WORDS)
     spans = tuple(
         Span(dimension="height", location=0, visible=False, line_color=theme.VERMILION, line_width=1.5, line_dash="6 3")
         for _ in range(2)
     )
     for span in spans:
         figure.add_layout(span)
-    theme.style_legend(figure)
+    theme.place_legend(figure)
     theme.add_tooltip(figure, [("weights", "@span"), ("values", "@count")], *bars)
     chart = WeightHistogram(figure, sources[0], sources[1], ticks, marks, (spans[0], spans[1]))
     chart.show(before, after, grid, threshold)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, FactorRange, LinearColorMapper
 from bokeh.models.annotations import ColorBar
+from bokeh.palettes import interp_palette
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
 from workbench import numbers
@@ -89,16 +90,13 @@ def sensitivity_map(table: Table | None = None) -> SensitivityMap:
     """
     figure = theme.plot(x="strength", x_range=FactorRange(), y_range=FactorRange(), x_axis_location="above")
     source = ColumnDataSource(map_data(None))
-    mapper = LinearColorMapper(palette=theme.LOSSES, low=0.0, high=1.0, nan_color=theme.IMPOSSIBLE)
+    mapper = LinearColorMapper(palette=interp_palette(theme.LOSSES, 120), low=0.0, high=1.0, nan_color=theme.IMPOSSIBLE)
     cells = figure.rect(
         "x", "y", width=0.96, height=0.92, source=source, line_color=None,
         fill_color={"field": "drop", "transform": mapper},
         hatch_pattern="hatch", hatch_color="#8a8a8a", hatch_scale=8, hatch_weight=1,
     )  # fmt: skip
-    figure.text(
-        "x", "y", "text", source=source, text_color="ink", text_font=theme.FONT, text_font_size="11px",
-        text_align="center", text_baseline="middle",
-    )  # fmt: skip
+    figure.text("x", "y", "text", source=source, text_color="ink", text_align="center", **theme.WORDS)
     bar = add_color_bar(figure, mapper, "points lost")
     figure.grid.visible = False
     rows = [("part", "@target"), ("strength", "@x"), ("score", "@words"), ("file with only this", "@size")]

@@ -1,0 +1,104 @@
+"""A JupyterLab to drive: started once, with its announcements off, in a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ROOT = Path(__file__).parents[2]
+
+
+def find_browser() -> str | None:
+    """Return the path of a Chromium, None if there is none."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Where a running JupyterLab is."""
+
+    url: str
+    token: str
+    folder: Path
+
+    def notebook(self, name: str) -> str:
+        """Return the address of a fresh copy of a notebook, so that each page has a kernel of its own."""
+        copy = f"{secrets.token_hex(4)}-{name}"
+        shutil.copy(self.folder / name, self.folder / copy)
+        return f"{self.url}/lab/workspaces/{copy.partition('-')[0]}/tree/{copy}?token={self.token}"
+
+    def end_kernels(self) -> None:
+        """Shut all kernels down."""
+        listed = urllib.request.Request(f"{self.url}/api/sessions?token={self.token}")  # noqa: S310  # as in _wait
+        with urllib.request.urlopen(listed, timeout=10) as answer:  # noqa: S310  # as above
+            for session in json.load(answer):
+                address = f"{self.url}/api/sessions/{session['id']}?token={self.token}"
+                with urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=10):  # noqa: S310
+                    pass
+
+
+@contextlib.contextmanager
+def running_lab(folder: Path) -> Iterator[Lab]:
+    """Give a JupyterLab on a copy of the notebooks; it is ended afterwards."""
+    shutil.copytree(ROOT / "notebooks", folder, dirs_exist_ok=True)
+    config = folder / ".config"
+    overrides = config / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+    overrides.mkdir(parents=True)
+    (overrides / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(config),
+        "JUPYTERLAB_SETTINGS_DIR": str(config / "lab" / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(config / "lab" / "workspaces"),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
+        f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--ServerApp.log_level=ERROR",
+    ]  # fmt: skip
+    with (folder / "lab.log").open("w") as log:
+        server = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait(f"http://127.0.0.1:{port}/api/status?token={token}", server)
+            yield Lab(f"http://127.0.0.1:{port}", token, folder)
+        finally:
+            server.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(10)
+            server.kill()
+
+
+def _wait(url: str, server: subprocess.Popen[bytes], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310  # this machine's own server
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError("JupyterLab did not start; see lab.log")

@@ -1,0 +1,111 @@
+"""The panel in a real JupyterLab: what the hand does, what the session knows, what the page shows."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.driving import PATIENCE, figures, open_panel, run_code, slider, tab, tile
+from tests.browser.lab import Lab
+
+pytestmark = pytest.mark.browser
+
+
+def test_first_cell_to_export(page: Page, lab: Lab) -> None:
+    """Run all, move a slider, see tile and figure change, apply, undo, redo, export."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    open_panel(page, lab)
+    score = tile(page, "Top-1 accuracy").locator("b")
+    assert score.inner_text() == "98.50 %"
+    page.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
+    before = figures(page)
+
+    handle = slider(page, "amount")
+    handle.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
+    expect(score).not_to_have_text("98.50 %", timeout=PATIENCE)
+    expect(tile(page, "File size").locator("p")).to_contain_text("smaller")
+    expect(tile(page, "Top-1 accuracy").locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
+    assert figures(page) != before
+    assert run_code(page, "print(len(session.history.nodes), round(session.staged.step.amount, 2))") == "1 0.7"
+    shown = score.inner_text()
+    assert run_code(page, "print(f'{session.staged.score.value * 100:.2f} %')") == shown
+
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator(".wb-preview")).to_be_hidden(timeout=PATIENCE)
+    expect(page.locator(".wb-state", has_text="state 1 of branch main")).to_be_visible(timeout=PATIENCE)
+    assert score.inner_text() == shown
+    page.get_by_role("button", name="Undo").click()
+    expect(score).to_have_text("98.50 %", timeout=PATIENCE)
+    page.get_by_role("button", name="Redo").click()
+    expect(score).to_have_text(shown, timeout=PATIENCE)
+
+    tab(page, "Export")
+    page.get_by_role("button", name="Export").click()
+    expect(page.locator(".wb-done")).to_contain_text("out/digits-resnet", timeout=PATIENCE)
+    assert (lab.folder / "out" / "digits-resnet" / "model.safetensors").is_file()
+    assert errors == []
+
+
+def test_slider_stays_responsive_while_work_runs(page: Page, lab: Lab) -> None:
+    """A scan runs; the slider's own label follows all the same, and the scan can be cancelled."""
+    open_panel(page, lab)
+    tab(page, "Sensitivity")
+    page.get_by_role("button", name="Scan").click()
+    cancel = page.get_by_role("button", name="Cancel")
+    expect(cancel).to_be_visible(timeout=PATIENCE)
+    page.locator(".wb-figure").locator("visible=true").first.wait_for(timeout=PATIENCE)
+    tab(page, "Compress")
+    slider(page, "amount").focus()
+    readout = page.locator(".widget-readout").locator("visible=true").first
+    start = readout.inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(readout).not_to_have_text(start, timeout=2_000)
+    expect(page.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
+    assert cancel.is_visible(), "the scan ended before the slider was moved, so nothing was shown"
+    cancel.click()
+    expect(cancel).to_be_hidden(timeout=PATIENCE)
+    tab(page, "Sensitivity")
+    assert re.match(r"cancelled [1-9]", run_code(page, "print(session.jobs[-1].state, len(session.table.points))"))
+
+
+def test_layers_are_chosen_in_the_table_and_errors_are_shown(page: Page, lab: Lab) -> None:
+    open_panel(page, lab)
+    page.locator(".wb-layers tr", has_text="layer2.0.conv1").click()
+    expect(page.locator(".wb-panel .widget-text input").locator("visible=true").first).to_have_value("layer2.0.conv1")
+    assert run_code(page, "print(session.selection)") == "('layer2.0.conv1',)"
+    filter_box = page.locator(".wb-layers input")
+    filter_box.fill("layer3.*conv2")
+    assert page.locator(".wb-layers tbody tr").count() == 3
+
+    layers = page.locator(".wb-panel .widget-text", has=page.locator("label", has_text=re.compile("^layers"))).first
+    layers.locator("input").fill("nosuch*")
+    layers.locator("input").press("Enter")
+    expect(page.locator(".wb-error").locator("visible=true").first).to_contain_text(
+        "no layer matches", timeout=PATIENCE
+    )
+    layers.locator("input").fill("*")
+    layers.locator("input").press("Enter")
+    expect(page.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
+
+
+def test_first_panel_is_there_within_ten_seconds(page: Page, lab: Lab) -> None:
+    """Not a race against a loaded machine: three tries, the best counts."""
+    best = 1e9
+    for _ in range(3):
+        page.goto(lab.notebook("workbench.ipynb"))
+        page.get_by_text("| Idle").wait_for(timeout=PATIENCE)
+        start = time.monotonic()
+        page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        page.locator(".wb-panel .wb-tile").first.wait_for(timeout=PATIENCE)
+        best = min(best, time.monotonic() - start)
+        if best <= 10:
+            break
+    assert best <= 10

@@ -1,0 +1,29 @@
+"""Numbers that the tests of charts draw."""
+
+from workbench.measure import Latency, Score, Size
+from workbench.sensitivity import Point, Table
+
+HOSTILE = "<img src=x onerror=alert(1)> $$x$$"
+SIZE = Size(400, (("baseline file", 1000), ("zeros left out", -700), ("file header", 100)), {"a": 300})
+
+
+def score(value=0.9, half=0.02, base=0.95, n=100, total=1000, higher=True):
+    change = value - base
+    return Score(
+        value, value - half, value + half, n, total, change, change - half, change + half, higher_is_better=higher
+    )
+
+
+def latency(ratio=1.5, low=1.4, high=1.6, verdict="faster", runtime="eager"):
+    return Latency(runtime, 1e-3, 1e-4, ratio, low, high, verdict, 1, 2, "cpu", 50)
+
+
+def table(*points, targets=("first", HOSTILE), strengths=(0.5, 0.9)):
+    return Table({"kind": "prune"}, score(0.95, 0.0, n=1000), targets, strengths, points)
+
+
+POINTS = (
+    Point("first", 0.5, score(0.94), 900, 90),
+    Point("first", 0.9, score(0.55), 500, 50),
+    Point(HOSTILE, 0.5, None, reason="tied to the output"),
+)

@@ -1,0 +1,148 @@
+"""A graph's text is data: what it may say is known, and anything else is refused before torch reads it."""
+
+import copy
+import json
+
+import pytest
+import torch
+
+from tests import nets
+from workbench.errors import WorkbenchError
+from workbench.graph.program import from_text, to_text
+
+NETS = ("plain", "padded", "mobile", "convnext", "grouped", "vit", "text", "mlp", "two_inputs", "tied",
+        "shared", "flattened")  # fmt: skip
+
+
+def tensors(model):
+    return dict(model.state_dict())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_net_comes_back_with_the_same_outputs_for_any_batch(name):
+    model, example = nets.build(name)
+    text = to_text(model, example)
+    again = from_text(text, tensors(model))
+    for inputs in (example, tuple(torch.cat([value] * 3) for value in example)):
+        with torch.no_grad():
+            torch.testing.assert_close(again(*inputs), model(*inputs))
+    assert to_text(model, example) == text
+    if name == "tied":  # the traced program knows a tied parameter under one of its names only
+        return
+    assert {name for name, _ in again.named_parameters(remove_duplicate=False)} == {
+        name for name, _ in model.named_parameters(remove_duplicate=False)
+    }
+
+
+def test_the_text_holds_no_values_and_no_paths():
+    model, example = nets.build("plain")
+    text = to_text(model, example)
+    assert len(text) < 100_000
+    assert b".py" not in text
+    assert b"stack_trace" not in text
+    assert b"/home" not in text
+
+
+@pytest.fixture(scope="module")
+def plain():
+    model, example = nets.build("plain")
+    return json.loads(to_text(model, example)), tensors(model)
+
+
+def change(facts, key, value, first=True):
+    """Replace the values under a key, wherever it is."""
+    changed = 0
+
+    def walk(part):
+        nonlocal changed
+        if isinstance(part, dict):
+            for name in part:
+                if name == key and isinstance(part[name], str) and not (first and changed):
+                    part[name] = value
+                    changed += 1
+                else:
+                    walk(part[name])
+        elif isinstance(part, list):
+            for inner in part:
+                walk(inner)
+
+    facts = copy.deepcopy(facts)
+    walk(facts)
+    assert changed, f"there is no {key} to change"
+    return facts
+
+
+TARGETS = [
+    "torch.load", "os.system", "builtins.eval", "builtins.exec", "torch.ops.aten.add.Tensor.__class__",
+    "torch.ops.prims.add", "_operator.methodcaller", "_operator.call", "__main__.f", "torch.ops.aten", "subprocess.run",
+    "torch.hub.load", "torch.ops.aten.add.Tensor\nimport os", "torch.utils.cpp_extension.load", "torch.ops.inductor.x",
+    "math.sqrt", "torch._higher_order_ops.cond", "#torch.ops.aten.relu.default",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_foreign_targets_are_refused(plain, target):
+    facts, values = plain
+    with pytest.raises(WorkbenchError, match="which a program may not"):
+        from_text(json.dumps(change(facts, "target", target)).encode(), values)
+
+
+EXPRESSIONS = [
+    "__import__('os').system('touch ran')", "Symbol('s0').__class__", "eval('1')", "lambda: 0", "exec", "s0; import os",
+    "open('x')", "Symbol.__subclasses__()", "[x for x in ()]", "getattr(s0, 'x')", "Function('f')", "Lambda(s0, s0)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_expressions_with_code_are_refused(plain, expression):
+    facts, values = plain
+    with pytest.raises(WorkbenchError, match="no size expression"):
+        from_text(json.dumps(change(facts, "expr_str", expression)).encode(), values)
+
+
+def test_guards_are_refused(plain):
+    facts, values = plain
+    for guards in (["__import__('os')"], ["True"], "True"):
+        with pytest.raises(WorkbenchError, match="guards, which are code"):
+            from_text(json.dumps({**facts, "guards_code": guards}).encode(), values)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"{}", b"null", b'{"graph_module": {}}', b'{"graph_module": 5}',
+                                  b'{"graph_module": {"signature": {"input_specs": [{"parameter": {}}]}}}',
+                                  b"[" * 100_000, b"\xff\xfe"])  # fmt: skip
+def test_text_that_is_no_graph_is_refused(plain, text):
+    with pytest.raises(WorkbenchError, match="graph"):
+        from_text(text, plain[1])
+
+
+def test_missing_tensors_and_tensors_of_another_shape_are_refused(plain):
+    facts, values = plain
+    text = json.dumps(facts).encode()
+    with pytest.raises(WorkbenchError, match=r"wants the tensor head\.weight, which is not in the file"):
+        from_text(text, {name: value for name, value in values.items() if name != "head.weight"})
+
+
+def test_every_part_of_the_text_may_be_damaged(plain):
+    """Take out each of the larger parts in turn: an error of the family, or a program, but no other error."""
+    facts, values = plain
+    for key in facts["graph_module"]:
+        damaged = copy.deepcopy(facts)
+        del damaged["graph_module"][key]
+        try:
+            from_text(json.dumps(damaged).encode(), values)
+        except WorkbenchError:
+            continue
+
+
+def test_constants_that_are_no_state_are_refused():
+    class Adds(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(3, 3)
+            self.offset = torch.ones(3)
+
+        def forward(self, x):
+            return self.linear(x) + self.offset
+
+    with pytest.raises(WorkbenchError, match=r"constant tensors .* neither parameters nor buffers"):
+        to_text(Adds(), (torch.zeros(2, 3),))

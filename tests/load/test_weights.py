@@ -1,0 +1,152 @@
+"""Checkpoints as others wrote them: data, never code, and a clear word where they do not fit."""
+
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from tests import nets
+from workbench.errors import WorkbenchError
+from workbench.load.weights import load_weights, state_dict
+
+
+@pytest.fixture
+def model():
+    return nets.build("mlp", seed=1)[0]
+
+
+WANTED = nets.build("mlp")[0].state_dict()
+
+
+def equal(model):
+    return all(torch.equal(value, WANTED[name]) for name, value in model.state_dict().items())
+
+
+def under(prefix):
+    return {f"{prefix}{name}": value for name, value in WANTED.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        WANTED,
+        {"state_dict": WANTED, "epoch": 7},
+        {"state_dict": under("module."), "best_prec1": 92.6},
+        {"best_prec1": torch.tensor(92.6), "state_dict": under("module.")},
+        under("module."),
+        under("_orig_mod."),
+        under("module._orig_mod."),
+        {"model": under("model."), "optimizer": {"lr": 0.1, "state": {}}},
+        {"model": {"state_dict": WANTED}},
+        {name: value for name, value in WANTED.items() if "num_batches_tracked" not in name},
+    ],
+    ids=range(10),
+)
+def test_the_forms_that_people_save_are_read(model, tmp_path, content):
+    torch.save(content, tmp_path / "w.pt")
+    assert not equal(model)
+    load_weights(model, tmp_path / "w.pt")
+    assert all(
+        torch.equal(value, WANTED[name]) for name, value in model.state_dict().items() if "num_batches" not in name
+    )
+
+
+def test_the_old_format_of_torch_is_read(model, tmp_path):
+    torch.save({"state_dict": WANTED}, tmp_path / "w.th", _use_new_zipfile_serialization=False)
+    load_weights(model, tmp_path / "w.th")
+    assert equal(model)
+
+
+def test_safetensors_are_read(model, tmp_path):
+    save_file(under("module."), tmp_path / "w.safetensors")
+    load_weights(model, tmp_path / "w.safetensors")
+    assert equal(model)
+
+
+def refused(model, path, said):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(WorkbenchError, match=said):
+        load_weights(model, path)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_missing_and_unexpected_names_are_listed(model, tmp_path):
+    content = {name: value for name, value in WANTED.items() if name != "3.bias"} | {"fc.weight": torch.ones(2)}
+    torch.save(content, tmp_path / "w.pt")
+    refused(model, tmp_path / "w.pt", r"Missing: 3\.bias\. Unexpected: fc\.weight\.")
+
+
+def test_long_lists_are_cut_short(model, tmp_path):
+    torch.save({f"x{n}": torch.ones(1) for n in range(30)}, tmp_path / "w.pt")
+    refused(model, tmp_path / "w.pt", r"x7 and 22 more")
+
+
+def test_another_shape_is_named_with_both(model, tmp_path):
+    torch.save({**WANTED, "0.weight": torch.ones(3, 10)}, tmp_path / "w.pt")
+    refused(model, tmp_path / "w.pt", r"0\.weight is \(3, 10\), the model has \(16, 10\)")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(model, tmp_path, bad):
+    torch.save({**WANTED, "0.bias": torch.full((16,), bad)}, tmp_path / "w.pt")
+    refused(model, tmp_path / "w.pt", r"NaN or infinite values in 0\.bias")
+
+
+class Evil:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (open, (str(self.target), "w"))
+
+
+def test_a_pickle_with_code_is_refused_and_runs_nothing(model, tmp_path):
+    content = {"state_dict": WANTED, "extra": Evil(tmp_path / "ran")}
+    torch.save(content, tmp_path / "w.pt")
+    refused(model, tmp_path / "w.pt", r"could run code of whoever made it.*torch\.save\(model\.state_dict\(\)")
+    (tmp_path / "w.pkl").write_bytes(pickle.dumps(content))
+    refused(model, tmp_path / "w.pkl", r"w\.pkl")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_whole_pickled_model_is_refused(model, tmp_path):
+    torch.save(nn.Linear(2, 2), tmp_path / "w.pt")
+    refused(model, tmp_path / "w.pt", r"holds more than tensors.*convert it")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x80\x02"])
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_a_broken_file_is_refused(model, tmp_path, content, name):
+    (tmp_path / name).write_bytes(content)
+    refused(model, tmp_path / name, name)
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.95])
+def test_a_truncated_file_is_refused(model, tmp_path, part):
+    torch.save(WANTED, tmp_path / "w.pt")
+    whole = (tmp_path / "w.pt").read_bytes()
+    (tmp_path / "w.pt").write_bytes(whole[: int(part * len(whole))])
+    refused(model, tmp_path / "w.pt", r"w\.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"epoch": 3}, "holds no state dict; its keys are epoch"),
+        ([1, 2], "holds a list, not a state dict"),
+        ({}, "holds no state dict"),
+        (torch.ones(3), "holds a Tensor"),
+        ({"state_dict": {}}, "holds no state dict"),
+    ],
+)
+def test_what_is_no_state_dict_is_refused(model, tmp_path, content, said):
+    torch.save(content, tmp_path / "w.pt")
+    refused(model, tmp_path / "w.pt", said)
+
+
+def test_a_missing_file_or_a_folder_is_refused(tmp_path):
+    for path in (tmp_path / "none.pt", tmp_path):
+        with pytest.raises(WorkbenchError, match="there is no checkpoint"):
+            state_dict(path)

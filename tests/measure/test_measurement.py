@@ -1,0 +1,77 @@
+"""The record: complete, of the right state, and the same after JSON."""
+
+import json
+
+import pytest
+import torch
+
+from tests.test_checkpoint import subject_of
+from workbench.measure import HOW, Measurement, count, measure_size
+from workbench.recipe import Recipe, run
+from workbench.steps import Prune, PruneChannels, State
+
+
+def test_the_record_is_whole_and_comes_back_from_json(session):
+    found = session.apply(PruneChannels(amount=0.5))
+    assert Measurement.read(json.loads(json.dumps(found.facts()))) == found
+    facts = found.facts()
+    assert facts["how"] == HOW
+    assert all(name in facts for name in HOW)
+    assert [name for name, how in HOW.items() if how != "measured"] == ["energy"]
+    base = session.baseline
+    assert (base.score.change, base.latency["eager"].verdict) == (0.0, "baseline")
+    assert found.macs < base.macs
+    assert found.params < base.params
+    assert found.peak_memory < base.peak_memory
+    assert found.energy < base.energy
+    assert found.bytes.total < base.bytes.total
+    assert found.bytes.ledger[0] == ("baseline file", base.bytes.total)
+
+
+def test_parameters_are_counted_once_and_zeros_are_left_out():
+    subject = subject_of("tied")
+    total = 20 * 8 + (8 * 12 + 12) + (12 * 8 + 8)
+    assert count(State(subject.model)) == (total, total)
+    state = run(subject, Recipe((Prune(amount=0.5, layers="embed"),)))
+    assert count(state) == (total, total - 80)
+    overlay = {"hidden.weight": torch.zeros(12, 8)}
+    assert count(State(subject.model), overlay) == (total, total - 96)
+
+
+def test_a_tolerance_leaves_an_interval(images, open_session):
+    from workbench.session import Settings
+
+    loose = open_session(images, Settings(tolerance=0.05, seconds=0.0, runtimes=("eager",)))
+    found = loose.apply(Prune(amount=0.3))
+    assert not found.score.exact
+    assert 0 < found.score.half_width <= 0.05
+
+
+def test_latency_is_for_the_asked_batch(images, open_session):
+    from workbench.session import Settings
+
+    found = open_session(images, Settings(batch=8, seconds=0.0)).baseline
+    assert {one.batch for one in found.latency.values()} == {8}
+    single = open_session(images, Settings(batch=1, seconds=0.0, runtimes=("eager",))).baseline
+    assert found.peak_memory > single.peak_memory
+
+
+def test_a_runtime_that_refuses_leaves_the_other_numbers(images, open_session, monkeypatch):
+    from workbench.runtimes import RUNTIMES
+
+    def refuse(state, example):
+        if state.model is images.model:
+            return RUNTIMES["eager"](state, example)
+        raise RuntimeError("unsupported operator\nwith details")
+
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", refuse)
+    found = open_session(images).apply(Prune())
+    assert found.unavailable == {"onnxruntime": "unsupported operator"}
+    assert found.latency.keys() == {"eager"}
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.4, 0.9])
+def test_the_ledger_adds_up(images, amount):
+    state = run(images, Recipe((Prune(amount=amount), PruneChannels(amount=0.3))))
+    size = measure_size(state.model, state.codings, images)
+    assert sum(bytes_ for _, bytes_ in size.ledger) == size.total

@@ -1,0 +1,204 @@
+"""One contract for every registered step: whoever adds a line to the table of kinds adds its tests with it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from workbench.checkpoint import read, tensors, write
+from workbench.errors import WorkbenchError
+from workbench.graph.program import from_text, to_text
+from workbench.load import load
+from workbench.measure import HOW, Measurement, measure_size
+from workbench.recipe import Recipe, read_step, run
+from workbench.steps import KINDS
+
+SUBJECTS = ("images", "vectors", "transformer")
+# Small settings for steps whose defaults take long; a step that is not named here runs with its defaults.
+QUICK = {"batch_size": 128}
+BAD_TYPES = {bool: "yes", int: 1.5, float: "0.5", str: 3}
+
+
+def steps(kind):
+    """Return the step with its defaults (made quick), and with every field moved from them where it can be."""
+    options = {option.name: option for option in KINDS[kind].options()}
+    quick = {name: value for name, value in QUICK.items() if name in options}
+    moved = {}
+    for name, option in options.items():
+        others = [choice for choice in option.choices if choice != option.default]
+        if others:
+            moved[name] = others[0]
+        elif option.type is bool:
+            moved[name] = not option.default
+        elif option.type is int and option.default == option.low == 0:
+            moved[name] = int(option.high)  # zero means that a part of the step is switched off
+    return {"defaults": KINDS[kind](**quick), "moved": KINDS[kind](**{**moved, **quick})}
+
+
+CASES = [(kind, variant) for kind in KINDS for variant in steps(kind)]
+each_step = pytest.mark.parametrize(("kind", "variant"), CASES)
+each_kind = pytest.mark.parametrize("kind", KINDS)
+each_subject = pytest.mark.parametrize("name", SUBJECTS)
+
+
+@each_kind
+def test_the_table_names_a_step_by_its_kind(kind):
+    step = KINDS[kind]
+    assert step.kind == kind
+    assert step.title
+    assert step.summary.endswith(".")
+    assert dataclasses.fields(step)
+    if step.strength:
+        assert step.amounts
+        assert step().with_strength("fc", step.amounts[0]).layers == "fc"
+
+
+@each_kind
+def test_every_field_says_what_it_is(kind):
+    for option in KINDS[kind].options():
+        assert option.help.endswith(".")
+        assert option.check(option.default) == option.default
+        if option.type in (int, float):
+            assert option.low is not None
+            assert option.high is not None
+        assert option.parse(str(option.default)) == option.default
+
+
+@each_step
+def test_a_step_comes_back_from_json(kind, variant):
+    step = steps(kind)[variant]
+    again = read_step(json.loads(json.dumps(step.facts())))
+    assert again == step
+    assert type(again) is type(step)
+
+
+@each_kind
+def test_an_unknown_field_is_refused(kind):
+    with pytest.raises(WorkbenchError, match=r"has no field strenght; it has layers, exclude"):
+        KINDS[kind].read({"strenght": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, option.name) for kind in KINDS for option in KINDS[kind].options()], ids=str
+)
+def test_a_value_that_is_not_accepted_is_refused(kind, name):
+    (option,) = [option for option in KINDS[kind].options() if option.name == name]
+    bad = [BAD_TYPES[option.type]] if name not in ("layers", "exclude") else []
+    bad += [option.low - 1] if option.low is not None else []
+    bad += [option.high + 1] if option.high is not None else []
+    bad += ["no such choice"] if option.choices else []
+    bad += [float("nan")] if option.type is float else []
+    bad += [True] if option.type in (int, float) else []
+    for value in bad:
+        with pytest.raises(WorkbenchError, match=rf"{KINDS[kind].title}: {name} must be"):
+            KINDS[kind].read({name: value})
+
+
+@each_kind
+def test_layers_that_are_not_there_are_refused_with_those_there_are(kind, images):
+    with pytest.raises(WorkbenchError, match=r"step 1 .*no layer matches 'conv9'.*conv1"):
+        run(images, Recipe((KINDS[kind](layers="conv9"),)))
+
+
+def fingerprint(model):
+    return {
+        "weights": {name: (id(value), value.clone()) for name, value in model.state_dict(keep_vars=True).items()},
+        "modes": [module.training for module in model.modules()],
+        "hooks": [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in model.modules()],
+        "grads": [(value.requires_grad, value.grad is None) for value in model.parameters()],
+        "modules": [(name, type(module)) for name, module in model.named_modules()],
+    }
+
+
+def same(one, other):
+    weights = all(
+        one["weights"][name][0] == other["weights"][name][0]
+        and torch.equal(one["weights"][name][1], other["weights"][name][1])
+        for name in one["weights"]
+    )
+    return weights and all(one[key] == other[key] for key in one if key != "weights")
+
+
+def equal_states(one, other):
+    mine, yours = tensors(one.model), tensors(other.model)
+    assert mine.keys() == yours.keys()
+    assert all(torch.equal(mine[name], yours[name]) for name in mine)
+    assert one.codings.keys() == other.codings.keys()
+    assert (one.pruned, one.notes) == (other.pruned, other.notes)
+
+
+@each_subject
+@each_step
+def test_the_same_recipe_gives_the_same_state_and_leaves_the_subject_alone(kind, variant, name, request):
+    subject = request.getfixturevalue(name)
+    # A model in training mode is restored to it.
+    subject.model.train()
+    before, chance = fingerprint(subject.model), torch.random.get_rng_state()
+    recipe = Recipe((steps(kind)[variant],), seed=7)
+    try:
+        first = run(subject, recipe)
+        assert same(before, fingerprint(subject.model))
+    finally:
+        subject.model.eval()
+    # What happened to the global generator in between must not matter.
+    torch.rand(3)
+    second = run(subject, Recipe.read(json.loads(json.dumps(recipe.facts()))))
+    equal_states(first, second)
+    torch.random.set_rng_state(chance)
+
+
+@each_subject
+@each_step
+def test_a_step_is_measured_whole_exported_and_opened_again(kind, variant, name, request, open_session, tmp_path):
+    session = open_session(request.getfixturevalue(name))
+    found = session.apply(steps(kind)[variant])
+    assert set(HOW) < {field.name for field in dataclasses.fields(Measurement)}
+    assert found.unavailable == {}
+    assert set(found.latency) == {"eager", "onnxruntime"}
+    assert found.score.exact
+    assert min(found.params, found.nonzero, found.macs, found.peak_memory, found.energy, found.bytes.total) > 0
+    assert Measurement.read(json.loads(json.dumps(found.facts()))) == found
+    folder = session.export(tmp_path / "out", ("safetensors",))
+    again = load(folder, task=session.subject.task)
+    assert again.codings.keys() == session.state.codings.keys()
+    inputs = session.subject.task.example(64)
+    with torch.no_grad():
+        torch.testing.assert_close(again.model(*inputs), session.state.model.eval()(*inputs), rtol=1e-5, atol=1e-5)
+    replayed = open_session(session.subject, autosave=None)
+    assert replayed.replay(Recipe.load(folder / "recipe.json")).bytes == found.bytes
+    equal_states(replayed.state, session.state)
+
+
+@each_subject
+@each_kind
+def test_a_state_that_was_built_is_never_edited_by_the_next_step(kind, name, request):
+    subject = request.getfixturevalue(name)
+    first = run(subject, Recipe((steps("prune")["defaults"],)))
+    before = copy.deepcopy(first.model.state_dict())
+    run(subject, Recipe((steps("prune")["defaults"], steps(kind)["moved"])), start=(1, first))
+    after = first.model.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.parametrize("second", KINDS)
+@pytest.mark.parametrize("first", KINDS)
+def test_any_two_steps_go_together_or_say_why_not(first, second, images, tmp_path):
+    recipe = Recipe((steps(first)["moved"], steps(second)["moved"]))
+    try:
+        state = run(images, recipe)
+    except WorkbenchError as error:
+        assert str(error).startswith(f"step 2 ({second}): ")
+        return
+    write(tmp_path / "model", state.model, state.codings)
+    assert (tmp_path / "model").stat().st_size == measure_size(state.model, state.codings, images).total
+    values, _ = read(tmp_path / "model")
+    inputs = images.task.example(32)
+    with torch.no_grad():
+        wanted = state.model.eval()(*inputs)
+        assert bool(wanted.isfinite().all())
+        again = from_text(to_text(state.model, images.task.example(2)), values)
+        torch.testing.assert_close(again(*inputs), wanted, rtol=1e-5, atol=1e-5)

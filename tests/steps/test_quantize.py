@@ -1,0 +1,153 @@
+"""Quantization: the grid of each channel, and that ONNX Runtime computes what was simulated."""
+
+import pytest
+import torch
+
+from tests.test_checkpoint import subject_of
+from workbench.errors import WorkbenchError
+from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
+from workbench.recipe import Recipe, run
+from workbench.runtimes import eager, onnx
+from workbench.steps import FineTune, Prune, Quantize
+from workbench.subject import Subject
+from workbench.task import Task
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_every_output_channel_has_its_own_scale(images, bits):
+    state = run(images, Recipe((Quantize(bits=bits),)))
+    for name, coding in state.codings.items():
+        before = images.model.get_parameter(name).detach()
+        peak = before.flatten(1).abs().amax(1)
+        torch.testing.assert_close(coding.scale, peak / (2 ** (bits - 1) - 1))
+        assert state.model.get_parameter(name).detach().flatten(1).unique(dim=1).shape[1] <= before[0].numel()
+        levels = max(len(row.unique()) for row in state.model.get_parameter(name).detach().flatten(1))
+        assert levels <= 2**bits - 1
+
+
+def test_the_whole_tensor_may_share_a_scale(images):
+    state = run(images, Recipe((Quantize(granularity="tensor", symmetric=False, bits=3),)))
+    for name, coding in state.codings.items():
+        assert coding.scale.shape == ()
+        assert len(state.model.get_parameter(name).unique()) <= 8
+
+
+def test_more_bits_are_never_less_exact(images):
+    def error(bits):
+        state = run(images, Recipe((Quantize(bits=bits),)))
+        pairs = zip(state.model.parameters(), images.model.parameters(), strict=True)
+        return sum(float((one - other).detach().square().sum()) for one, other in pairs)
+
+    errors = [error(bits) for bits in range(2, 9)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] > 0
+
+
+def test_zeros_of_pruning_stay_zeros(images):
+    state = run(images, Recipe((Prune(amount=0.8), Quantize(bits=4, symmetric=False))))
+    before = run(images, Recipe((Prune(amount=0.8),)))
+    for name in state.pruned:
+        assert bool((state.model.get_parameter(name) == 0)[before.model.get_parameter(name) == 0].all())
+
+
+def test_pruning_keeps_the_grid(images):
+    state = run(images, Recipe((Quantize(bits=4), Prune(amount=0.5))))
+    assert state.codings.keys() == run(images, Recipe((Quantize(bits=4),))).codings.keys()
+    assert all(coding.holds(state.model.get_parameter(name)) for name, coding in state.codings.items())
+
+
+def test_a_transposed_convolution_has_its_scales_along_its_outputs():
+    state = run(subject_of("unet"), Recipe((Quantize(layers="up2"),)))
+    assert state.codings["up2.weight"].axis == 1
+    assert len(state.codings["up2.weight"].scale) == 6
+
+
+def agreement(subject, state):
+    inputs, _ = subject.task.split("validation").batch(range(len(subject.task.split("validation"))))
+    ours = eager.prepare(state, inputs)(inputs)
+    theirs = onnx.prepare(state, subject.task.example(2))(inputs)
+    return float((ours.argmax(1) == theirs.argmax(1)).double().mean()), theirs
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Quantize(bits=8, activations=8),
+        Quantize(bits=4, activations=8, granularity="tensor"),
+        Quantize(bits=8, activations=4),
+        Quantize(bits=6, activations=6, symmetric=False),
+        Quantize(bits=4, symmetric=False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["images", "vectors"])
+def test_onnx_runtime_gives_the_simulated_classes(step, name, request):
+    subject = request.getfixturevalue(name)
+    state = run(subject, Recipe((step,)))
+    same, outputs = agreement(subject, state)
+    assert same >= 0.995
+    assert len(outputs.unique(dim=0)) > len(outputs) // 10
+
+
+def test_the_onnx_graph_holds_integers_where_the_state_does(images):
+    state = run(images, Recipe((Quantize(bits=8, activations=8),)))
+    graph = onnx.convert(state, images.task.example(2)).graph
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("QuantizeLinear") >= 5
+    stored = {value.name: value.data_type for value in graph.initializer}
+    assert {stored[f"{name}.weight.integers"] for name in ("conv1", "conv2", "conv3", "hidden", "fc")} == {3}  # int8
+    assert not any(name == "conv1.weight" for name in stored)
+
+
+def test_activations_sit_at_every_chosen_layer(images):
+    state = run(images, Recipe((Quantize(activations=8, exclude="fc"),)))
+    found = quantizers(state.model)
+    assert {name for name in found if name.endswith(INPUT)} == {
+        f"{name}.{INPUT}" for name in ("conv1", "conv2", "conv3", "hidden")
+    }
+    assert {name for name in found if name.endswith(OUTPUT)} == {
+        f"{name}.{OUTPUT}" for name in ("conv1", "conv2", "conv3")
+    }
+    assert all(quantizer.bits == 8 for quantizer in found.values())
+    assert quantizers(images.model) == {}
+
+
+def test_quantizing_activations_again_replaces_the_grids(images):
+    once = run(images, Recipe((Quantize(activations=8),)))
+    twice = run(images, Recipe((Quantize(activations=8), Quantize(activations=4))))
+    assert quantizers(twice.model).keys() == quantizers(once.model).keys()
+    assert {quantizer.bits for quantizer in quantizers(twice.model).values()} == {4}
+
+
+def test_an_activation_grid_holds_zero_and_its_range():
+    quantizer = ActivationQuantizer(8, -1.0, 3.0).eval()
+    x = torch.tensor([-5.0, -1.0, 0.0, 0.5, 3.0, 9.0])
+    got = quantizer(x)
+    assert got[2] == 0
+    step = 4 / 255
+    torch.testing.assert_close(got[[0, 1]], torch.tensor([-1.0, -1.0]), atol=step / 2 + 1e-6, rtol=0)
+    torch.testing.assert_close(got[[4, 5]], torch.tensor([3.0, 3.0]), atol=step / 2 + 1e-6, rtol=0)
+    assert abs(float(got[3]) - 0.5) <= step / 2
+    torch.testing.assert_close(quantizer.train()(x), got)
+    assert ActivationQuantizer(4, 0.0, 0.0).eval()(torch.zeros(3)).tolist() == [0, 0, 0]
+
+
+def test_layers_whose_input_is_no_number_are_told():
+    model_subject = subject_of("tied")
+    (inputs,), labels = model_subject.task.split("validation").batch([0, 1])
+    subject = Subject("tied", model_subject.model, Task(train=(inputs, labels), validation=(inputs, labels)))
+    state = run(subject, Recipe((Quantize(activations=8, layers="*"),)))
+    assert any(note.startswith("embed: its activations stay in floating point") for note in state.notes)
+
+
+def test_activations_need_data_and_two_bits(images):
+    with pytest.raises(WorkbenchError, match="activations must be 0 or 2 to 8 bits, not 1"):
+        Quantize(activations=1)
+    bare = Subject("bare", images.model, Task(validation=images.task.split("validation")))
+    with pytest.raises(WorkbenchError, match="need train or calibration data"):
+        run(bare, Recipe((Quantize(activations=8),)))
+
+
+def test_training_on_is_refused_where_it_would_leave_the_grid(images):
+    with pytest.raises(WorkbenchError, match=r"step 2 \(fine_tune\).*put fine_tune before quantize"):
+        run(images, Recipe((Quantize(), FineTune())))

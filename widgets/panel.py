@@ -1,0 +1,102 @@
+"""The panel: the one place that knows all views."""
+
+from __future__ import annotations
+
+from threading import RLock
+
+import ipywidgets as W
+
+from widgets import theme
+from widgets.figure import BokehJS
+from widgets.view import View
+from widgets.views.files import Files
+from widgets.views.history import States, Tools
+from widgets.views.layers import Layers
+from widgets.views.sensitivity import Sensitivity
+from widgets.views.size import SizeLedger
+from widgets.views.steps import Steps
+from widgets.views.structure import Structure
+from widgets.views.subject import SubjectChoice
+from widgets.views.tiles import Tiles
+from widgets.views.trade_off import TradeOff
+from widgets.views.training import Training
+from widgets.views.weights import Weights
+from widgets.views.work import Work
+from workbench.session import Session
+from workbench.subject import Subject
+
+
+class Panel(W.VBox):
+    """A session, to look at and to work on. Put it on the last line of a notebook's cell.
+
+    Several panels may show one session. Closing a panel leaves its session as it is; opening another subject
+    gives the panel a new session, in `panel.session`.
+
+    Args:
+        session: What is shown.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.add_class("wb-panel")
+        self._lock = RLock()
+        self._views: list[View] = []
+        self.session = session
+        self._show(session)
+
+    def _show(self, session: Session) -> None:
+        for view in self._views:
+            view.close()
+        self.session = session
+        lock = self._lock
+        self.subject = SubjectChoice(session, lock, self._open)
+        self.tools, self.work, self.tiles = Tools(session, lock), Work(session, lock), Tiles(session, lock)
+        self.layers, self.steps, self.files = Layers(session, lock), Steps(session, lock), Files(session, lock)
+        self.weights, self.size, self.states = Weights(session, lock), SizeLedger(session, lock), States(session, lock)
+        self.sensitivity, self.trade_off = Sensitivity(session, lock), TradeOff(session, lock)
+        self.training, self.structure = Training(session, lock), Structure(session, lock)
+        self._views = [
+            self.subject, self.tools, self.work, self.tiles, self.layers, self.steps, self.files, self.weights,
+            self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure,
+        ]  # fmt: skip
+        self.children = [W.HTML(theme.STYLE), BokehJS(), *self._rows()]
+        if 0 not in session.measurements:
+            session.start("Measure the baseline", session.measure)
+
+    def _rows(self) -> list[W.Widget]:
+        top = W.HBox(
+            [self.subject.root, self.tools.root], layout={"justify_content": "space-between", "flex_flow": "row wrap"}
+        )
+        self.tabs = W.Tab(
+            [
+                W.VBox([self.steps.root, self.weights.root]),
+                self.sensitivity.root,
+                self.structure.root,
+                self.size.root,
+                W.VBox([self.states.root, self.trade_off.root]),
+                self.training.root,
+                self.files.root,
+            ],
+            titles=["Compress", "Sensitivity", "Structure", "Size", "History", "Training", "Export"],
+        )
+        left = W.VBox([self.layers.root], layout={"flex": "0 1 47%", "min_width": "400px"})
+        right = W.VBox([self.tabs], layout={"flex": "1 1 52%", "min_width": "460px"})
+        return [
+            top,
+            self.subject.form,
+            self.tiles.root,
+            self.work.root,
+            W.HBox([left, right], layout={"flex_flow": "row wrap", "align_items": "flex-start"}),
+        ]
+
+    def _open(self, subject: Subject) -> None:
+        before = self.session
+        self._show(Session(subject, before.settings))
+        before.close()
+
+    def close(self) -> None:
+        """Take the panel off the page and off its session."""
+        for view in self._views:
+            view.close()
+        self._views = []
+        super().close()

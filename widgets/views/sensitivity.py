@@ -1,0 +1,80 @@
+"""Sensitivity: which part takes how much, filling in while the scan runs."""
+
+from __future__ import annotations
+
+from threading import RLock
+
+import ipywidgets as W
+
+from widgets.figure import Figure
+from widgets.forms import Form
+from widgets.view import View
+from workbench.charts import sensitivity_curves, sensitivity_map
+from workbench.errors import WorkbenchError
+from workbench.session import Session
+from workbench.steps import KINDS
+
+
+class Sensitivity(View):
+    """Scan one kind of step over layers or groups; heat-map and curves."""
+
+    def __init__(self, session: Session, lock: RLock) -> None:
+        super().__init__(session, lock)
+        scanned = {name: kind for name, kind in KINDS.items() if kind.strength}
+        self.forms = {name: Form(kind, lambda: None) for name, kind in scanned.items()}
+        self.kind = W.Dropdown(options=[(kind.title, name) for name, kind in scanned.items()], description="step")
+        self.strengths = W.Text(
+            description="strengths", layout={"width": "260px"}, tooltip="Values to try, with commas between them"
+        )
+        self.tolerance = W.BoundedFloatText(
+            value=1.0, min=0.05, max=20.0, step=0.1, description="± points", tooltip="Precision of a point",
+            layout={"width": "170px"},
+        )  # fmt: skip
+        self.scan = W.Button(
+            description="Scan",
+            button_style="primary",
+            icon="search",
+            tooltip="A scan that was stopped goes on where it was",
+        )
+        self.more = W.Accordion([W.VBox()], titles=["Other fields of the step"])
+        self.map, self.curves = sensitivity_map(), sensitivity_curves()
+        self.map_figure, self.curves_figure = Figure(self.map.figure), Figure(self.curves.figure)
+        self.empty = W.HTML(
+            "<p class='wb-help'>Tries the step on one layer or group at a time, and shows what each costs.</p>"
+        )
+        self.charts = W.VBox([self.map_figure, self.curves_figure])
+        self.kind.observe(self.act(self._choose), "value")
+        self.scan.on_click(self.act(self._scan))
+        row = W.HBox([self.kind, self.strengths, self.tolerance, self.scan], layout={"flex_flow": "row wrap"})
+        self.root = W.VBox([row, self.more, self.empty, self.charts])
+        self._choose()
+        self.watch(self._show, "table")
+
+    def _choose(self) -> None:
+        form = self.forms[self.kind.value]
+        self.strengths.value = ", ".join(f"{value:g}" for value in form.kind.amounts)
+        self.more.children = (form.root,)
+
+    def _scan(self) -> None:
+        try:
+            amounts = tuple(float(part) for part in self.strengths.value.split(",") if part.strip())
+        except ValueError:
+            raise WorkbenchError(
+                f"strengths are numbers with commas between them, not {self.strengths.value!r}"
+            ) from None
+        step = self.forms[self.kind.value].step
+        factor = 100 if self.session.subject.task.metric.unit == "%" else 1
+        self.session.start(
+            f"Scan {step.title}", self.session.sensitivity, step, amounts, tolerance=self.tolerance.value / factor
+        )
+
+    def _show(self) -> None:
+        table = self.session.table
+        self.charts.layout.display = "" if table else "none"
+        self.empty.layout.display = "none" if table else ""
+        if table is None:
+            return
+        with self.map_figure.update():
+            self.map.show(table)
+        with self.curves_figure.update():
+            self.curves.show(table)

@@ -1,0 +1,88 @@
+"""What a report says of each layer: before and after, as plain JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workbench.coding import Uniform
+from workbench.inspection import histogram
+from workbench.layers import Layer
+from workbench.measure import Size
+from workbench.steps import Context, State
+from workbench.subject import Subject
+
+BINS = 60
+DRAWN = 12
+MOST_TICKS = 64
+
+
+def layer_facts(subject: Subject, state: State, before: Size, after: Size) -> list[dict[str, Any]]:
+    """Return a row for each layer of the subject or the state: its facts before and after, None where it is not."""
+    context = Context(subject)
+    original = State(subject.model, subject.codings)
+    old = {layer.name: _facts(layer, original, before) for layer in context.layers(subject.model)}
+    new = {layer.name: _facts(layer, state, after) for layer in context.layers(state.model)}
+    return [{"name": name, "before": old.get(name), "after": new.get(name)} for name in dict.fromkeys([*old, *new])]
+
+
+def _facts(layer: Layer, state: State, size: Size) -> dict[str, Any]:
+    weight, coding = state.model.get_parameter(layer.parameter), state.codings.get(layer.parameter)
+    return {
+        "kind": layer.kind,
+        "shape": list(layer.shape),
+        "weights": weight.numel(),
+        "nonzero": int(torch.count_nonzero(weight)),
+        "macs": layer.macs,
+        # A tied weight is in the file once, under the name that comes first there.
+        "bytes": size.layers.get(layer.parameter),
+        "bits": coding.bits if coding else weight.element_size() * 8,
+        "coding": coding.kind if coding else "",
+    }
+
+
+def weight_facts(subject: Subject, state: State) -> list[dict[str, Any]]:
+    """Return histograms of the largest weights that changed, before and after over one span."""
+    context = Context(subject)
+    old = {layer.name: layer for layer in context.layers(subject.model)}
+    rows: list[dict[str, Any]] = []
+    for layer in sorted(context.layers(state.model), key=lambda layer: -layer.params):
+        if layer.name not in old or len(rows) == DRAWN:
+            continue
+        before = subject.model.get_parameter(old[layer.name].parameter).detach()
+        after = state.model.get_parameter(layer.parameter).detach()
+        if before.shape != after.shape or not torch.equal(before, after):
+            rows.append(_compared(layer.name, before, after, state.codings.get(layer.parameter)))
+    order = list(old)
+    return sorted(rows, key=lambda row: order.index(row["name"]))
+
+
+def _compared(name: str, before: Tensor, after: Tensor, coding: Any) -> dict[str, Any]:
+    span = (float(min(before.min(), after.min())), float(max(before.max(), after.max())))
+    return {
+        "name": name,
+        "before": dataclasses.asdict(histogram(before, BINS, span)),
+        "after": dataclasses.asdict(histogram(after, BINS, span)),
+        "grid": _grid(coding),
+        "threshold": _threshold(before, after),
+    }
+
+
+def _grid(coding: Any) -> list[float]:
+    """Return the values that a weight can take, where there is one grid for all of it and few of them."""
+    if not isinstance(coding, Uniform) or coding.axis is not None or coding.high - coding.low >= MOST_TICKS:
+        return []
+    return [float(value) for value in coding.values(torch.arange(coding.high - coding.low + 1))]
+
+
+def _threshold(before: Tensor, after: Tensor) -> float | None:
+    """Return the magnitude under which weights became zero, None where there is no such border."""
+    if before.shape != after.shape:
+        return None
+    gone, kept = before[(after == 0) & (before != 0)].abs(), before[after != 0].abs()
+    if not len(gone) or not len(kept) or float(gone.max()) > float(kept.min()) * 1.001:
+        return None
+    return float(gone.max())

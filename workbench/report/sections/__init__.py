@@ -1,0 +1,1 @@
+"""The report's sections: each takes the record and gives blocks."""

@@ -1,0 +1,139 @@
+"""What was achieved, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from workbench import numbers
+from workbench.charts.labels import runtime_title
+from workbench.measure import Latency, Measurement, Score
+from workbench.report.blocks import Fragment, Heading, Prose, Section, Strong, Tile, Tiles
+from workbench.report.record import Record
+
+GOOD, BAD, UNSURE = "good", "bad", "unsure"
+
+
+def headline(record: Record) -> Section:
+    """Return the title, the summary with its intervals, and the tiles."""
+    before, after = Measurement.read(record["baseline"]), Measurement.read(record["current"])
+    name, count = record["subject"]["name"], len(record["steps"])
+    title = f"{name}, compressed" if count else f"{name}, untouched"
+    what = record["task"]["name"] or record["task"]["metric"]["name"]
+    steps = "no step was applied yet" if not count else "one step" if count == 1 else f"{count} steps"
+    where = f"{what} · {steps} · seed {record['recipe']['seed']} · {record['made'][:16].replace('T', ' ')} UTC"
+    return Section(
+        [
+            Heading(title),
+            Prose(where, "byline"),
+            Prose([*size_words(before, after), *score_words(after.score), *test_words(record)], "lead"),
+            Prose(speed_words(after.latency), "lead"),
+            Tiles(tiles(before, after)),
+        ]
+    )
+
+
+def size_words(before: Measurement, after: Measurement) -> list[Fragment]:
+    """Return the sentence on the file's size."""
+    old, new = before.bytes.total, after.bytes.total
+    if old == new:
+        return ["The file has ", Strong(numbers.size(new)), ", as the original's. "]
+    ratio, word = (old / new, "smaller") if new < old else (new / old, "larger")
+    return [
+        "The file is ",
+        Strong(f"{numbers.ratio(ratio)} {word}"),
+        f": {numbers.size(old)} became {numbers.size(new)}. ",
+    ]
+
+
+def score_words(score: Score) -> list[Fragment]:
+    """Return the sentences on the validation score and its change."""
+    found: list[Fragment] = [
+        f"On the {score.split} split its {score.metric} is ", Strong(numbers.score(score)), ", ",
+        *change_words(score), ". ",
+    ]  # fmt: skip
+    return found
+
+
+def change_words(score: Score) -> list[Fragment]:
+    """Return how a score differs from the original's, and whether that is more than noise."""
+    change = Strong(numbers.points(score.change, score.unit))
+    if score.exact:
+        if not score.change:
+            return ["the same as the original's"]
+        return [change, " against the original, with every sample scored"]
+    interval = interval_words(score)
+    if score.change_low <= 0 <= score.change_high:
+        return [change, f" {interval} against the original: ", Strong("within noise")]
+    return [change, f" {interval} against the original: more than noise"]
+
+
+def interval_words(score: Score) -> str:
+    """Return the 95 % interval of a score's change."""
+    factor = 100 if score.unit == "%" else 1
+    return f"[{score.change_low * factor:+.2f}, {score.change_high * factor:+.2f}]"
+
+
+def test_words(record: Record) -> list[Fragment]:
+    """Return the sentence on the test split, which says so if there is none."""
+    if record["test"] is None:
+        return ["The task has no test split, so nothing here was checked on data that no choice has seen."]
+    test, base = Score(**record["test"]), Score(**record["test_baseline"])
+    if not record["steps"]:
+        return ["On the test split it is ", Strong(numbers.score(test)), "."]
+    change = numbers.points(test.change, test.unit)
+    return [
+        "On the test split, which steered nothing, it is ", Strong(numbers.score(test)),
+        f"; the original's is {numbers.score(base)}, so the change is {change}.",
+    ]  # fmt: skip
+
+
+def speed_words(latency: Mapping[str, Latency]) -> list[Fragment]:
+    """Return a sentence a runtime."""
+    if not latency:
+        return ["Latency could not be measured on any runtime."]
+    found: list[Fragment] = []
+    for row in latency.values():
+        verdict = "it is the baseline" if row.verdict == "baseline" else numbers.verdict(row)
+        found += [
+            f"On {runtime_title(row.runtime)} a batch of {row.batch} takes {numbers.seconds(row.median)}: ",
+            Strong(verdict),
+            ". ",
+        ]
+    return found
+
+
+def tiles(before: Measurement, after: Measurement) -> list[Tile]:
+    """Return the numbers of the first screen."""
+    score = after.score
+    unclear = not score.exact and score.change_low <= 0 <= score.change_high
+    worse = (score.change < 0) == score.higher_is_better and score.change != 0
+    noise = ", within noise" if unclear else ""
+    first = Tile(
+        score.metric,
+        numbers.score_value(score.value, score.unit),
+        f"{numbers.points(score.change, score.unit)}{noise}",
+        tone=UNSURE if unclear or not score.change else BAD if worse else GOOD,
+    )
+    rows = (
+        ("file size", before.bytes.total, after.bytes.total, numbers.size, "measured"),
+        ("non-zero parameters", before.nonzero, after.nonzero, numbers.count, "measured"),
+        ("MACs a sample", before.macs, after.macs, numbers.count, "measured"),
+        ("peak memory", before.peak_memory, after.peak_memory, numbers.size, "measured"),
+        ("energy a sample", before.energy, after.energy, numbers.joules, "modelled"),
+    )
+    others = [_tile(what, write(new), write(old), old, new, how) for what, old, new, write, how in rows]
+    return [first, others[0], *(_speed_tile(row) for row in after.latency.values()), *others[1:]]
+
+
+def _speed_tile(found: Latency) -> Tile:
+    tone = {"faster": GOOD, "slower": BAD}.get(found.verdict, UNSURE)
+    title = f"latency, {runtime_title(found.runtime)}"
+    return Tile(title, numbers.seconds(found.median), numbers.verdict(found), tone=tone)
+
+
+def _tile(label: str, value: str, old_text: str, old: float, new: float, how: str = "measured") -> Tile:
+    if old == new or not old:
+        return Tile(label, value, "as the original", how, UNSURE)
+    return Tile(
+        label, value, f"{new / old - 1:+.0%} from {old_text}".replace("-", "−"), how, GOOD if new < old else BAD
+    )

@@ -1,0 +1,70 @@
+"""What could not be done, and how the numbers came about."""
+
+from __future__ import annotations
+
+from workbench.report.blocks import Block, Fragment, Notes, Prose, Section, Sentence, Table, Verbatim
+from workbench.report.record import Record
+
+
+def limits(record: Record) -> Section:
+    """Return the groups of channels that are protected, each with its reason, and the state's own notes."""
+    found, groups = record["groups"]["error"], record["groups"]["groups"]
+    blocks: list[Block] = []
+    protected = [group for group in groups if group["protected"]]
+    # A step notes each group that it left alone; the table below says the same, once.
+    said = [group["protected"] for group in protected]
+    notes: list[Sentence] = [note for note in record["current"]["notes"] if not any(why in note for why in said)]
+    if found:
+        notes.append(f"Coupled channels could not be traced, so no channel can be removed: {found}")
+    if notes:
+        blocks.append(Notes(notes))
+    if protected:
+        rows: list[list[Sentence]] = [
+            [[Verbatim(group["name"])], _names(group["layers"]), f"{group['units']:,}", group["protected"]]
+            for group in protected
+        ]
+        blocks.append(
+            Prose(
+                f"{len(protected)} of {len(groups)} coupled groups of channels cannot be made smaller. "
+                "Single weights in them can still be set to zero or rounded."
+            )
+        )
+        blocks.append(Table(("group", "layers", "channels", "why"), rows, numeric=(2,)))
+    return Section(blocks or [Prose("Nothing stood in the way of any step.")])
+
+
+def _names(layers: list[str]) -> list[Fragment]:
+    found: list[Fragment] = []
+    for name in layers[:4]:
+        found += [", ", Verbatim(name)] if found else [Verbatim(name)]
+    return [*found, f" and {len(layers) - 4} more"] if len(layers) > 4 else found
+
+
+def _tolerance(record: Record) -> str:
+    value = record["settings"]["tolerance"]
+    return f"{value * 100:g} points" if record["task"]["metric"]["unit"] == "%" else f"{value:g}"
+
+
+def method(record: Record) -> Section:
+    """Return how the numbers were measured, and with what."""
+    settings, splits = record["settings"], record["task"]["splits"]
+    precision = (
+        f"until the 95 % interval was within ±{_tolerance(record)}" if settings["tolerance"] else "on every sample"
+    )
+    software = ", ".join(f"{name} {value}" for name, value in record["software"].items())
+    notes: list[Sentence] = [
+        f"Scores on validation ({splits['validation']:,} samples) were taken {precision}, in pairs with the original, "
+        "sample by sample. Previews and scans look at this split too, and never at the test split.",
+        f"The test split ({splits['test']:,} samples) was scored for this report; every sample counts, so there is no "
+        "sampling error within the split."
+        if "test" in splits
+        else "There is no test split.",
+        f"Latency is of a batch of {settings['batch']}, about {settings['seconds']:g} s for each runtime. A verdict of "
+        "faster or slower needs an interval that does not hold 1.",
+        "Size is the number of bytes that an export writes, to the byte.",
+        "Energy is modelled and never measured: operations and one fetch of every stored byte, by the costs of "
+        "Horowitz, ISSCC 2014. Use it to compare, not as an amount.",
+        "Zeros in a dense tensor make the file smaller, and no kernel faster.",
+        f"Made with {software}.",
+    ]
+    return Section([Notes(notes)])

@@ -1,0 +1,86 @@
+"""Every number of the whole model, before and after."""
+
+from __future__ import annotations
+
+from workbench import numbers
+from workbench.charts import latency_chart, ledger_chart
+from workbench.charts.labels import runtime_title
+from workbench.measure import HOW, Latency, Measurement, Score
+from workbench.report.blocks import Chart, Notes, Prose, Section, Strong, Table
+from workbench.report.record import Record
+
+
+def totals(record: Record) -> Section:
+    """Return the table of all totals; each says whether it was measured or modelled."""
+    before, after = Measurement.read(record["baseline"]), Measurement.read(record["current"])
+    rows = [
+        (f"{after.score.metric}, validation", numbers.score(before.score), numbers.score(after.score), HOW["score"]),
+        *_test(record),
+        ("file size", numbers.size(before.bytes.total), numbers.size(after.bytes.total), HOW["bytes"]),
+        ("parameters", f"{before.params:,}", f"{after.params:,}", HOW["params"]),
+        ("parameters that are not zero", f"{before.nonzero:,}", f"{after.nonzero:,}", HOW["nonzero"]),
+        ("MACs a sample", f"{before.macs:,}", f"{after.macs:,}", HOW["macs"]),
+        *((f"latency, {runtime_title(x.runtime)}", *_in_pairs(x), HOW["latency"]) for x in after.latency.values()),
+        ("peak memory", numbers.size(before.peak_memory), numbers.size(after.peak_memory), HOW["peak_memory"]),
+        ("energy a sample", numbers.joules(before.energy), numbers.joules(after.energy), HOW["energy"]),
+    ]
+    return Section([Table(("", "original", "compressed", "how"), rows, numeric=(1, 2))])
+
+
+def _test(record: Record) -> list[tuple[str, str, str, str]]:
+    if record["test"] is None:
+        return []
+    base, test = Score(**record["test_baseline"]), Score(**record["test"])
+    return [(f"{test.metric}, test", numbers.score(base), numbers.score(test), HOW["score"])]
+
+
+def _in_pairs(found: Latency) -> tuple[str, str]:
+    """Return what stands for original and compressed: times of two measurements would compare two moments."""
+    return ("", _time(found)) if found.verdict == "baseline" else ("1 ×", f"{_time(found)}; {numbers.verdict(found)}")
+
+
+def _time(found: Latency) -> str:
+    return f"{numbers.seconds(found.median)} ± {numbers.seconds(found.spread / 2)}"
+
+
+def bytes_went(record: Record) -> Section:
+    """Return the ledger from the original's file to this one, as a waterfall and a table that adds up."""
+    size = Measurement.read(record["current"]).bytes
+    first = size.ledger[0][1] or 1
+    rows: list[tuple[str, str, str]] = [
+        (
+            what,
+            f"{count:{'+' if n else ''},}".replace("-", "−"),
+            f"{count / first:{'+' if n else ''}.1%}".replace("-", "−"),
+        )
+        for n, (what, count) in enumerate(size.ledger)
+    ]
+    rows.append(("this file", f"{size.total:,}", f"{size.total / first:.1%}"))
+    table = Table(("", "bytes", "of the original"), rows, numeric=(1, 2), last=True)
+    caption = "Bytes of the file that an export writes. The rows add up to the last one exactly."
+    return Section([Chart([("", ledger_chart(size).figure)], table, caption)])
+
+
+def speed(record: Record) -> Section:
+    """Return the ratios of times on each runtime with their intervals."""
+    after = Measurement.read(record["current"])
+    missing = [(Strong(runtime_title(name)), f" could not run it: {why}") for name, why in after.unavailable.items()]
+    notes = [Notes(missing)] if missing else []
+    if not after.latency:
+        return Section([Prose("Latency could not be measured on any runtime."), *notes])
+    rows = [
+        (
+            runtime_title(row.runtime),
+            _time(row),
+            numbers.verdict(row),
+            f"batch {row.batch}, {row.threads} threads, {row.device}, {row.pairs:,} pairs",
+        )
+        for row in after.latency.values()
+    ]
+    table = Table(("runtime", "time", "against the original, in pairs", "measured with"), rows, numeric=(1,))
+    caption = (
+        "Original and compressed model ran in turn; the ratio is taken pair by pair, which a drift of the machine "
+        "does not move. The line through each point is the 95 % interval of the median ratio. Times are medians "
+        "± half of the inter-quartile range."
+    )
+    return Section([Chart([("", latency_chart(after.latency).figure)], table, caption), *notes])

@@ -1,0 +1,82 @@
+"""From a session to a file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbformat
+
+from workbench.errors import WorkbenchError
+from workbench.progress import Progress
+from workbench.report.convert import print_pdf, to_html, to_markdown
+from workbench.report.notebook import run_template, with_record
+from workbench.report.record import Record, collect
+
+if TYPE_CHECKING:
+    from workbench.session import Session
+
+ENDINGS = (".html", ".ipynb", ".md", ".pdf")
+
+
+def write_report(path: Path, session: Session, progress: Progress | None = None) -> Path:
+    """Write up the session's current state, and return the file.
+
+    The file appears whole or not at all; one that is there is replaced.
+
+    Args:
+        path: Its ending says what is written: .html, .ipynb, .md or .pdf.
+        session: What was not measured yet is measured, and its test split is scored.
+        progress: Where progress is told, and cancelling asked.
+
+    Raises:
+        WorkbenchError: The ending is not known, the file cannot be written, the notebook could not be run, or a
+            PDF is asked for and there is no Chromium.
+        Cancelled: It was told to stop; nothing was written.
+    """
+    progress = progress or Progress()
+    check_ending(path)
+    record = collect(session, progress.part(0.0, 0.6))
+    return write_record(path, record, progress.part(0.6, 1.0))
+
+
+def write_record(path: Path, record: Record, progress: Progress | None = None) -> Path:
+    """Write the report of a record that was collected before; otherwise as `write_report`."""
+    progress = progress or Progress()
+    check_ending(path)
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=path.absolute().parent) as made:
+            half = _make(Path(made), path.suffix.lower(), record, progress)
+            os.replace(half, path)  # noqa: PTH105  # pathlib's refuses an existing file on Windows
+    except OSError as error:
+        raise WorkbenchError(f"{path} cannot be written: {error}") from error
+    progress.update(1.0)
+    return path
+
+
+def check_ending(path: Path) -> None:
+    """Raise `WorkbenchError` if no kind of report has this ending."""
+    if path.suffix.lower() not in ENDINGS:
+        raise WorkbenchError(
+            f"a report is written as {', '.join(ENDINGS)}, by the file's ending; {path.name!r} has none of them"
+        )
+
+
+def _make(folder: Path, ending: str, record: Record, progress: Progress) -> Path:
+    """Return the finished file in `folder`."""
+    notebook = run_template(record, folder, progress.part(0.0, 0.8))
+    done = folder / f"report{ending}"
+    progress.update(0.85, f"converting to {ending}")
+    if ending == ".ipynb":
+        nbformat.write(with_record(notebook, record), done)  # type: ignore[no-untyped-call]
+    elif ending == ".md":
+        done.write_text(to_markdown(notebook), encoding="utf-8")
+    else:
+        page = folder / "report.html"
+        page.write_text(to_html(notebook, record["subject"]["name"], paper=ending == ".pdf"), encoding="utf-8")
+        if ending == ".pdf":
+            print_pdf(page, done, folder)
+    return done
