@@ -8,6 +8,7 @@ preview waits for one batch of a scan and not for the scan.
 
 from __future__ import annotations
 
+from collections import deque
 from threading import Condition, get_ident
 
 
@@ -16,7 +17,8 @@ class Turn:
 
     def __init__(self) -> None:
         self._condition = Condition()
-        self._next = self._serving = self._depth = 0
+        self._waiting: deque[object] = deque()
+        self._depth = 0
         self._owner: int | None = None
 
     def __enter__(self) -> None:
@@ -25,17 +27,22 @@ class Turn:
             if self._owner == me:
                 self._depth += 1
                 return
-            ticket, self._next = self._next, self._next + 1
-            while self._serving != ticket:
-                self._condition.wait()
-            self._owner, self._depth = me, 1
+            ticket = object()
+            self._waiting.append(ticket)
+            try:
+                while self._owner is not None or self._waiting[0] is not ticket:
+                    self._condition.wait()
+                self._owner, self._depth = me, 1
+            finally:
+                # Also when the wait was interrupted: a ticket that nobody holds would stop all behind it.
+                self._waiting.remove(ticket)
+                self._condition.notify_all()
 
     def __exit__(self, *_: object) -> None:
         with self._condition:
             self._depth -= 1
             if not self._depth:
                 self._owner = None
-                self._serving += 1
                 self._condition.notify_all()
 
 

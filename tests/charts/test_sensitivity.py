@@ -1,5 +1,6 @@
 import math
 
+import pytest
 from bokeh.core.properties import value
 
 from tests.charts.numbers_to_draw import HOSTILE, POINTS, score, table
@@ -10,7 +11,7 @@ from workbench.charts.heat_map import map_data, map_limit
 
 
 def test_a_drop_is_up_for_worse():
-    assert drop_of(score(0.90, base=0.95)).value == 5.000000000000004
+    assert drop_of(score(0.90, base=0.95)).value == pytest.approx(5.0)
     assert drop_of(score(0.90, base=0.95, higher=False)).value < 0
     low, high = drop_of(score(0.90)).low, drop_of(score(0.90)).high
     assert low < 5 < high

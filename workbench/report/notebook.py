@@ -74,7 +74,8 @@ def run_template(record: Record, folder: Path, progress: Progress | None = None)
         raise WorkbenchError(f"the report's notebook could not be run: {error}") from error
     for cell in notebook.cells:
         # What a library says on the way belongs to no report.
-        cell["outputs"] = [output for output in cell.get("outputs", []) if output.output_type != "stream"]
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.output_type != "stream"]
     return notebook
 
 

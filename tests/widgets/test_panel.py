@@ -1,0 +1,170 @@
+"""The panel without a browser: set state and controls follow; set a control and state follows."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.conftest import QUICK
+from widgets import Panel
+from workbench.session import Session
+from workbench.steps import KINDS
+from workbench.subject import Subject
+
+
+@pytest.fixture
+def panel(session: Session) -> Panel:
+    return Panel(session)
+
+
+def test_a_new_panel_shows_the_baseline(panel: Panel, session: Session) -> None:
+    assert session.error == ""
+    assert 0 in session.measurements
+    assert "untouched subject" in panel.tiles.state.value
+    assert f"all {session.baseline.score.total:,} validation samples" in panel.tiles.html.value
+    assert [row["name"] for row in panel.layers.root.rows] == [layer.name for layer in session.layers]
+
+
+def test_moving_a_slider_previews_and_apply_puts_it_into_the_history(panel: Panel, session: Session) -> None:
+    panel.steps.form.controls["amount"].value = 0.8
+    assert session.staged is not None
+    assert session.staged.step.amount == 0.8
+    assert len(session.history.nodes) == 1
+    assert "wb-preview" in panel.tiles.state.value
+    panel.steps.apply.click()
+    assert session.staged is None
+    assert session.recipe.steps[0].amount == 0.8
+    assert "state 1" in panel.tiles.state.value
+    kept = {row["name"]: row["kept"] for row in panel.layers.root.rows}
+    assert kept["conv2"] == pytest.approx(0.2, abs=0.01)
+
+
+def test_taking_back_a_preview_leaves_nothing(panel: Panel, session: Session) -> None:
+    panel.steps.form.controls["amount"].value = 0.8
+    panel.steps.back.click()
+    assert session.staged is None
+    assert "untouched subject" in panel.tiles.state.value
+    assert panel.steps.back.disabled
+
+
+def test_the_selection_goes_both_ways_without_a_loop(panel: Panel, session: Session) -> None:
+    seen = []
+    session.observe(lambda change: seen.append(change.new), "selection")
+    panel.layers.root.selection = ["conv2", "fc"]
+    assert session.selection == ("conv2", "fc")
+    assert panel.steps.form.controls["layers"].value == "conv2, fc"
+    session.selection = ("conv1",)
+    assert panel.layers.root.selection == ["conv1"]
+    assert seen == [("conv2", "fc"), ("conv1",)]
+
+
+def test_undo_redo_reset_and_branches(panel: Panel, session: Session) -> None:
+    panel.steps.apply.click()
+    assert panel.tools.redo.disabled
+    panel.tools.undo.click()
+    assert session.history.at == 0
+    assert panel.tools.undo.disabled
+    panel.tools.redo.click()
+    assert session.history.at == 1
+    panel.states.name.value = "other try"
+    panel.states.fork.click()
+    assert session.history.branch == panel.states.branch.value == "other try"
+    panel.states.list.value = 0
+    assert session.history.at == 0
+    panel.tools.undo.click()
+    assert session.error == "there is nothing to undo"
+    assert "nothing to undo" in panel.work.error.value
+
+
+def test_two_panels_on_one_session_agree(panel: Panel, session: Session) -> None:
+    other = Panel(session)
+    panel.steps.form.controls["amount"].value = 0.6
+    assert other.tiles.html.value == panel.tiles.html.value
+    other.steps.apply.click()
+    assert panel.states.list.options == other.states.list.options
+    assert len(panel.states.list.options) == 2
+
+
+def test_a_closed_panel_watches_nothing(panel: Panel, session: Session) -> None:
+    before = panel.tiles.html.value
+    panel.close()
+    session.apply(KINDS["prune"](amount=0.9))
+    assert panel.tiles.html.value == before
+
+
+def test_a_step_that_cannot_be_done_is_told_at_its_place(panel: Panel, session: Session) -> None:
+    panel.steps.form.controls["layers"].value = "nosuch*"
+    assert "no layer matches" in panel.steps.message.value
+    panel.steps.apply.click()
+    assert "no layer matches" in panel.work.error.value
+    panel.work.dismiss.click()
+    assert session.error == ""
+    assert len(session.history.nodes) == 1
+
+
+def test_a_scan_fills_map_and_curves(panel: Panel, session: Session) -> None:
+    assert panel.sensitivity.charts.layout.display == "none"
+    panel.sensitivity.strengths.value = "0.5, 0.9"
+    panel.sensitivity.tolerance.value = 5
+    panel.sensitivity.scan.click()
+    assert session.table is not None
+    assert session.table.done
+    assert panel.sensitivity.charts.layout.display == ""
+    assert panel.sensitivity.map_figure.changed
+    panel.sensitivity.strengths.value = "half"
+    panel.sensitivity.scan.click()
+    assert "strengths are numbers" in session.error
+
+
+def test_the_histogram_shows_grid_or_threshold(panel: Panel, session: Session) -> None:
+    session.selection = ("conv2",)
+    panel.steps.form.controls["amount"].value = 0.7
+    assert panel.weights.chart.thresholds[0].visible
+    assert "70% zeros" in panel.weights.title.value
+    panel.steps.kind.value = "quantize"
+    panel.steps.form.controls["granularity"].value = "tensor"
+    panel.steps.form.controls["bits"].value = 3
+    # Of -3 … 3 times the scale, the side with the largest weight reaches its end, the other need not.
+    assert 4 <= len(panel.weights.chart.grid.data["x"]) <= 7
+    assert "3 bits" in panel.weights.title.value
+
+
+def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
+    panel.steps.kind.value = "fine_tune"
+    panel.steps.form.controls["epochs"].value = 1
+    panel.steps.apply.click()
+    assert session.error == ""
+    assert panel.training.figures["loss"].layout.display == ""
+    assert panel.training.figures["loss"].changed
+
+
+def test_names_are_text_and_never_html(images: Subject) -> None:
+    hostile = Subject("<img src=x onerror=alert(1)>", images.model, images.task)
+    session = Session(hostile, QUICK, threaded=False, autosave=None)
+    panel = Panel(session)
+    session.error = "<script>alert(1)</script>"
+    pages = [panel.tiles.html.value, panel.tiles.state.value, panel.work.error.value, panel.subject.facts.value]
+    assert not any("<script" in page or "<img" in page for page in pages)
+    assert "/" not in panel.files.folder.value.removeprefix("out/")
+
+
+def test_another_subject_gets_a_new_session(panel: Panel, session: Session) -> None:
+    panel.subject.what.value = "nosuch-model"
+    panel.subject.open.click()
+    assert "is not known" in session.error
+    panel.subject.choice.value = "digits-transformer"
+    assert panel.session is not session
+    assert panel.session.subject.name == "digits-transformer"
+    panel.session.close()
+
+
+def test_a_threaded_session_leaves_no_thread_behind(images: Subject) -> None:
+    before = threading.active_count()
+    session = Session(images, QUICK, autosave=None)
+    panel = Panel(session)
+    for number in range(30):
+        panel.steps.form.controls["amount"].value = 0.1 + number / 50
+    session.close()
+    panel.close()
+    assert threading.active_count() == before
