@@ -61,6 +61,7 @@ class Table:
         targets: Parts in the model's order.
         strengths: As they were scanned.
         points: What is known so far; a part of all while a scan runs.
+        state: Number of the session's state that was scanned.
     """
 
     step: Mapping[str, Any]
@@ -68,6 +69,7 @@ class Table:
     targets: tuple[str, ...]
     strengths: tuple[float, ...]
     points: tuple[Point, ...] = ()
+    state: int = 0
 
     @property
     def done(self) -> bool:
@@ -91,6 +93,7 @@ class Table:
             tuple(facts["targets"]),
             tuple(facts["strengths"]),
             tuple(Point.read(point) for point in facts["points"]),
+            facts.get("state", 0),
         )
 
 

@@ -267,11 +267,15 @@ class Session(traitlets.HasTraits):
         reference = self.reference(progress=progress.part(0.0, 0.05))
         context = self._context(progress.part(0.05, 1.0))
 
+        number = self.history.at
+
         def grow(table: Table) -> None:
-            self.table = table
+            self.table = replace(table, state=number)
 
         self.table = None
-        self.table = scan(self.state, step, context, reference, amounts, tolerance=tolerance, cache=cache, found=grow)
+        state = self.state
+        table = scan(state, step, context, reference, amounts, tolerance=tolerance, cache=cache, found=grow)
+        self.table = replace(table, state=number)
         return self.table
 
     def export(

@@ -15,7 +15,7 @@ def score(value=0.9, half=0.02, base=0.95, n=100, total=1000, higher=True):
 
 
 def latency(ratio=1.5, low=1.4, high=1.6, verdict="faster", runtime="eager"):
-    return Latency(runtime, 1e-3, 1e-4, ratio, low, high, verdict, 1, 2, "cpu", 50)
+    return Latency(runtime, 1e-3, 1e-4, ratio, low, high, verdict, 1, 2, "cpu", 50, ratio * 1e-3)
 
 
 def table(*points, targets=("first", HOSTILE), strengths=(0.5, 0.9)):

@@ -93,6 +93,8 @@ def _score(found: Score | None) -> str:
 def _latency(name: str, found: Latency) -> str:
     kind = {"faster": "good", "slower": "bad"}.get(found.verdict, "")
     words = f"batch {found.batch}, {found.threads} threads"
+    if found.verdict != "baseline":
+        words = f"from {numbers.seconds(found.baseline_median)}, {words}"
     line = f"|{words}" if found.verdict == "baseline" else f"{numbers.verdict(found)}|· {words}"
     return theme.tile(TITLES.get(name, name), numbers.seconds(found.median), line, HOW["latency"], kind)
 

@@ -8,6 +8,7 @@ from typing import Any
 from workbench import numbers
 from workbench.measure import HOW, Measurement, Score
 from workbench.recipe import Recipe
+from workbench.runtimes import TITLES
 
 
 def card(record: Mapping[str, Any], recipe: Recipe) -> str:
@@ -29,10 +30,11 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
         ("Energy a sample", numbers.joules(before.energy), numbers.joules(after.energy), HOW["energy"]),
     ]
     for runtime, found in after.latency.items():
-        old = numbers.seconds(before.latency[runtime].median) if runtime in before.latency else "–"
+        # The baseline's time of the same pairs: one from another moment would not fit the ratio.
+        old = numbers.seconds(found.baseline_median)
         rows.append(
             (
-                f"Latency, {runtime}",
+                f"Latency, {TITLES.get(runtime, runtime)}",
                 old,
                 f"{numbers.seconds(found.median)}, {numbers.verdict(found)}",
                 HOW["latency"],

@@ -41,6 +41,7 @@ class Latency:
         threads: Threads the runtime used.
         device: What it ran on.
         pairs: Number of counted pairs.
+        baseline_median: Seconds that the baseline took in the same pairs.
     """
 
     runtime: str
@@ -54,6 +55,7 @@ class Latency:
     threads: int
     device: str
     pairs: int
+    baseline_median: float
 
 
 def compare(
@@ -125,6 +127,7 @@ def summarize(
         threads=torch.get_num_threads(),
         device="cpu",
         pairs=len(ratios),
+        baseline_median=median(before),
     )
 
 

@@ -27,6 +27,14 @@ FORMAT, VERSION = "workbench report", 1
 Record = Mapping[str, Any]
 
 
+def _scan_of(session: Session) -> dict[str, Any] | None:
+    """Return the latest scan, if it was of a state that leads to the current one."""
+    table = session.table
+    if table is None or table.state not in [node.number for node in session.history.path()]:
+        return None
+    return table.facts()
+
+
 def collect(session: Session, progress: Progress | None = None) -> dict[str, Any]:
     """Return the record of a session's current state.
 
@@ -62,7 +70,7 @@ def collect(session: Session, progress: Progress | None = None) -> dict[str, Any
         "layers": layer_facts(session.subject, state, baseline.bytes, current.bytes),
         "weights": weight_facts(session.subject, state),
         "groups": _groups(session),
-        "sensitivity": session.table.facts() if session.table is not None else None,
+        "sensitivity": _scan_of(session),
         "curve": [list(news) for news in session.curve],
     }
 
