@@ -1,0 +1,54 @@
+"""A wheel of this tree works where there is no checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CODE = """
+import sys, workbench as wb
+from importlib.resources import files
+from pathlib import Path
+assert Path(wb.__file__).is_relative_to(sys.prefix), wb.__file__
+import widgets
+inside = files("workbench")
+assert (inside / "notebooks" / "workbench.ipynb").is_file()
+assert (inside / "report" / "template.ipynb").is_file()
+assert (Path(widgets.__file__).parent / "static" / "figure.js").is_file()
+subject = wb.load("digits-transformer")
+session = wb.Session(subject, wb.Settings(tolerance=0.05, seconds=0.02), threaded=False, autosave=None)
+session.apply(wb.Quantize(bits=8))
+widgets.Panel(session)
+session.report("report.html")
+print("works", round(session.current.score.value, 2))
+"""
+
+
+@pytest.mark.slow
+def test_a_wheel_works_in_a_fresh_environment(tmp_path: Path) -> None:
+    built = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(ROOT)]
+    _run(built, tmp_path)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    venv.create(tmp_path / "fresh", with_pip=False)
+    (site,) = (tmp_path / "fresh" / "lib").glob("python3*/site-packages")
+    _run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)], tmp_path)
+    # What it depends on comes from this environment; a .pth file puts it behind the wheel's own files.
+    (site / "dependencies.pth").write_text("\n".join(p for p in sys.path if p.endswith("site-packages")))
+    found = _run([str(tmp_path / "fresh" / "bin" / "python"), "-c", CODE], tmp_path)
+    assert found.startswith("works 0.9")
+    assert (tmp_path / "report.html").stat().st_size > 1_000_000
+
+
+def _run(command: list[str], folder: Path) -> str:
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # nbconvert looks for its own templates below the environment it is installed in.
+    clean["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")
+    done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
