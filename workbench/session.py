@@ -31,7 +31,8 @@ from workbench.steps import Context, State, Step
 from workbench.subject import Subject
 from workbench.task import Split
 
-KEPT_STATES = 6
+# Built states are kept up to this size, so that undo is at once; older ones are built again from their recipe.
+KEPT_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -198,15 +199,18 @@ class Session(traitlets.HasTraits):
             Cancelled: It was told to stop; the session is as it was.
         """
         progress = progress or Progress()
-        history = self.history.apply(step)
-        recipe = history.recipe(self.settings.seed)
+        start = self.history.at
+        planned = self.history.apply(step)
+        recipe = planned.recipe(self.settings.seed)
         self._live.cancel()
         self._build(recipe, progress.part(0.0, 0.5))
-        if history.at not in self.measurements:
-            found = self._measure(recipe, progress.part(0.5, 1.0))
-            self.measurements = {**self.measurements, history.at: found}
+        found = self.measurements.get(planned.at) if planned.nodes == self.history.nodes else None
+        found = found or self._measure(recipe, progress.part(0.5, 1.0))
+        # Someone may have gone elsewhere or begun a branch meanwhile; that is kept, and the step goes where it began.
+        history = (self.history if self.history.at == start else self.history.go(start)).apply(step)
+        self.measurements = {**self.measurements, history.at: found}
         self._move(history)
-        return self.measurements[history.at]
+        return found
 
     def replay(self, recipe: Recipe, progress: Progress | None = None) -> Measurement:
         """Do all steps of a recipe from the untouched subject on, and return the measurement of the last.
@@ -380,7 +384,7 @@ class Session(traitlets.HasTraits):
         with self._lock:
             if recipe.steps and recipe.key in self._states:
                 self._states.move_to_end(recipe.key)
-            while len(self._states) > KEPT_STATES:
+            while len(self._states) > 1 and sum(map(_bytes, self._states.values())) > KEPT_BYTES:
                 self._states.popitem(last=False)
         return start
 
@@ -450,3 +454,7 @@ class Session(traitlets.HasTraits):
 
     def _show_preview(self, preview: Preview | None) -> None:
         self.staged = preview
+
+
+def _bytes(state: State) -> int:
+    return sum(value.numel() * value.element_size() for value in state.model.state_dict().values())
