@@ -32,7 +32,7 @@ test-vision:
 	.venv-vision/bin/python -m pytest tests/vision --override-ini=addopts=--import-mode=importlib
 
 bench: $(VENV)/.ready-test
-	$(BIN)/python -m pytest tests/benchmarks -s --override-ini=addopts=
+	$(BIN)/python -m pytest tests/benchmarks -s --override-ini=addopts=--show-capture=stdout
 
 check: $(VENV)/.ready-test
 	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check . && $(BIN)/python -m mypy

@@ -15,8 +15,8 @@ def test_digits_resnet_int8_and_half_the_channels(tmp_path) -> None:
     for title, steps in (
         ("int8 weights and activations", [wb.Quantize(bits=8, activations=8)]),
         (
-            "half of the channels, 2 epochs",
-            [wb.PruneChannels(amount=0.5, round_to=4), wb.FineTune(epochs=2, learning_rate=0.02)],
+            "half of the channels, 3 epochs",
+            [wb.PruneChannels(amount=0.5, round_to=4), wb.FineTune(epochs=3)],
         ),
     ):
         session.reset()

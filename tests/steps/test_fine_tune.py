@@ -51,7 +51,10 @@ def test_a_training_that_helps_nothing_leaves_what_was(images):
 
 def test_a_training_that_runs_away_says_what_to_do(regression):
     with pytest.raises(WorkbenchError, match=r"infinite or NaN; use a smaller learning rate"):
-        run(regression, Recipe((FineTune(learning_rate=1.0, epochs=100, weight_decay=0.0, batch_size=1),)))
+        run(
+            regression,
+            Recipe((FineTune(optimizer="sgd", learning_rate=1.0, epochs=100, weight_decay=0.0, batch_size=1),)),
+        )
 
 
 def test_it_reports_every_batch_and_stops_when_told(images):

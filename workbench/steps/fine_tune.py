@@ -34,11 +34,11 @@ class FineTune(TrainingStep):
         "kept at zero, and keeps the epoch that scores best on validation."
     )
 
-    epochs: int = option(1, "Passes over the train data.", unit="epochs", low=1, high=100)
-    learning_rate: float = option(0.01, "Largest step size; it falls to zero along a cosine.", low=1e-6, high=1.0)
+    epochs: int = option(3, "Passes over the train data.", unit="epochs", low=1, high=100)
+    learning_rate: float = option(0.003, "Largest step size; it falls to zero along a cosine.", low=1e-6, high=1.0)
     batch_size: int = option(64, "Samples for one step.", unit="samples", low=1, high=4096)
     weight_decay: float = option(1e-4, "Pull of the weights towards zero.", low=0.0, high=0.1)
-    optimizer: str = option("sgd", "SGD with Nesterov momentum 0.9, or AdamW.", choices=("sgd", "adamw"))
+    optimizer: str = option("adamw", "AdamW, or SGD with Nesterov momentum 0.9.", choices=("adamw", "sgd"))
 
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
         task = context.subject.task

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from workbench.coding import Uniform, integer_range
+from workbench.coding import Coding, Uniform, integer_range
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers
 from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach
@@ -108,9 +108,24 @@ class Quantize(WeightStep):
         ranges, skipped = observe(model, names, context)
         built = apply_changes(folded, self.changes(folded, context), copy.deepcopy(model))
         for (name, place), (low, high) in ranges.items():
-            attach(built.model.get_submodule(name), place, ActivationQuantizer(self.activations, low, high))
+            quantizer = ActivationQuantizer(self.activations, low, high)
+            attach(built.model.get_submodule(name), place, quantizer)
+            if place == INPUT:
+                round_bias(built.model.get_submodule(name), built.codings[f"{name}.weight"], quantizer)
         notes = tuple(f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items())
         return State(built.model, built.codings, built.pruned, built.notes + notes)
+
+
+def round_bias(module: nn.Module, coding: Coding, entry: ActivationQuantizer) -> None:
+    """Put a layer's bias on the grid of its products, in place, as integer kernels add it.
+
+    It is a small change for each output and a large one for a deep network: rounding it only at the export made
+    one prediction in a hundred differ from what was measured.
+    """
+    if isinstance(coding, Uniform) and isinstance(module.bias, Tensor):
+        scale = coding.scale.double() * entry.scale
+        with torch.no_grad():
+            module.bias.copy_(torch.round(module.bias.double() / scale) * scale)
 
 
 def changed(before: nn.Module, after: nn.Module) -> set[str]:

@@ -35,8 +35,10 @@ def _test(record: Record) -> list[tuple[str, str, str, str]]:
 
 
 def _in_pairs(found: Latency) -> tuple[str, str]:
-    """Return what stands for original and compressed: times of two measurements would compare two moments."""
-    return ("", _time(found)) if found.verdict == "baseline" else ("1 ×", f"{_time(found)}; {numbers.verdict(found)}")
+    """Return times of original and compressed from the same pairs: two measurements would compare two moments."""
+    if found.verdict == "baseline":
+        return "", _time(found)
+    return numbers.seconds(found.baseline_median), f"{_time(found)}; {numbers.verdict(found)}"
 
 
 def _time(found: Latency) -> str:
