@@ -43,6 +43,19 @@ class View:
         self.session.observe(changed, list(traits))
         changed(None)
 
+    def follow(self, do: Callable[[], None], *traits: str) -> None:
+        """Call `do` whenever one of the session's traits changes, without the lock.
+
+        For what asks something of the session: it may wait there for a thread that waits for the lock.
+        `watch` is for what only writes to widgets.
+        """
+
+        def changed(_: Any) -> None:
+            self._guard(do)
+
+        self._watched.append((changed, traits))
+        self.session.observe(changed, list(traits))
+
     def act(self, do: Callable[[], Any]) -> Callable[[Any], None]:
         """Return a handler for a control's event; what goes wrong in it is shown, and the panel stays usable."""
 

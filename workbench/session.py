@@ -94,8 +94,9 @@ class Session(traitlets.HasTraits):
         self._references: dict[Split, Reference] = {}
         self._baselines: dict[str, Forward] = {}
         self._refused: dict[str, str] = {}
-        # One thread may build while another previews; both may be the first to need the baseline.
-        self._lock = RLock()
+        # The baseline's lock is held while it is scored, and progress is shown meanwhile; so nothing that a view may
+        # ask for while it is drawn takes it. The states' lock is never held for longer than a look.
+        self._baseline_lock, self._states_lock = RLock(), RLock()
         self._autosave = Autosave(Path(autosave), subject) if autosave is not None else None
         self._jobs = Jobs(threaded=threaded, changed=self._show_jobs, failed=self._show_failure)
         self._live = Live(self._show_preview, threaded=threaded)
@@ -139,7 +140,7 @@ class Session(traitlets.HasTraits):
 
     def reference(self, split: Split = "validation", progress: Progress | None = None) -> Reference:
         """Return the baseline's result on every sample of a split, computed once."""
-        with self._lock:
+        with self._baseline_lock:
             if split not in self._references:
                 forward = eager.prepare(State(self.subject.model), self.subject.task.example(1))
                 data, metric = self.subject.task.split(split), self.subject.task.metric
@@ -148,7 +149,7 @@ class Session(traitlets.HasTraits):
 
     def baselines(self) -> Mapping[str, Forward]:
         """Return the untouched subject, prepared for every runtime that takes it."""
-        with self._lock:
+        with self._baseline_lock:
             if not self._baselines:
                 state, example = State(self.subject.model, self.subject.codings), self._context().example()
                 for name in self.settings.runtimes:
@@ -368,7 +369,7 @@ class Session(traitlets.HasTraits):
     def _build(self, recipe: Recipe, progress: Progress) -> State:
         """Return the state of a recipe, from the longest part of it that is kept."""
         # The lock is held for looking only: a step may train for minutes, and a preview must not wait for it.
-        with self._lock:
+        with self._states_lock:
             for done in range(len(recipe), 0, -1):
                 start = self._states.get(Recipe(recipe.steps[:done], recipe.seed).key)
                 if start is not None:
@@ -379,9 +380,9 @@ class Session(traitlets.HasTraits):
             part = Recipe(recipe.steps[: number + 1], recipe.seed)
             share = progress.part((number - done) / (len(recipe) - done), (number + 1 - done) / (len(recipe) - done))
             start = run(self.subject, part, share, (number, start))
-            with self._lock:
+            with self._states_lock:
                 self._states[part.key] = start
-        with self._lock:
+        with self._states_lock:
             if recipe.steps and recipe.key in self._states:
                 self._states.move_to_end(recipe.key)
             while len(self._states) > 1 and sum(map(_bytes, self._states.values())) > KEPT_BYTES:

@@ -168,3 +168,16 @@ def test_a_threaded_session_leaves_no_thread_behind(images: Subject) -> None:
     session.close()
     panel.close()
     assert threading.active_count() == before
+
+
+def test_a_click_while_the_baseline_is_scored_blocks_nobody(images: Subject) -> None:
+    """The worker shows progress while it holds what it needs; a view is drawn while it holds the panel's lock."""
+    session = Session(images, QUICK, autosave=None)
+    panel = Panel(session)
+    for number in range(200):
+        session.selection = ("conv1",) if number % 2 else ("conv2",)
+        panel.steps.form.controls["amount"].value = 0.1 + number / 400
+    done = threading.Event()
+    threading.Thread(target=lambda: (session.close(), done.set()), daemon=True).start()
+    assert done.wait(60), "two threads wait for each other"
+    panel.close()

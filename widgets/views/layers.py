@@ -31,6 +31,7 @@ class Layers(View):
         self.root = LayerTable()
         self.root.observe(self.act(self._choose), "selection")
         self.watch(self._fill, "history")
+        self.follow(self._forget, "history")
         self.watch(self._mark, "selection")
 
     def _choose(self) -> None:
@@ -64,5 +65,7 @@ class Layers(View):
                 }
             )
         self.root.rows = rows
+
+    def _forget(self) -> None:
         names = {layer.name for layer in self.session.layers}
         self.session.selection = tuple(name for name in self.session.selection if name in names)

@@ -10,7 +10,6 @@ import ipywidgets as W
 from widgets import theme
 from widgets.forms import Form
 from widgets.view import View
-from workbench.errors import WorkbenchError
 from workbench.session import Session
 from workbench.steps import KINDS, TrainingStep
 
@@ -36,6 +35,7 @@ class Steps(View):
         self.root = W.VBox([self.kind, self.place, W.HBox([self.apply, self.back]), self.message])
         self._choose(preview=False)
         self.watch(self._follow_selection, "selection")
+        self.follow(self._preview_again, "selection")
         self.watch(self._show, "staged")
 
     @property
@@ -61,11 +61,10 @@ class Steps(View):
         chosen = ", ".join(glob.escape(name) for name in self.session.selection) or "*"
         for form in self.forms.values():
             form.set(layers=chosen)
+
+    def _preview_again(self) -> None:
         if self.session.staged is not None:
-            try:
-                self._preview()
-            except WorkbenchError as error:
-                self.message.value = theme.note(str(error))
+            self._preview()
 
     def _show(self) -> None:
         staged = self.session.staged
