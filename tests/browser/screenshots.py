@@ -19,7 +19,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made, running_lab(Path(made) / "notebooks") as lab, sync_playwright() as p:
         browser = p.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 1180})
+        page = browser.new_page(viewport={"width": 1440, "height": 1660})
         open_panel(page, lab)
         page.keyboard.press("Control+b")  # the file browser takes a fifth of the page
         panel = page.locator(".wb-panel")
@@ -32,6 +32,7 @@ def main(folder: Path) -> None:
         _take(page, folder / "panel.png")
         tab(page, "Sensitivity")
         page.get_by_role("button", name="Scan").click()
+        page.locator(".wb-figure").locator("visible=true").first.wait_for(timeout=PATIENCE)
         expect(page.get_by_role("button", name="Cancel")).to_be_hidden(timeout=5 * PATIENCE)
         _take(page, folder / "sensitivity.png")
         browser.close()

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median, quantiles
 
 import torch
@@ -21,6 +22,7 @@ from workbench.turn import TURN
 
 Forward = Callable[[tuple[Tensor, ...]], Tensor]
 WARM_UP = 3
+STRETCHES = 10
 # Equal models differ by about one per cent for good, by where their memory happens to lie; less is no finding.
 LEAST_EFFECT = 0.02
 
@@ -110,8 +112,8 @@ def summarize(
     runtime: str, before: Sequence[float], after: Sequence[float], batch: int, *, same: bool = False
 ) -> Latency:
     """Return the latency record of paired times in seconds."""
-    ratios = sorted(b / a for b, a in zip(before, after, strict=True))
-    low, high = _median_interval(ratios)
+    ratios = [b / a for b, a in zip(before, after, strict=True)]
+    low, high = ratio_interval(ratios)
     ratio = median(ratios)
     quarter = quantiles(after, n=4)
     verdict = "faster" if low > 1 + LEAST_EFFECT else "slower" if high < 1 - LEAST_EFFECT else "within noise"
@@ -129,6 +131,21 @@ def summarize(
         pairs=len(ratios),
         baseline_median=median(before),
     )
+
+
+def ratio_interval(ratios: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the median of ratios, in the order they were measured.
+
+    Neighbouring pairs share the machine's mood, so they tell less than as many independent ones. The medians of
+    ten stretches show how much less: all but the outermost two hold the median 98 times in 100 by their ranks.
+    The wider of the two intervals counts.
+    """
+    low, high = _median_interval(sorted(ratios))
+    if len(ratios) < 2 * STRETCHES:
+        return low, high
+    edges = [round(n * len(ratios) / STRETCHES) for n in range(STRETCHES + 1)]
+    medians = sorted(median(ratios[start:end]) for start, end in pairwise(edges))
+    return min(low, medians[1]), max(high, medians[-2])
 
 
 def _median_interval(ordered: Sequence[float]) -> tuple[float, float]:
