@@ -92,3 +92,17 @@ def test_measuring_stops_at_the_most_pairs_and_when_told():
     assert found.pairs == 20
     with pytest.raises(Cancelled):
         compare("eager", lambda _: None, lambda _: None, ([0],), progress=Progress(None, lambda: True))
+
+
+def test_equal_models_are_within_noise_though_neighbouring_pairs_are_alike():
+    """Noise that lasts for some twenty pairs, of one model at a time, as when something else runs meanwhile."""
+    calm = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        times = np.zeros((2, 240))
+        mood = np.zeros(2)
+        for number in range(240):
+            mood = 0.95 * mood + 0.03 * rng.standard_normal(2)
+            times[:, number] = 1e-3 * np.exp(mood + 0.02 * rng.standard_normal(2))
+        calm += summarize("eager", list(times[0]), list(times[1]), 1).verdict == "within noise"
+    assert calm >= 0.9 * 200
