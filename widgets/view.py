@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any
 
 import ipywidgets as W
@@ -30,7 +30,8 @@ class View:
     def __init__(self, session: Session, lock: RLock) -> None:
         self.session, self.lock = session, lock
         self._watched: list[tuple[Callable[[Any], None], tuple[str, ...]]] = []
-        self._quiet = False
+        # The thread that is painting; others' events at the same time are people's, and count.
+        self._painter: int | None = None
 
     def watch(self, react: Callable[[], None], *traits: str) -> None:
         """Call `react` now, and again whenever one of the session's traits changes."""
@@ -60,7 +61,7 @@ class View:
         """Return a handler for a control's event; what goes wrong in it is shown, and the panel stays usable."""
 
         def handle(_: Any = None) -> None:
-            if not self._quiet:
+            if self._painter != get_ident():
                 self._guard(do)
 
         return handle
@@ -76,11 +77,11 @@ class View:
     @contextmanager
     def quietly(self) -> Iterator[None]:
         """Set controls without their handlers acting on it, which would be a loop."""
-        before, self._quiet = self._quiet, True
+        before, self._painter = self._painter, get_ident()
         try:
             yield
         finally:
-            self._quiet = before
+            self._painter = before
 
     def close(self) -> None:
         """Stop watching the session."""

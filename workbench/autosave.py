@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 from workbench.subject import Subject
@@ -35,7 +36,7 @@ class Autosave:
     def write(self, facts: Mapping[str, Any]) -> None:
         """Write the session; a crash in the middle leaves what was there before."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        half = self.path.with_suffix(".part")
+        half = self.path.with_suffix(f".{get_ident()}.part")  # a worker and a click may save at the same time
         half.write_text(json.dumps(facts), encoding="utf-8")
         half.replace(self.path)
 

@@ -51,7 +51,7 @@ class Jobs:
         self._numbers = itertools.count(1)
         self._jobs: dict[int, Job] = {}
         self._stops: dict[int, Event] = {}
-        self._lock = RLock()
+        self._lock, self._publishing = RLock(), RLock()
         self._pool: ThreadPoolExecutor | None = None
 
     @property
@@ -122,4 +122,5 @@ class Jobs:
         self._publish()
 
     def _publish(self) -> None:
-        self._changed(self.list)
+        with self._publishing:  # or an older list could be told after a newer one
+            self._changed(self.list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -67,7 +68,13 @@ def layers(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Layer, ...]:
     for name, module in chosen.items():
         owners.setdefault(id(_weight(module)[1]), []).append(name)
     return tuple(
-        _layer(name, module, reached.get(name, []), [n for n in owners[id(_weight(module)[1])] if n != name])
+        _layer(
+            name,
+            module,
+            reached.get(name, []),
+            [n for n in owners[id(_weight(module)[1])] if n != name],
+            len(example[0]),
+        )
         for name, module in chosen.items()
     )
 
@@ -105,7 +112,7 @@ def _shapes(model: nn.Module, example: tuple[Tensor, ...], names: Iterable[str])
     return reached
 
 
-def _layer(name: str, module: nn.Module, outputs: list[tuple[int, ...]], ties: list[str]) -> Layer:
+def _layer(name: str, module: nn.Module, outputs: list[tuple[int, ...]], ties: list[str], batch: int) -> Layer:
     attribute, weight = _weight(module)
     bias = getattr(module, "in_proj_bias" if attribute == "in_proj_weight" else "bias", None)
     own = [value for value in (weight, bias) if isinstance(value, Tensor)]
@@ -117,32 +124,24 @@ def _layer(name: str, module: nn.Module, outputs: list[tuple[int, ...]], ties: l
         shape=tuple(weight.shape),
         params=sum(value.numel() for value in own),
         bytes=sum(value.numel() * value.element_size() for value in own),
-        macs=sum(_macs(module, weight, shape) for shape in outputs),
+        macs=sum(_macs(module, weight, shape, batch) for shape in outputs),
         output=outputs[0][1:] if outputs else (),
         ties=tuple(ties),
         outputs=1 if transposed else 0,
     )
 
 
-def _macs(module: nn.Module, weight: Tensor, output: tuple[int, ...]) -> int:
-    batch = max(output[0], 1)
+def _macs(module: nn.Module, weight: Tensor, output: tuple[int, ...], batch: int) -> int:
+    """Return the multiply-accumulates of one call for one of `batch` samples, wherever the batch stands in it."""
     if isinstance(module, nn.Embedding):
         return 0
     if isinstance(module, nn.Linear | nn.MultiheadAttention):
-        positions = 1
-        for size in output[:-1]:
-            positions *= size
-        return weight.numel() * positions // batch
-    positions = 1
-    for size in output[2:]:
-        positions *= size
+        return weight.numel() * math.prod(output[:-1]) // batch
+    positions = output[0] * math.prod(output[2:])
     if getattr(module, "transposed", False):
         # Every input position meets the whole kernel; the output counts stride**dims more of them.
-        strides = 1
-        for stride in module.stride:  # type: ignore[union-attr]  # a transposed convolution has one
-            strides *= stride
-        positions //= strides
-    return weight.numel() * positions
+        positions //= math.prod(module.stride)  # type: ignore[arg-type]  # a transposed convolution has one
+    return weight.numel() * positions // batch
 
 
 def choose(

@@ -179,6 +179,14 @@ class Live:
             pool.shutdown(wait=True)
 
     def _work(self) -> None:
+        try:
+            self._work_off()
+        except BaseException:  # an interruption from the keyboard, where requests run on the caller's thread
+            with self._lock:
+                self._running = False
+            raise
+
+    def _work_off(self) -> None:
         while True:
             with self._lock:
                 if self._waiting is None:

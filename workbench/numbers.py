@@ -27,7 +27,12 @@ def seconds(value: float) -> str:
         return f"{value * 1e6:.0f} µs"
     if value < 1:
         return f"{value * 1e3:.3g} ms"
-    return f"{value:.1f} s" if value < 60 else f"{value // 60:.0f} min {value % 60:.0f} s"
+    if value < 60:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def joules(value: float) -> str:

@@ -62,7 +62,9 @@ class ArraySamples(Samples):
         if counts == {0}:
             raise WorkbenchError("the data is empty; at least one sample is needed")
         if not self.targets.is_floating_point():
-            self.targets = self.targets.long()
+            # A column of labels is labels; left as it is, it would be compared with every sample.
+            column = self.targets.ndim == 2 and self.targets.shape[1] == 1
+            self.targets = (self.targets.squeeze(1) if column else self.targets).long()
         for value in self.inputs:
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise WorkbenchError("the inputs hold NaN or infinite values; clean the data first")

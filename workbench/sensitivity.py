@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.live import candidate
 from workbench.measure import Reference, Score, count, measure_size, score
@@ -190,7 +192,9 @@ def _point(
 def _key(state: State, context: Context, tolerance: float) -> str:
     digest = hashlib.sha256(context.subject.fingerprint.encode())
     for name, value in state.model.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(name.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    for name, coding in state.codings.items():
+        digest.update(f"{name} {coding.kind} {coding.facts()}".encode())
     digest.update(f"{context.seed} {tolerance} {context.subject.task.metric.name}".encode())
     return digest.hexdigest()[:16]
 

@@ -155,7 +155,7 @@ class Session(traitlets.HasTraits):
                 for name in self.settings.runtimes:
                     try:
                         self._baselines[name] = RUNTIMES[name](state, example)
-                    except WorkbenchError as error:
+                    except Exception as error:  # a runtime refuses a model in its own ways; the others still stand
                         self._refused[name] = str(error)
             return dict(self._baselines)
 
@@ -209,8 +209,9 @@ class Session(traitlets.HasTraits):
         found = found or self._measure(recipe, progress.part(0.5, 1.0))
         # Someone may have gone elsewhere or begun a branch meanwhile; that is kept, and the step goes where it began.
         history = (self.history if self.history.at == start else self.history.go(start)).apply(step)
-        self.measurements = {**self.measurements, history.at: found}
-        self._move(history)
+        with self.hold_trait_notifications():  # a view must not see a measurement of a state it does not know yet
+            self.measurements = {**self.measurements, history.at: found}
+            self._move(history)
         return found
 
     def replay(self, recipe: Recipe, progress: Progress | None = None) -> Measurement:
@@ -357,8 +358,11 @@ class Session(traitlets.HasTraits):
             raise error.within(str(found)) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise WorkbenchError(f"{found} cannot be read as a session: {error}") from error
+        self._live.cancel()
+        self.settings = replace(self.settings, seed=int(facts.get("seed", self.settings.seed)))
         with self.hold_trait_notifications():
-            self.measurements = measurements
+            self.measurements = {n: found for n, found in measurements.items() if n < len(history.nodes)}
+            self.table = None
             self.history = history
 
     # How it is done
@@ -433,6 +437,7 @@ class Session(traitlets.HasTraits):
             try:
                 self._autosave.write(
                     {
+                        "seed": self.settings.seed,
                         "history": self.history.facts(),
                         "measurements": {n: found.facts() for n, found in self.measurements.items()},
                     }

@@ -15,6 +15,8 @@ from workbench.metric import Metric
 from workbench.task import Task, logits
 from workbench.twin import twin
 
+FINGERPRINT_SAMPLES = 64
+
 
 class Subject:
     """A model and what it is for. The model is never changed: steps work on copies or overlays.
@@ -79,6 +81,11 @@ class Subject:
             raise WorkbenchError(
                 f"{self.name}: the metric {metric.name} fails on the model's output: {error}"
             ) from error
+        if judged.ndim > 1 or (judged.ndim == 1 and len(judged) != len(targets)):
+            raise WorkbenchError(
+                f"{self.name}: the metric {metric.name} gives shape {tuple(judged.shape)} for {len(targets)} samples; "
+                "it must give one number for each, or one in all"
+            )
         if metric.decomposes and judged.ndim == 0:
             self.task.metric = Metric(
                 metric.name,
@@ -91,8 +98,14 @@ class Subject:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change when any weight does."""
+        """Sixteen hex digits that change when any weight or the validation data do."""
         digest = hashlib.sha256(self.name.encode())
+        data = self.task.split("validation")
+        digest.update(f"{len(data)} {self.task.metric.name}".encode())
+        spread = range(0, len(data), max(len(data) // FINGERPRINT_SAMPLES, 1))
+        inputs, targets = data.batch(spread)
+        for part in (*inputs, targets):
+            digest.update(part.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
         for key, value in self.model.state_dict().items():
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())

@@ -15,7 +15,24 @@ from workbench.samples import Lazy, Samples, samples
 
 Split = Literal["train", "validation", "test", "calibration"]
 Loss = Callable[[Tensor, Tensor], Tensor]
-LOSSES: dict[str, Loss] = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss, "l1": F.l1_loss}
+
+
+def _like_outputs(loss: Callable[..., Tensor]) -> Loss:
+    """Return the loss with targets in the outputs' shape; torch would compare [n, 1] with [n] as n × n pairs."""
+
+    def judged(outputs: Tensor, targets: Tensor) -> Tensor:
+        return loss(outputs, targets.reshape(outputs.shape).to(outputs.dtype))
+
+    return judged
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": F.cross_entropy,
+    "mse": _like_outputs(F.mse_loss),
+    "l1": _like_outputs(F.l1_loss),
+}
+# What a metric is trained by if nothing else is said.
+LOSS_OF = {"mean squared error": "mse", "mean absolute error": "l1"}
 CALIBRATION_SAMPLES = 256
 
 
@@ -32,7 +49,7 @@ class Task:
         test: Scored once, when a model is exported or reported.
         calibration: For activation ranges and criteria that look at data; by default 256 samples of train.
         metric: "accuracy", "top5", "mse", "mae", a `Metric`, or `f(outputs, targets)`.
-        loss: "cross_entropy", "mse", "l1" or `f(outputs, targets) -> scalar`.
+        loss: By default what fits the metric; "cross_entropy", "mse", "l1" or `f(outputs, targets) -> scalar`.
         classes: Class names, in the order of the labels.
         mean: Per channel, for uint8 images, after division by 255.
         std: Per channel, for uint8 images.
@@ -50,7 +67,7 @@ class Task:
         test: Any = None,
         calibration: Any = None,
         metric: str | Metric | Callable[[Tensor, Tensor], Tensor] = "accuracy",
-        loss: str | Loss = "cross_entropy",
+        loss: str | Loss | None = None,
         classes: Sequence[str] = (),
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -60,7 +77,7 @@ class Task:
             raise WorkbenchError("normalisation needs both mean and std")
         self.name = name
         self.metric = Metric.of(metric)
-        self.loss = _loss(loss)
+        self.loss = _loss(loss or LOSS_OF.get(self.metric.name, "cross_entropy"))
         self.classes = tuple(str(c) for c in classes)
         self.mean, self.std = mean, std
         given = {"train": train, "validation": validation, "test": test, "calibration": calibration}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ def export(
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise WorkbenchError(f"formats are {', '.join(FORMATS)}; {', '.join(unknown) or 'none'} was asked for")
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CHECKSUMS).is_file())):
+    if folder.exists() and not _replaceable(folder):
         raise WorkbenchError(f"{folder} is in use by something else than an export; choose another folder")
     try:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -80,11 +79,23 @@ def export(
             half.mkdir()
             _fill(half, state, recipe, record, reference, context, formats)
             if folder.exists():
-                shutil.rmtree(folder)
+                folder.rename(Path(made) / "before")  # goes with the temporary folder, once the new one is in place
             half.rename(folder)
     except OSError as error:
         raise WorkbenchError(f"{folder} cannot be written: {error}") from error
     return folder
+
+
+def _replaceable(folder: Path) -> bool:
+    """Return whether a folder is empty, or holds what an earlier export listed and nothing else."""
+    if not folder.is_dir():
+        return False
+    inside = {path.name for path in folder.iterdir()}
+    try:
+        lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines() if inside else []
+    except (OSError, UnicodeDecodeError):
+        return False
+    return inside <= {CHECKSUMS, *(line.partition("  ")[2] for line in lines)}
 
 
 def _fill(

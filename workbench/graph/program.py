@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError
 from workbench.graph.remake import with_modules
 from workbench.graph.trace import trace
+from workbench.graph.walk import canonical_names
 
+ALIASES = "aliases"
 OPERATOR = re.compile(r"torch\.ops\.aten\.\w+(\.\w+)?|_operator\.(add|sub|mul|floordiv|neg|getitem|eq|ne|ge|le|gt|lt)")
-WORDS = (
-    "Symbol|Integer|Add|Mul|Pow|Max|Min|Mod|FloorDiv|PythonMod|CleanDiv|Eq|Ne|integer|positive|nonnegative|True|False"
-)
-EXPRESSION = re.compile(rf"(?:\b(?:{WORDS})\b|'?\b[su]\d+\b'?|\b\d+\b|[\s(),=+*/<>-])*")
+WORDS = "Symbol|Integer|Add|Mul|Max|Min|Mod|FloorDiv|PythonMod|CleanDiv|Eq|Ne|integer|positive|nonnegative|True|False"
+EXPRESSION = re.compile(rf"(?:\b(?:{WORDS})\b|'?\b[su]\d+\b'?|\b\d+\b|[\s(),=+/<>-]|\*(?!\*))*")
 
 
 def to_text(model: nn.Module, example: tuple[Tensor, ...]) -> bytes:
@@ -40,6 +40,8 @@ def to_text(model: nn.Module, example: tuple[Tensor, ...]) -> bytes:
     # Guards, such as that two inputs have the same batch, are code; nothing is read that holds any.
     made["guards_code"] = []
     _forget_source(made)
+    # A file holds tied tensors once, under their first name; the graph reads them under each of their names.
+    made[ALIASES] = {name: first for name, first in canonical_names(model).items() if name != first}
     return json.dumps(made, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -57,7 +59,8 @@ def from_text(text: bytes, tensors: Mapping[str, Tensor]) -> nn.Module:
         raise WorkbenchError(f"the graph is no JSON: {error}") from error
     _check(facts)
     try:
-        artifact = SerializedArtifact(json.dumps(facts).encode(), _held(facts, tensors), {}, b"")  # type: ignore[arg-type]  # a dict is taken too
+        held = _held(facts, tensors)
+        artifact = SerializedArtifact(json.dumps(facts).encode(), held, {}, b"")  # type: ignore[arg-type]  # a dict is taken too
         module = deserialize(artifact).module(check_guards=False)
     except Exception as error:  # torch raises whatever its parser trips over
         raise WorkbenchError(f"the graph cannot be read: {type(error).__name__}: {error}") from error
@@ -92,13 +95,17 @@ def _stored(spec: Mapping[str, Any]) -> Iterator[str]:
 
 def _held(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors as the program wants them: parameters as such, tied ones under each of their names."""
+    aliases = facts.pop(ALIASES, {})
+    known: dict[str, Tensor] = {}
     held: dict[str, Tensor] = {}
     for spec in facts["graph_module"]["signature"]["input_specs"]:
         for name in _stored(spec):
-            if name not in tensors:
-                raise WorkbenchError(f"the graph wants the tensor {name}, which is not in the file")
-            value = tensors[name]
-            held[name] = nn.Parameter(value) if "parameter" in spec and value.is_floating_point() else value
+            first = str(aliases.get(name, name))
+            if first not in tensors:
+                raise WorkbenchError(f"the graph wants the tensor {first}, which is not in the file")
+            value = tensors[first]
+            made = nn.Parameter(value) if "parameter" in spec and value.is_floating_point() else value
+            held[name] = known.setdefault(first, made)
     return held
 
 

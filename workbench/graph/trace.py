@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from workbench.errors import WorkbenchError
 from workbench.twin import twin
 
 # (start of the message, category): what torch itself says while it exports models that are all right.
+# Tracing sets switches of the whole process, and torch cannot do it twice at a time.
+TRACING = RLock()
 KNOWN_WARNINGS = (
     (r".*isinstance\(treespec, LeafSpec\)", FutureWarning),
     (r"The tensor attributes? .* (was|were) assigned during export", UserWarning),
@@ -40,7 +43,7 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     dynamic = tuple({0: Dim.AUTO} if value.dim() else None for value in example)
     attempts: list[tuple[tuple[Tensor, ...], Any]] = [(_at_least_two(example), dynamic), (example, None)]
     failure: Exception | None = None
-    with _slow_attention(), warnings.catch_warnings():
+    with TRACING, _slow_attention(), warnings.catch_warnings():
         for message, category in KNOWN_WARNINGS:
             warnings.filterwarnings("ignore", message, category)
         for inputs, shapes in attempts:

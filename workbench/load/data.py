@@ -33,7 +33,7 @@ def read_task(
     std: Sequence[float] | None = None,
     size: int = 224,
     metric: str | Metric | Callable[[Tensor, Tensor], Tensor] = "accuracy",
-    loss: str | Loss = "cross_entropy",
+    loss: str | Loss | None = None,
 ) -> Task:
     """Return a task from files or from anything that `Task` takes.
 

@@ -33,7 +33,7 @@ def load(
     std: Sequence[float] | None = None,
     size: int = 224,
     metric: str | Metric | Callable[[Tensor, Tensor], Tensor] = "accuracy",
-    loss: str | Loss = "cross_entropy",
+    loss: str | Loss | None = None,
     name: str = "",
 ) -> Subject:
     """Return a subject.

@@ -71,8 +71,8 @@ class Score:
 
     @property
     def half_width(self) -> float:
-        """Half of the interval's width, in the unit of `value`."""
-        return (self.high - self.low) / 2
+        """The longer arm of the interval, in the unit of `value`: near a bound of the metric the other is cut off."""
+        return max(self.high - self.value, self.value - self.low)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,6 +256,8 @@ def _estimate(reference: Reference, differences: Sequence[Sequence[Tensor]], see
         change += weight * float(torch.cat(list(parts)).mean())
         variance += weight**2 * (1 - count / len(stratum)) * _spread(parts, reach) / count
     wide = CONFIDENCE_Z * math.sqrt(variance)
+    # One sample won and one lost in different strata leave a rest of the division, which is no loss.
+    change = 0.0 if abs(change) < 1e-12 else change
     base = float(reference.results.mean())
     low, high = reference.metric.bounds or (-math.inf, math.inf)
     return Score(

@@ -8,7 +8,6 @@ compared with the model's own.
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import warnings
 from collections import OrderedDict
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
+from workbench.graph.trace import TRACING
 from workbench.quantizer import simulate
 from workbench.runtimes.qdq import with_integers
 from workbench.steps import State
@@ -169,11 +169,11 @@ def _forget_source(proto: onnx.ModelProto) -> None:
 def _quiet() -> Iterator[None]:
     """Keep the exporter's remarks about itself (absent torchvision, its own deprecations) off the screen."""
     logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
+    with TRACING, warnings.catch_warnings():
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        warnings.simplefilter("ignore")
+        try:
             yield
-    finally:
-        logger.setLevel(level)
+        finally:
+            logger.setLevel(level)

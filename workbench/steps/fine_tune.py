@@ -52,13 +52,17 @@ class FineTune(TrainingStep):
         optimizer = self._optimizer(parameters)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         generator = context.generator()
+        chance = torch.Generator().manual_seed(context.seed).get_state()
         best, done = judge(model, task), 0
         for epoch in range(self.epochs):
             order = torch.randperm(len(data), generator=generator)
             for indices in torch.split(order, self.batch_size):
                 inputs, targets = data.batch(indices.tolist())
-                with TURN:
+                # Dropout draws from the global generator; it gets this recipe's state, and then its own back.
+                with TURN, torch.random.fork_rng(devices=[]):
+                    torch.set_rng_state(chance)
                     loss = _step(model, inputs, targets, task, optimizer, masks)
+                    chance = torch.get_rng_state()
                 schedule.step()
                 done += 1
                 yield Tick(done / steps, f"epoch {epoch + 1} of {self.epochs}", values={"loss": loss})

@@ -83,14 +83,18 @@ class Quantize(WeightStep):
         return not self.activations
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
-        changes = {}
+        changes: dict[str, Change] = {}
+        seen: dict[int, Change] = {}
         for layer in self.chosen(context.layers(state.model)):
-            if any(tie in changes for tie in layer.ties):
+            parameter = state.model.get_parameter(layer.parameter)
+            if id(parameter) in seen:  # tied layers share one weight, and so one grid
+                changes[layer.parameter] = seen[id(parameter)]
                 continue
-            weight = state.model.get_parameter(layer.parameter).detach()
+            weight = parameter.detach()
             axis = layer.outputs if self.granularity == "channel" else None
             coding = grid(weight, self.bits, axis, self.symmetric)
-            changes[layer.parameter] = Change(coding.round(weight).to(weight.dtype), coding)
+            change = Change(coding.round(weight).to(weight.dtype), coding)
+            changes[layer.parameter] = seen[id(parameter)] = change
         return changes
 
     def build(self, state: State, context: Context) -> State:
