@@ -79,8 +79,8 @@ class Panel(W.VBox):
             ],
             titles=["Compress", "Sensitivity", "Structure", "Size", "History", "Training", "Export"],
         )
-        left = W.VBox([self.layers.root], layout={"flex": "0 1 47%", "min_width": "400px"})
-        right = W.VBox([self.tabs], layout={"flex": "1 1 52%", "min_width": "460px"})
+        left = W.VBox([self.layers.root], layout={"flex": "1 1 44%", "min_width": "330px"})
+        right = W.VBox([self.tabs], layout={"flex": "1 1 50%", "min_width": "400px"})
         return [
             top,
             self.subject.form,

@@ -69,6 +69,20 @@ class ArraySamples(Samples):
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise WorkbenchError("the inputs hold NaN or infinite values; clean the data first")
         self.mean, self.std = mean, std
+        self._check_scale()
+
+    def _check_scale(self) -> None:
+        if self.mean is None or self.std is None:
+            return
+        for value in self.inputs:
+            channels = value.shape[1] if value.ndim > 1 else 1
+            if value.dtype == torch.uint8 and {len(self.mean), len(self.std)} != {channels}:
+                raise WorkbenchError(
+                    f"mean and std need one number for each of the {channels} channels; "
+                    f"there are {len(self.mean)} and {len(self.std)}"
+                )
+        if min(self.std) <= 0:
+            raise WorkbenchError(f"std is divided by, so each must be above 0; it is {tuple(self.std)}")
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -10,6 +10,7 @@ import ipywidgets as W
 
 from widgets.view import View
 from workbench import load
+from workbench.errors import WorkbenchError
 from workbench.load.embedded import NAMES
 from workbench.session import Session
 from workbench.subject import Subject
@@ -58,8 +59,15 @@ class SubjectChoice(View):
 
     def _load(self) -> None:
         given = {key: field.value.strip() for key, field in self.fields.items() if field.value.strip()}
-        scales = {key: tuple(float(x) for x in given.pop(key).split(",")) for key in ("mean", "std") if key in given}
+        scales = {key: _numbers(key, given.pop(key)) for key in ("mean", "std") if key in given}
         self._opened(load(self.what.value.strip(), **given, **scales))
+
+
+def _numbers(field: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise WorkbenchError(f"{field} must be numbers with commas between them, not {text!r}") from None
 
 
 def _facts(session: Session) -> str:

@@ -8,6 +8,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,11 +50,24 @@ def scan(chosen: Namespace) -> None:
     _print(chosen, found.facts(), words.sensitivity(found))
 
 
+def _check_outputs(chosen: Namespace) -> None:
+    """Refuse what would be refused after all the work anyway."""
+    if chosen.out:
+        from workbench.export import check_formats
+
+        check_formats(chosen.formats)
+    if chosen.report:
+        from workbench.report import check_ending
+
+        check_ending(Path(chosen.report))
+
+
 def run(chosen: Namespace) -> None:
     """Do a recipe, export and report."""
     recipe = Recipe.load(chosen.recipe)
     if chosen.seed is not None:
         recipe = dataclasses.replace(recipe, seed=chosen.seed)
+    _check_outputs(chosen)
     with _session(chosen) as (session, progress):
         if chosen.scan:
             session.sensitivity(_to_scan(recipe), progress=progress.part(0.0, 0.3, "scan"))

@@ -88,7 +88,11 @@ def sensitivity(found: Table) -> str:
     unit = found.baseline.unit
 
     def cell(point: Point | None) -> str:
-        return numbers.points(point.score.change, unit) if point is not None and point.score is not None else "–"
+        if point is None or point.score is None:
+            return "–"
+        found, arm = point.score, point.score.half_width
+        width = "" if found.exact else f" ± {arm * 100:.2f}" if unit == "%" else f" ± {arm:.2g}"
+        return f"{numbers.points(found.change, unit)}{width}"
 
     rows = [(target, *(cell(found.at(target, s)) for s in found.strengths)) for target in found.targets]
     heads = ("part", *(f"{strength:g}" for strength in found.strengths))

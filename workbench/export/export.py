@@ -67,9 +67,7 @@ def export(
         WorkbenchError: A format is not known, the folder is in use, the disk is full, or a file does not give the
             session's predictions. Then nothing is left behind.
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown or not formats:
-        raise WorkbenchError(f"formats are {', '.join(FORMATS)}; {', '.join(unknown) or 'none'} was asked for")
+    check_formats(formats)
     if folder.exists() and not _replaceable(folder):
         raise WorkbenchError(f"{folder} is in use by something else than an export; choose another folder")
     try:
@@ -84,6 +82,13 @@ def export(
     except OSError as error:
         raise WorkbenchError(f"{folder} cannot be written: {error}") from error
     return folder
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise `WorkbenchError` if there are none, or one is not known."""
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise WorkbenchError(f"formats are {', '.join(FORMATS)}; {', '.join(unknown) or 'none'} was asked for")
 
 
 def _replaceable(folder: Path) -> bool:

@@ -60,7 +60,7 @@ def method(record: Record) -> Section:
         if "test" in splits
         else "There is no test split.",
         f"Latency is of a batch of {settings['batch']}, about {settings['seconds']:g} s for each runtime. A verdict of "
-        "faster or slower needs an interval that does not hold 1.",
+        "faster or slower needs an interval that stays more than 2 % away from 1.",
         "Size is the number of bytes that an export writes, to the byte.",
         "Energy is modelled and never measured: operations and one fetch of every stored byte, by the costs of "
         "Horowitz, ISSCC 2014. Use it to compare, not as an amount.",
