@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from workbench.coding import Coding
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 from workbench.metric import Metric
 from workbench.task import Task, logits
 from workbench.twin import twin
@@ -62,9 +62,8 @@ class Subject:
             raise
         except Exception as error:  # a user's forward may raise anything
             shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise WorkbenchError(
-                f"{self.name}: the model fails on the task's inputs of shape {shapes}: {first}"
+                f"{self.name}: the model fails on the task's inputs of shape {shapes}: {first_line(error)}"
             ) from error
         if self.task.metric.name.startswith("top-"):
             every = getattr(self.task.split("validation"), "targets", targets)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 
 
 def twin(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> nn.Module:
@@ -27,7 +27,7 @@ def twin(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> nn.Mo
     try:
         made = copy.deepcopy(model, shared)
     except (RuntimeError, TypeError) as error:
-        raise WorkbenchError(f"the model cannot be copied: {str(error).splitlines()[0]}") from error
+        raise WorkbenchError(f"the model cannot be copied: {first_line(error)}") from error
     instead: dict[int, nn.Parameter] = {}
     for name, value in (overlay or {}).items():
         instead[id(model.get_parameter(name))] = nn.Parameter(value, requires_grad=False)

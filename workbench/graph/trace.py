@@ -15,7 +15,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 from workbench.twin import twin
 
 # (start of the message, category): what torch itself says while it exports models that are all right.
@@ -42,7 +42,7 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     """
     dynamic = tuple({0: Dim.AUTO} if value.dim() else None for value in example)
     attempts: list[tuple[tuple[Tensor, ...], Any]] = [(_at_least_two(example), dynamic), (example, None)]
-    failure: Exception | None = None
+    failure = Exception()  # the last attempt's, below
     with TRACING, _slow_attention(), warnings.catch_warnings():
         for message, category in KNOWN_WARNINGS:
             warnings.filterwarnings("ignore", message, category)
@@ -52,7 +52,7 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
             except Exception as error:
                 failure = error
     raise WorkbenchError(
-        f"the model cannot be traced ({_first_line(failure)}); steps that change weights alone still work, "
+        f"the model cannot be traced ({first_line(failure)}); steps that change weights alone still work, "
         "those that change the graph do not"
     ) from failure
 
@@ -98,11 +98,6 @@ def _owner(node: Node) -> Any:
 def _at_least_two(example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """A dimension of size one is always taken for a constant, so a batch of one is doubled."""
     return tuple(torch.cat([v, v]) if v.dim() and v.shape[0] == 1 else v for v in example)
-
-
-def _first_line(error: Exception | None) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 @contextmanager

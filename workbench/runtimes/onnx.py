@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 from workbench.graph.trace import TRACING
 from workbench.quantizer import simulate
 from workbench.runtimes.qdq import with_integers
@@ -144,8 +144,7 @@ def _export(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
             except Exception:  # a model that fixes its batch size is still worth a graph of that size
                 program = torch.onnx.export(plain, example, dynamo=True, optimize=False, verbose=False)
     except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WorkbenchError(f"the model cannot be converted to ONNX: {first}") from error
+        raise WorkbenchError(f"the model cannot be converted to ONNX: {first_line(error)}") from error
     if program is None:
         raise WorkbenchError("the model cannot be converted to ONNX: the exporter gave nothing")
     proto: onnx.ModelProto = program.model_proto
