@@ -64,9 +64,10 @@ class Segments:
         self._order = {name: place for place, name in enumerate(self._nodes)}
         self._owner = program.graph_module
         first = self._nodes[self.inputs[0]].meta["val"]
-        if first.dim() == 0 or not isinstance(first.shape[0], torch.SymInt):
+        size = first.shape[0] if first.dim() else 1
+        if not isinstance(size, torch.SymInt) or size.node.expr.is_number:
             raise WorkbenchError("the model fixes its batch size, so it cannot be run in parts")
-        self._batch = first.shape[0].node.expr
+        self._batch = size.node.expr
         self._fed = self._reached(self.inputs)
         self._segments: dict[tuple[Border, Border], tuple[Segment, tuple[str, ...]]] = {}
         (output,) = [node for node in graph.nodes if node.op == "output"]
