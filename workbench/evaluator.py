@@ -32,6 +32,9 @@ TARGETS = "targets"
 BATCH = 64
 BATCHES = (32, 128, 256)
 LEAST_SECONDS = 0.5
+# Where values are kept while the baseline runs, as shares of its operators, and how much of the memory each may take.
+WAISTS = (0.5, 0.75)
+WAIST_SHARE = 0.2
 KEPT_PLANS = 4
 # Folding and other kernels round differently in the last digits; what differs by more is another model.
 TOLERANCE = 1e-3
@@ -181,6 +184,22 @@ class Evaluator:
                 batches[batch] = best_of_two(predict, batch)
         self.batch = min(batches, key=batches.__getitem__)
         self._settle(ways[self.layout])
+        return self._keeping(ways[self.layout])
+
+    def _keeping(self, anchor: Anchor) -> Predict:
+        """Return a function that runs the anchor and keeps small values on the way, for edits of late layers."""
+        segments, total = anchor.segments, len(self.samples)
+        # What a pass needs at once comes out of the same memory.
+        self.prefixes.reserve(segments.pass_bytes() * self.batch)
+        borders, most = [segments.waist(share) for share in WAISTS], WAIST_SHARE * self.prefixes.bound
+        kept = [border for border in borders if border and total * segments.row_bytes(border[0]) <= most]
+
+        def predict(numbers: Tensor) -> tuple[Tensor, Tensor]:
+            with TURN, torch.inference_mode():
+                for border in kept:
+                    self._entering(anchor, border, numbers)
+            return self._from(anchor, (segments.output,), anchor.constants)(numbers)
+
         return predict
 
     def _whole(self, anchor: Anchor) -> Predict:

@@ -1,4 +1,4 @@
-"""ResNet-20 for CIFAR-10 with shortcuts that have no parameters: every second pixel, padded with zero channels.
+"""ResNets for small images with shortcuts that have no parameters: every second pixel, padded with zero channels.
 
 He et al.: "Deep Residual Learning for Image Recognition", 2016, section 4.2, option A.
 """
@@ -27,16 +27,16 @@ class Block(nn.Module):
         return F.relu(x + y)
 
 
-class ResNet20(nn.Module):
-    """Images [N, 3, 32, 32] to logits [N, 10]."""
+class ResNet(nn.Module):
+    """Images [N, channels, 32, 32] to logits [N, 10]; 6 × blocks + 2 layers deep."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: int, channels: int = 3) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = nn.Sequential(*(Block(16, 16, 1) for _ in range(3)))
-        self.layer2 = nn.Sequential(Block(16, 32, 2), Block(32, 32, 1), Block(32, 32, 1))
-        self.layer3 = nn.Sequential(Block(32, 64, 2), Block(64, 64, 1), Block(64, 64, 1))
+        self.layer1 = _stage(16, 16, 1, blocks)
+        self.layer2 = _stage(16, 32, 2, blocks)
+        self.layer3 = _stage(32, 64, 2, blocks)
         self.linear = nn.Linear(64, 10)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,6 +44,11 @@ class ResNet20(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
+def _stage(inside: int, outside: int, stride: int, blocks: int) -> nn.Sequential:
+    first = Block(inside, outside, stride)
+    return nn.Sequential(first, *(Block(outside, outside, 1) for _ in range(blocks - 1)))
+
+
 def resnet20() -> nn.Module:
-    """Return the net with random weights."""
-    return ResNet20()
+    """Return the net of 20 layers for colour images, with random weights."""
+    return ResNet(3)

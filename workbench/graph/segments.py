@@ -7,6 +7,7 @@ kept, and the rest run on its own. This holds for any topology, because the bord
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ from workbench.task import logits
 Border = tuple[str, ...]
 Segment = Callable[..., Any]
 # From the plainest to what is fastest on most processors; which one is, is measured.
+WAIST_REACH = 0.15
+WIDEST = 6
 LAYOUTS = ("plain", "channels_last", "fused")
 
 
@@ -129,6 +132,26 @@ class Segments:
                 else:
                     found.append(node.name)
         return tuple(sorted(found, key=self._order.__getitem__))
+
+    def waist(self, share: float) -> Border | None:
+        """Return the border of one small value that is closest behind this share of the model's operators."""
+        reaches = [name for name in self._order if name in self._fed and self._has_rows(self._nodes[name])]
+        spots = [name for name in reaches if self.suffices((name,), (self.output,)) and name not in self.inputs]
+        behind = [name for name in spots if reaches.index(name) >= share * len(reaches) and name != self.output]
+        # A wide value close by may be far smaller a few operators later, such as after a stride.
+        near = [name for name in behind if reaches.index(name) <= (share + WAIST_REACH) * len(reaches)]
+        return (min(near, key=self.row_bytes),) if near else None
+
+    def row_bytes(self, name: str) -> int:
+        """Return the bytes of a value for one sample."""
+        value = self._nodes[name].meta["val"]
+        sizes = [int(size) if isinstance(size, int) else int(size.node.hint or 1) for size in value.shape[1:]]
+        return math.prod(sizes) * int(value.element_size())
+
+    def pass_bytes(self) -> int:
+        """Return the bytes for one sample that a pass may need at once, roughly: its widest values."""
+        widest = [self.row_bytes(name) for name in self._fed if self._has_rows(self._nodes[name])]
+        return sum(sorted(widest)[-WIDEST:])
 
     def suffices(self, start: Border, end: Border) -> bool:
         """Return whether `end` can be computed from `start` and parameters alone."""

@@ -30,13 +30,16 @@ from workbench.steps import State
 # 2.56 for ten looks; the variances are estimates too, so a little more is needed. Found by simulation: all looks
 # together cover 99 % of a ResNet's edits, and 91 % of the worst population that was made up for it.
 CONFIDENCE_Z = 2.6
+# Samples that are added to what was seen in a stratum, at each end of what is possible; without them the interval
+# would be nothing as long as nothing has changed.
+DOUBT = 1.0
 FIRST = 48
 LEAST = 3
 # A look sees this much more than the one before; where the aim is known, as much as it seems to need.
 GROWTH = (1.25, 2.0)
 # Strata hold these parts of the samples, from the smallest margins on: most changes happen in the first ones.
-EDGES_RIGHT = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
-EDGES_WRONG = (0.0, 0.3, 1.0)
+EDGES_RIGHT = (0.0, 0.05, 0.2, 1.0)
+EDGES_WRONG = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -191,15 +194,15 @@ class _Seen:
         self.squares += float(differences.square().sum())
         self.largest = max(self.largest, float(differences.abs().max()))
 
-    def variance(self, reach: float) -> float:
+    def variance(self, reach: float, doubt: float) -> float:
         """Return a variance that does not vanish because nothing, or everything, has changed so far.
 
-        One sample at each end of what is possible is added to those seen, as the rule of succession does.
+        As the rule of succession does, `doubt` samples at each end of what is possible are added to those seen.
         """
         low, high = max(self.stratum.low, -reach), min(self.stratum.high, reach)
-        count = self.count + 2
-        total, squares = self.total + low + high, self.squares + low**2 + high**2
-        return max((squares - total**2 / count) / (count - 1), 0.0)
+        count = self.count + 2 * doubt
+        total, squares = self.total + doubt * (low + high), self.squares + doubt * (low**2 + high**2)
+        return max(squares - total**2 / count, 0.0) / max(count - 1, 1) if count else 0.0
 
 
 @dataclass
@@ -259,24 +262,29 @@ class Sampling:
 
     def needed(self, half_width: float) -> int:
         """Return how many samples the interval seems to need for this half-width."""
+        total, count = self.reference.total, self.count
         if half_width <= 0:
-            return self.reference.total
-        reach = self._reach()
-        total = self.reference.total
-        shares = [(len(p.stratum) / total, p.variance(reach)) for p in self.parts]
-        neyman = sum(share * math.sqrt(variance) for share, variance in shares) ** 2
-        finite = sum(share * variance for share, variance in shares) / total
-        return math.ceil(neyman / ((half_width / CONFIDENCE_Z) ** 2 + finite))
+            return total
+        # Two parts of the variance fall at their own pace: what was seen to spread with the number of samples, what
+        # was added for doubt with its square.
+        seen = [(len(p.stratum) / total, p.variance(self._reach(), 0.0)) for p in self.parts]
+        spread = sum(share * math.sqrt(variance) for share, variance in seen) ** 2
+        finite = sum(share * variance for share, variance in seen) / total
+        doubt = max(self._variance() + finite - spread / count, 0.0) * count**2
+        goal = (half_width / CONFIDENCE_Z) ** 2 + finite
+        return math.ceil((spread + math.sqrt(spread**2 + 4 * doubt * goal)) / (2 * goal))
 
     def _variance(self) -> float:
-        total, reach, variance = self.reference.total, self._reach(), 0.0
+        total, variance = self.reference.total, 0.0
         for part in self.parts:
             weight = len(part.stratum) / total
-            if part.count:
-                variance += weight**2 * part.left / len(part.stratum) * part.variance(reach) / part.count
-            else:
-                variance += weight**2 * part.variance(reach)
+            open_share = part.left / len(part.stratum) / part.count if part.count else 1.0
+            variance += weight**2 * open_share * self._spread(part)
         return variance
+
+    def _spread(self, part: _Seen) -> float:
+        """Return one stratum's variance, with doubt."""
+        return part.variance(self._reach(), DOUBT)
 
     def _reach(self) -> float:
         """Return how far one sample's result may move: the metric's range, or the largest move seen."""
@@ -287,8 +295,7 @@ class Sampling:
 
     def _allocate(self, extra: int) -> list[int]:
         """Return how many further samples each stratum gets: by size times spread, at least a few each."""
-        reach = self._reach()
-        weights = [len(p.stratum) * math.sqrt(p.variance(reach)) for p in self.parts]
+        weights = [len(p.stratum) * math.sqrt(self._spread(p)) for p in self.parts]
         goal = self.count + extra
         if self.count:
             target = [goal * weight / sum(weights) - p.count for weight, p in zip(weights, self.parts, strict=True)]

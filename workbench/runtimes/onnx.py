@@ -33,20 +33,27 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 KEPT_GRAPHS = 8
+_OPEN = np.array([-1], dtype=np.int64)
 _graphs: OrderedDict[tuple[Any, ...], onnx.ModelProto] = OrderedDict()
 _lock = Lock()
 
 
-def prepare(state: State, example: tuple[Tensor, ...]) -> Callable[[tuple[Tensor, ...]], Tensor]:
+Forward = Callable[[tuple[Tensor, ...]], Tensor]
+
+
+def prepare(state: State, example: tuple[Tensor, ...]) -> Forward:
     """Return a function from inputs to logits that runs the state in ONNX Runtime on this machine's CPU.
 
     Raises:
         WorkbenchError: The model cannot be converted.
     """
-    return open_graph(convert(state, example).SerializeToString())
+    floating, opened = _skeleton(state.model, example)
+    graph = with_integers(floating, state.model, state.codings)
+    # Opening a graph takes most of the time here, and the one that was compared is open already.
+    return opened if opened is not None and graph is floating else open_graph(graph.SerializeToString())
 
 
-def open_graph(serialized: bytes) -> Callable[[tuple[Tensor, ...]], Tensor]:
+def open_graph(serialized: bytes) -> Forward:
     """Return a function from inputs to the first output of a serialized ONNX model."""
     import onnxruntime as ort
 
@@ -73,25 +80,58 @@ def convert(state: State, example: tuple[Tensor, ...]) -> onnx.ModelProto:
     Raises:
         WorkbenchError: The model cannot be converted.
     """
-    return with_integers(skeleton(state.model, example), state.model, state.codings)
+    return with_integers(_skeleton(state.model, example)[0], state.model, state.codings)
 
 
-def skeleton(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
-    """Return the floating-point ONNX model, reusing the graph of an equal structure where its outputs agree."""
+def _skeleton(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[onnx.ModelProto, Forward | None]:
+    """Return the floating-point ONNX model, and how to run it if that is known already.
+
+    The graph of an equal structure is used again where its outputs agree with the model's.
+    """
     key = _structure(model)
     with _lock:
         kept = _graphs.get(key)
     if kept is not None:
-        renewed = _renew(kept, model)
-        if renewed is not None and _agrees(renewed, model, example):
-            return renewed
+        for place in (None, -1, 0):
+            renewed = _renew(kept if place is None else _opened(kept, place), model)
+            opened = _agreeing(renewed, model, example)
+            if opened is not None:
+                _keep(key, renewed)
+                return renewed, opened
     made = _export(model, example)
+    _keep(key, made)
+    return made, None
+
+
+def _keep(key: tuple[Any, ...], graph: onnx.ModelProto) -> None:
     with _lock:
-        _graphs[key] = made
+        _graphs[key] = graph
         _graphs.move_to_end(key)
         while len(_graphs) > KEPT_GRAPHS:
             _graphs.popitem(last=False)
-    return made
+
+
+def _opened(kept: onnx.ModelProto, place: int) -> onnx.ModelProto:
+    """Return a graph in which reshapes leave one size, the first or last beside the batch's, to follow from the others.
+
+    The exporter writes the number of channels into them, and another number of channels would need another graph.
+    """
+    from onnx import helper, numpy_helper
+
+    fresh = type(kept)()
+    fresh.CopyFrom(kept)
+    made_by = {output: node for node in fresh.graph.node for output in node.output}
+    for node in fresh.graph.node:
+        sizes = made_by.get(node.input[1]) if node.op_type == "Reshape" else None
+        if sizes is None or sizes.op_type != "Concat":
+            continue
+        fixed = [part for part in sizes.input if getattr(made_by.get(part), "op_type", "") == "Constant"]
+        if not fixed or len(fixed) != len(sizes.input) - 1:
+            continue
+        chosen = helper.make_node("Constant", [], [f"{node.name}_{place}_size"], value=numpy_helper.from_array(_OPEN))
+        sizes.input[list(sizes.input).index(fixed[place])] = chosen.output[0]
+        fresh.graph.node.insert(0, chosen)
+    return fresh
 
 
 def _structure(model: nn.Module) -> tuple[Any, ...]:
@@ -99,7 +139,7 @@ def _structure(model: nn.Module) -> tuple[Any, ...]:
     return (type(model), *((name, type(module)) for name, module in model.named_modules()))
 
 
-def _renew(kept: onnx.ModelProto, model: nn.Module) -> onnx.ModelProto | None:
+def _renew(kept: onnx.ModelProto, model: nn.Module) -> onnx.ModelProto:
     from onnx import numpy_helper
 
     fresh = type(kept)()
@@ -120,16 +160,18 @@ def _plain(model: nn.Module) -> nn.Module:
     return made
 
 
-def _agrees(graph: onnx.ModelProto, model: nn.Module, example: tuple[Tensor, ...]) -> bool:
+def _agreeing(graph: onnx.ModelProto, model: nn.Module, example: tuple[Tensor, ...]) -> Forward | None:
+    """Return how to run a graph if it gives the model's outputs, else None."""
     try:
         with torch.no_grad():
             wanted = logits(_plain(model)(*example))
-        got = open_graph(graph.SerializeToString())(example)
+        opened = open_graph(graph.SerializeToString())
+        got = opened(example)
     except Exception:  # a graph that does not fit fails in ONNX Runtime in many ways; a new export settles it
-        return False
-    return got.shape == wanted.shape and bool(
-        torch.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE * float(wanted.abs().max().clamp(min=1.0)))
-    )
+        return None
+    near = TOLERANCE * float(wanted.abs().max().clamp(min=1.0))
+    same = got.shape == wanted.shape and torch.allclose(got, wanted, rtol=TOLERANCE, atol=near)
+    return opened if same else None
 
 
 def _export(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:

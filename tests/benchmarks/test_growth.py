@@ -1,0 +1,97 @@
+"""How the cost of a scan grows with depth and with the number of samples: `make bench`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import workbench as wb
+from tests.benchmarks.cifar_net import ResNet
+from workbench.evaluator import Evaluator
+from workbench.load.embedded.digits import jitter, normalise, training_originals
+from workbench.measure import refer
+from workbench.samples import ArraySamples
+from workbench.sensitivity import scan
+from workbench.steps import Context, FineTune, Prune, State
+from workbench.trials import Ground
+
+AMOUNTS = (0.3, 0.6, 0.9)
+DEPTHS, SIZES = (8, 20, 32, 56), (1_000, 10_000, 50_000)
+
+
+def digits(count: int, seed: int) -> ArraySamples:
+    """Return fresh jitter of the digits, as many as wanted."""
+    pixels, labels = training_originals()
+    chosen = np.resize(np.arange(len(labels)), count)
+    return ArraySamples(normalise(jitter(pixels[chosen], np.random.default_rng(seed))), labels[chosen])
+
+
+def row(subject: wb.Subject) -> dict[str, float]:
+    """Return what a scan of every layer costs, beside the baseline's pass that both ways need."""
+    start = time.perf_counter()
+    evaluator, state = Evaluator(subject.task.split("validation")), State(subject.model)
+    ground = Ground(state, Context(subject), refer(evaluator, state, subject.task.metric), evaluator)
+    middle = time.perf_counter()
+    table = scan(ground, Prune(), AMOUNTS)
+    end = time.perf_counter()
+    layers, points = len(table.targets), len(table.points)
+    return {
+        "layers": layers,
+        "samples": ground.reference.total,
+        "score": ground.reference.score.value,
+        "baseline, s": middle - start,
+        "scan, s": end - middle,
+        "point, ms": 1e3 * (end - middle) / points,
+        "mean n": sum(point.score.n for point in table.points) / points,
+        "kept, MB": evaluator.prefixes.peak / 1e6,
+    }
+
+
+@pytest.fixture(scope="module")
+def train() -> ArraySamples:
+    return digits(6_000, 1)
+
+
+def test_growth(train: ArraySamples, publish, pytestconfig: pytest.Config) -> None:
+    """Nets of the same family, each trained for an epoch on the same samples; then one net and more samples."""
+    by_depth, validation = [], digits(2_400, 2)
+    for depth in DEPTHS:
+        torch.manual_seed(0)
+        net = ResNet((depth - 2) // 6, channels=1)
+        subject = wb.Subject(f"resnet{depth}", net.eval(), wb.Task(train=train, validation=validation))
+        trained = FineTune(epochs=1).build(State(net), Context(subject)).model
+        by_depth.append({"depth": depth, **row(wb.Subject(f"resnet{depth}", trained, subject.task))})
+    publish("growth with depth", by_depth)
+    model = wb.load("digits-resnet").model
+    by_size = [row(wb.Subject("digits", model, wb.Task(validation=digits(size, 3)))) for size in SIZES]
+    publish("growth with samples", by_size)
+    draw(by_depth, by_size, Path(pytestconfig.rootpath) / "out" / "benchmarks" / "growth.html")
+
+
+def draw(by_depth: list[dict[str, float]], by_size: list[dict[str, float]], path: Path) -> None:
+    """Write both tables as a plot; the dashed line is what linear growth from the first row would be."""
+    from bokeh.embed import file_html
+    from bokeh.layouts import row as side_by_side
+    from bokeh.plotting import figure
+    from bokeh.resources import INLINE
+
+    plots = []
+    for rows, key, title in ((by_depth, "depth", "layers deep"), (by_size, "samples", "samples to validate on")):
+        plot = figure(
+            title=f"Scan of every layer at {len(AMOUNTS)} amounts", x_axis_label=title, y_axis_label="seconds",
+            x_axis_type="log", y_axis_type="log", width=560, height=400, tools="hover",
+        )  # fmt: skip
+        xs = [entry[key] for entry in rows]
+        for field, color in (("scan, s", "#0072b2"), ("baseline, s", "#d55e00")):
+            ys = [entry[field] for entry in rows]
+            plot.line(xs, ys, color=color, line_width=2, legend_label=field.partition(",")[0])
+            plot.scatter(xs, ys, color=color, size=8)
+            plot.line(xs, [ys[0] * x / xs[0] for x in xs], color=color, line_dash="dashed", alpha=0.6)
+        plot.legend.location = "top_left"
+        plots.append(plot)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(file_html(side_by_side(plots), INLINE, "growth"), encoding="utf-8")
