@@ -87,7 +87,6 @@ def stages(step: Step, bench: Bench) -> Iterator[Preview]:
     if isinstance(step, TrainingStep):
         raise WorkbenchError(f"{step.title} trains, so it has no preview; apply it to see what it gives")
     context, state = bench.context, bench.state()
-    reference, evaluator = bench.reference(), bench.evaluator
     built, overlay = candidate(state, step, context)
     params, nonzero = count(built, overlay)
     size = measure_size(built.model, built.codings, context.subject, overlay)
@@ -95,6 +94,7 @@ def stages(step: Step, bench: Bench) -> Iterator[Preview]:
     new = built.notes[len(state.notes) :]
     seen = Preview(step, 0, params, nonzero, size, macs, changed=overlay, codings=built.codings, notes=new)
     yield seen
+    reference, evaluator = bench.reference(), bench.evaluator
     evaluator.anchor(state, quick=True)
     predict = evaluator.prepare(built, overlay)
     scores = anytime(lambda numbers: predict(numbers), reference, context.progress.silent(), tolerance=NARROW)
