@@ -93,3 +93,25 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
     with pytest.raises(wb.WorkbenchError, match="in use by something else"):
         session.export(folder, formats=("safetensors",))
     assert (folder / "thesis.txt").read_text() == "years of work"
+
+
+def test_any_top_k_is_a_metric_by_name():
+    outputs = torch.tensor([[3.0, 2.0, 1.0, 0.0], [3.0, 2.0, 1.0, 0.0]])
+    metric = wb.Metric.of("top3")
+    assert metric.name == "top-3 accuracy"
+    assert metric.judge(outputs, torch.tensor([2, 3])).tolist() == [1.0, 0.0]
+    with pytest.raises(wb.WorkbenchError, match="'top0' is not known; known are accuracy, top5, mse, mae, top3"):
+        wb.Metric.of("top0")
+
+
+def test_a_metric_of_the_whole_says_so(vectors, open_session):
+    def worst(outputs, targets):
+        return (outputs.argmax(1) == targets).double().mean().sqrt()
+
+    subject = wb.Subject("whole", vectors.model, wb.Task(metric=worst, validation=vectors.task.split("validation")))
+    session = open_session(subject)
+    found = session.apply(wb.Prune(amount=0.5))
+    assert found.notes == ("worst is one value for the whole split: all samples are scored at once",)
+    assert found.score.exact
+    session.preview(wb.Prune(amount=0.6))
+    assert session.staged.notes == found.notes

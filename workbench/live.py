@@ -91,7 +91,8 @@ def stages(step: Step, bench: Bench) -> Iterator[Preview]:
     params, nonzero = count(built, overlay)
     size = measure_size(built.model, built.codings, context.subject, overlay)
     macs = count_macs(built.model, context.example())
-    new = built.notes[len(state.notes) :]
+    judged = context.subject.task.metric.note
+    new = (*built.notes[len(state.notes) :], *([judged] if judged else []))
     seen = Preview(step, 0, params, nonzero, size, macs, changed=overlay, codings=built.codings, notes=new)
     yield seen
     reference, evaluator = bench.reference(), bench.evaluator

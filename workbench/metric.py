@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -36,9 +37,16 @@ class Metric:
     bounds: tuple[float, float] | None = None
     decomposes: bool = True
 
+    @property
+    def note(self) -> str:
+        """What people should know of how it is scored, "" if it is as usual."""
+        return (
+            "" if self.decomposes else f"{self.name} is one value for the whole split: all samples are scored at once"
+        )
+
     @classmethod
     def of(cls, metric: str | Metric | Judge) -> Metric:
-        """Return the metric of a name ("accuracy", "top5", "mse", "mae"), or wrap a function.
+        """Return the metric of a name ("accuracy", "top5" and the like, "mse", "mae"), or wrap a function.
 
         A function that gives a value per sample decomposes; one that gives a scalar is scored whole. Which of
         the two it is shows when `Task` tries it.
@@ -50,9 +58,13 @@ class Metric:
             return metric
         if callable(metric):
             return cls(name=getattr(metric, "__name__", type(metric).__name__), judge=metric)
-        if metric not in BY_NAME:
-            raise WorkbenchError(f"metric {metric!r} is not known; known are {', '.join(BY_NAME)}, or give a function")
-        return BY_NAME[metric]
+        if metric in BY_NAME:
+            return BY_NAME[metric]
+        among = re.fullmatch(r"top-?([1-9]\d*)", metric)
+        if among is None:
+            known = ", ".join([*BY_NAME, "top3 and the like"])
+            raise WorkbenchError(f"metric {metric!r} is not known; known are {known}, or give a function")
+        return Metric(f"top-{among[1]} accuracy", top_k(int(among[1])), "%", bounds=(0.0, 1.0))
 
 
 def top_k(k: int) -> Judge:

@@ -136,7 +136,7 @@ def measure(
         macs=macs,
         peak_memory=measure_peak(state.model, inputs),
         energy=model_energy(state.model, state.codings, context.layers(state.model), macs, size.total),
-        notes=state.notes,
+        notes=(*state.notes, *([reference.metric.note] if reference.metric.note else [])),
         unavailable=unavailable,
     )
 
