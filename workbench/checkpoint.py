@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -18,6 +19,7 @@ KEY, VERSION = "workbench", 1
 # A part's name after the tensor's; no parameter name holds a colon.
 SEPARATOR = ":"
 Planned = dict[str, Plan]
+_PLANS: WeakKeyDictionary[nn.Module, dict[str, tuple[Plan, Coding | None, int]]] = WeakKeyDictionary()
 
 
 def tensors(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -31,9 +33,25 @@ def tensors(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> di
     return found
 
 
+def version_of(value: Tensor) -> int:
+    """Return a number that changes when the tensor is written to."""
+    return 0 if value.is_inference() else value._version
+
+
 def planned(model: nn.Module, codings: Mapping[str, Coding], overlay: Mapping[str, Tensor] | None = None) -> Planned:
     """Return for every tensor of a model how it will be stored."""
-    return {name: plan(value, codings.get(name)) for name, value in tensors(model, overlay).items()}
+    kept = _PLANS.setdefault(model, {})
+    made: Planned = {}
+    for name, value in tensors(model, overlay).items():
+        coding = codings.get(name)
+        # Most tensors of a preview are those of the preview before; a tensor that was written to has another version.
+        known, same, version = kept.get(name, (None, None, -1))
+        if known is None or (overlay and name in overlay) or coding is not same or version != version_of(value):
+            known = plan(value, coding)
+            if not (overlay and name in overlay):
+                kept[name] = (known, coding, version_of(value))
+        made[name] = known
+    return made
 
 
 def _part(name: str, part: str) -> str:

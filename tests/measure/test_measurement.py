@@ -75,3 +75,15 @@ def test_the_ledger_adds_up(images, amount):
     state = run(images, Recipe((Prune(amount=amount), PruneChannels(amount=0.3))))
     size = measure_size(state.model, state.codings, images)
     assert sum(bytes_ for _, bytes_ in size.ledger) == size.total
+
+
+def test_counts_and_sizes_follow_a_parameter_that_was_written_to():
+    """They are kept for each model, because most tensors of a preview are those of the one before."""
+    subject = subject_of("plain")
+    state = State(subject.model)
+    total, before = count(state)[0], measure_size(subject.model, {}, subject).total
+    weight = next(value for value in subject.model.parameters() if value.numel() > 64)
+    with torch.no_grad():
+        weight.zero_()
+    assert count(state) == (total, total - weight.numel())
+    assert measure_size(subject.model, {}, subject).total < before

@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from workbench.checkpoint import version_of
 from workbench.errors import first_line
 from workbench.evaluator import Evaluator
 from workbench.measure.compute import count_macs, model_energy
@@ -21,6 +23,8 @@ from workbench.progress import Progress
 from workbench.runtimes import RUNTIMES
 from workbench.steps import Context, State
 
+# Counted once for each model; a parameter that was written to has another version.
+_NONZERO: WeakKeyDictionary[nn.Module, dict[str, tuple[int, int]]] = WeakKeyDictionary()
 HOW = {
     "score": "measured",
     "latency": "measured",
@@ -86,8 +90,17 @@ def count(state: State, overlay: Mapping[str, Tensor] | None = None) -> tuple[in
     """Return the number of parameters and of those that are not zero; tied ones count once."""
     overlay = overlay or {}
     own = dict(state.model.named_parameters())
-    total = sum(value.numel() for value in own.values())
-    return total, sum(int(torch.count_nonzero(overlay.get(name, value))) for name, value in own.items())
+    kept = _NONZERO.setdefault(state.model, {})
+    total = nonzero = 0
+    for name, value in own.items():
+        total += value.numel()
+        if name in overlay:
+            nonzero += int(torch.count_nonzero(overlay[name]))
+            continue
+        if kept.get(name, (0, -1))[1] != version_of(value):
+            kept[name] = (int(torch.count_nonzero(value)), version_of(value))
+        nonzero += kept[name][0]
+    return total, nonzero
 
 
 def measure(
