@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from workbench.importance import CRITERIA
+from workbench.importance import WEIGHT_CRITERIA, rank_weights
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, WeightStep
@@ -53,7 +53,7 @@ class Prune(WeightStep):
     amounts: ClassVar[tuple[float, ...]] = (0.3, 0.5, 0.7, 0.9)
 
     amount: float = option(0.5, "Part of the weights that becomes zero.", low=0.0, high=1.0, step=0.01)
-    importance: str = option("magnitude", "What decides which weights matter.", choices=tuple(CRITERIA))
+    importance: str = option("magnitude", "What decides which weights matter.", choices=tuple(WEIGHT_CRITERIA))
     ranking: str = option(
         "local",
         "Local takes the same part of every layer; global ranks the weights of all layers together.",
@@ -67,7 +67,7 @@ class Prune(WeightStep):
             for layer in reversed(self.chosen(context.layers(state.model)))
         }
         names = list(dict.fromkeys(reversed(by_tensor.values())))
-        scores = CRITERIA[self.importance].weights(state.model, names, context.subject)
+        scores = rank_weights(WEIGHT_CRITERIA[self.importance], state.model, names, context)
         masks = keep_masks(scores, self.amount, self.ranking == "global")
         return {
             name: Change(state.model.get_parameter(name).detach().masked_fill(~mask, 0.0), pruned=True)
