@@ -15,6 +15,7 @@ from typing import Any
 import traitlets
 
 from workbench.autosave import Autosave
+from workbench.contest import Contest, hold_contest
 from workbench.errors import WorkbenchError
 from workbench.graph import Group
 from workbench.history import History
@@ -283,6 +284,12 @@ class Session(traitlets.HasTraits):
         table = scan(state, step, context, reference, amounts, tolerance=tolerance, cache=cache, found=grow)
         self.table = replace(table, state=number)
         return self.table
+
+    def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
+        """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`."""
+        progress = progress or Progress()
+        reference = self.reference(progress=progress.part(0.0, 0.05))
+        return hold_contest(self.state, self._context(progress.part(0.05, 1.0)), reference, **options)
 
     def export(
         self,
