@@ -50,25 +50,25 @@ class Evidence(nn.Module):
 
 
 def attribute_units(
-    model: nn.Module, groups: Sequence[Group], context: Context, attribute: Attribute
+    model: nn.Module, groups: Sequence[Group], context: Context, attribute: Attribute, samples: int = SAMPLES
 ) -> dict[str, Tensor]:
     """Return the mean over samples of the absolute attribution to every unit, float64 [units] by the group's name.
 
-    A unit's attribution for a sample is summed over all places and over all layers that read it, on up to 128
-    calibration samples.
+    A unit's attribution for a sample is summed over all places and over all layers that read it.
 
     Args:
         model: Attributed to by its twin.
         groups: Whose units.
         context: Gives data and progress.
         attribute: `(evidence, layer, inputs, targets)` -> attributions to the layer's input, in its shape.
+        samples: At most so many of the calibration split.
 
     Raises:
         WorkbenchError: There is no calibration data, a layer is called several times, or captum cannot do it.
         Cancelled: It was told to stop.
     """
     evidence, data = Evidence(twin(model)), context.subject.task.split("calibration")
-    layers, total = consumers(groups), min(len(data), SAMPLES)
+    layers, total = consumers(groups), min(len(data), samples)
     _refuse_repeated(evidence.model, layers, context)
     sums = {group.name: torch.zeros(len(group.units), dtype=torch.float64) for group in groups}
     starts = range(0, total, BATCH)

@@ -15,7 +15,8 @@ from workbench.graph import Group
 from workbench.importance.attribution import attribute_units, floating, unattributable
 from workbench.importance.criterion import Criterion
 
-STEPS = 16
+STEPS = 8  # on a path for every sample and layer: the costliest criterion after Shapley values
+SAMPLES = 64
 
 
 class Conductance(Criterion):
@@ -29,7 +30,7 @@ class Conductance(Criterion):
 
     def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:
         floating(context.example(), self.title)
-        return attribute_units(model, groups, context, _attribute)
+        return attribute_units(model, groups, context, _attribute, SAMPLES)
 
 
 def _attribute(evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
@@ -39,6 +40,7 @@ def _attribute(evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...]
         inputs,
         additional_forward_args=(targets,),
         n_steps=STEPS,
+        method="riemann_trapezoid",  # captum's default leaves out both ends of the path
         internal_batch_size=4 * len(targets),
         attribute_to_layer_input=True,
     )
