@@ -8,36 +8,38 @@ from scipy.stats import spearmanr
 
 from workbench.contest import Contest, hold_contest, rank_correlation
 from workbench.errors import Cancelled, WorkbenchError
+from workbench.evaluator import Evaluator
 from workbench.graph import cut
 from workbench.importance import CRITERIA, WEIGHT_CRITERIA
 from workbench.importance.ranking import least_important
 from workbench.measure import refer, score
 from workbench.progress import Progress
 from workbench.recipe import Recipe, run
-from workbench.runtimes import eager
 from workbench.steps import Context, Prune, State
+from workbench.trials import Ground
 
 QUICK = ("magnitude", "l2", "taylor", "activation", "deep_lift", "batchnorm", "random")
 
 
-@pytest.fixture(scope="module")
-def bench(images):
-    state = State(images.model)
-    forward = eager.prepare(state, images.task.example(2))
-    return state, refer(forward, images.task.split("validation"), images.task.metric)
+def ground_of(subject, progress=None):
+    evaluator, state = Evaluator(subject.task.split("validation")), State(subject.model)
+    reference = refer(evaluator, state, subject.task.metric)
+    return Ground(state, Context(subject, 0, progress or Progress()), reference, evaluator)
 
 
 @pytest.fixture(scope="module")
-def held(images, bench):
-    state, reference = bench
+def ground(images):
+    return ground_of(images)
+
+
+@pytest.fixture(scope="module")
+def held(ground):
     grown = []
-    made = hold_contest(
-        state, Context(images), reference, layers="conv*", criteria=QUICK, amounts=(0.5, 0.25, 0.75), found=grown.append
-    )
+    made = hold_contest(ground, layers="conv*", criteria=QUICK, amounts=(0.5, 0.25, 0.75), found=grown.append)
     return made, grown
 
 
-def test_every_criterion_ranks_the_same_units_and_is_followed(held, images, bench):
+def test_every_criterion_ranks_the_same_units_and_is_followed(held, images, ground):
     contest, grown = held
     assert contest.parts == (("conv1", 8), ("conv2", 16))
     assert contest.amounts == (0.25, 0.5, 0.75)
@@ -45,22 +47,20 @@ def test_every_criterion_ranks_the_same_units_and_is_followed(held, images, benc
     assert [len(entry.curve) for entry in contest.entries] == [0 if entry.reason else 3 for entry in contest.entries]
     assert grown[-1] == contest
     assert len(grown) == 1 + 3 * sum(not entry.reason for entry in contest.entries)
-    _, reference = bench
     groups = [group for group in Context(images).groups(images.model) if group.name in ("conv1", "conv2")]
     ranked = CRITERIA["taylor"].units(images.model, groups, Context(images))
     smaller = cut(images.model, groups, least_important(ranked, 0.5, False, 1))
-    exact = score(eager.prepare(State(smaller), images.task.example(2)), reference)
+    exact = score(ground.evaluator.prepare(State(smaller)), ground.reference)
     (taylor,) = [entry for entry in contest.entries if entry.criterion == "taylor"]
     assert taylor.curve[1].score.low <= exact.value <= taylor.curve[1].score.high
 
 
-def test_who_cannot_rank_takes_no_part_and_says_why(held, images, bench):
+def test_who_cannot_rank_takes_no_part_and_says_why(held, images, ground):
     contest, _ = held
     (lift,) = [entry for entry in contest.entries if entry.criterion == "deep_lift"]
     assert lift.reason.startswith("DeepLift is not defined on this model")
     assert lift not in contest.order
-    state, reference = bench
-    other = hold_contest(state, Context(images), reference, criteria=("batchnorm",), amounts=(0.5,))
+    other = hold_contest(ground, criteria=("batchnorm",), amounts=(0.5,))
     assert other.entries[0].reason == "hidden: no BatchNorm scales its channels"
 
 
@@ -94,17 +94,16 @@ def test_a_contest_comes_back_from_json(held):
         Contest.read({"units": "channels"})
 
 
-def test_weights_are_ranked_and_followed_as_prune_does(images, bench):
-    state, reference = bench
+def test_weights_are_ranked_and_followed_as_prune_does(images, ground):
     contest = hold_contest(
-        state, Context(images), reference, units="weights", layers="conv2", criteria=("obs", "magnitude"),
+        ground, units="weights", layers="conv2", criteria=("obs", "magnitude"),
         amounts=(0.6,), ranking="global", tolerance=0.0,
     )  # fmt: skip
     assert contest.parts == (("conv2.weight", 8 * 16 * 9),)
     for entry in contest.entries:
         step = Prune(layers="conv2", amount=0.6, ranking="global", importance=entry.criterion)
         built = run(images, Recipe((step,)))
-        assert entry.curve[0].score == score(eager.prepare(built, images.task.example(2)), reference)
+        assert entry.curve[0].score == score(ground.evaluator.prepare(built), ground.reference)
 
 
 def test_the_best_is_the_one_that_keeps_the_score(held):
@@ -113,12 +112,8 @@ def test_the_best_is_the_one_that_keeps_the_score(held):
     assert means == sorted(means, reverse=True)
 
 
-def test_it_is_the_same_each_time_and_stops_when_told(images, bench):
-    state, reference = bench
-    one, two = (
-        hold_contest(state, Context(images), reference, layers="conv1", criteria=("random", "apoz"), amounts=(0.5,))
-        for _ in range(2)
-    )
+def test_it_is_the_same_each_time_and_stops_when_told(images, ground):
+    one, two = (hold_contest(ground, layers="conv1", criteria=("random", "apoz"), amounts=(0.5,)) for _ in range(2))
     assert [entry.curve for entry in one.entries] == [entry.curve for entry in two.entries]
     ticks = []
 
@@ -126,7 +121,7 @@ def test_it_is_the_same_each_time_and_stops_when_told(images, bench):
         return len(ticks) >= 4
 
     with pytest.raises(Cancelled):
-        hold_contest(state, Context(images, 0, Progress(ticks.append, stop)), reference, criteria=("taylor", "apoz"))
+        hold_contest(ground_of(images, Progress(ticks.append, stop)), criteria=("taylor", "apoz"))
     assert [tick.done for tick in ticks] == sorted(tick.done for tick in ticks)
 
 
@@ -142,16 +137,13 @@ def test_it_is_the_same_each_time_and_stops_when_told(images, bench):
         ({"layers": "fc"}, r"no channels of fc can be cut, so there is nothing to rank"),
     ],
 )
-def test_what_is_not_accepted_is_said(options, said, images, bench):
-    state, reference = bench
+def test_what_is_not_accepted_is_said(options, said, images, ground):
     with pytest.raises(WorkbenchError, match=said):
-        hold_contest(state, Context(images), reference, **options)
+        hold_contest(ground, **options)
 
 
 def test_all_rank_weights_of_a_plain_net(vectors):
-    forward = eager.prepare(State(vectors.model), vectors.task.example(2))
-    reference = refer(forward, vectors.task.split("validation"), vectors.task.metric)
-    contest = hold_contest(State(vectors.model), Context(vectors), reference, units="weights", amounts=(0.5,))
+    contest = hold_contest(ground_of(vectors), units="weights", amounts=(0.5,))
     assert [entry.reason for entry in contest.entries] == [""] * len(WEIGHT_CRITERIA)
     kept = {entry.criterion: entry.mean for entry in contest.entries}
     assert min(kept["magnitude"], kept["obs"], kept["wanda"]) > kept["random"]

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 
 from workbench.errors import WorkbenchError
+from workbench.evaluator import Evaluator
 from workbench.live import NARROW, Bench, Live, candidate, stages
 from workbench.measure import refer
 from workbench.runtimes import eager
@@ -15,9 +17,10 @@ from workbench.steps import Context, FineTune, Prune, PruneChannels, Quantize, S
 
 def bench_of(subject, state=None):
     state = state or State(subject.model)
+    evaluator = Evaluator(subject.task.split("validation"), least=0.0)
+    reference = refer(evaluator, State(subject.model), subject.task.metric)
     forward = eager.prepare(State(subject.model), ())
-    reference = refer(forward, subject.task.split("validation"), subject.task.metric)
-    return Bench(Context(subject), lambda: state, lambda: reference, lambda: {"eager": forward})
+    return Bench(Context(subject), lambda: state, lambda: reference, evaluator, lambda: {"eager": forward})
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +48,12 @@ def test_a_preview_ends_with_what_applying_gives(step, session):
 
 def test_an_overlay_leaves_the_model_alone(vectors):
     before = {name: value.clone() for name, value in vectors.model.state_dict().items()}
-    built, forward, overlay = candidate(State(vectors.model), Prune(amount=0.9), Context(vectors))
+    built, overlay = candidate(State(vectors.model), Prune(amount=0.9), Context(vectors))
     assert built.model is vectors.model
     assert overlay.keys() == {"0.weight", "3.weight", "5.weight"}
     inputs = vectors.task.example(16)
     real = Prune(amount=0.9).build(State(vectors.model), Context(vectors))
-    torch.testing.assert_close(forward(inputs), real.model(*inputs).detach())
+    torch.testing.assert_close(eager.prepare(built, inputs, overlay)(inputs), real.model(*inputs).detach())
     assert all(torch.equal(before[name], value) for name, value in vectors.model.state_dict().items())
 
 
@@ -143,7 +146,7 @@ def test_a_defect_is_shown_with_its_traceback(bench):
 
     published = []
     live = Live(published.append, threaded=False)
-    live.request(Prune(), Bench(bench.context, broken, bench.reference, bench.baselines))
+    live.request(Prune(), replace(bench, state=broken))
     assert "Traceback" in published[-1].error
     assert "ZeroDivisionError: defect" in published[-1].error
 

@@ -1,53 +1,66 @@
 """Scans: every part at every strength, resumed after a kill, and what must stay never has a score."""
 
+import copy
+import itertools
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from workbench.errors import Cancelled, WorkbenchError
+from workbench.evaluator import Evaluator
+from workbench.load import load
 from workbench.measure import refer, score
+from workbench.metric import Metric
 from workbench.progress import Progress
 from workbench.recipe import Recipe, run
-from workbench.runtimes import eager
 from workbench.sensitivity import Table, scan, targets
 from workbench.steps import Context, FineTune, Prune, PruneChannels, Quantize, State
 from workbench.subject import Subject
+from workbench.task import Task
+from workbench.trials import Aim, Ground
 
 
-def reference_of(subject: Subject):
-    return refer(eager.prepare(State(subject.model), ()), subject.task.split("validation"), subject.task.metric)
+def ground_of(subject: Subject, state: State | None = None, seed: int = 0, progress: Progress | None = None) -> Ground:
+    """Return what a scan of a subject is made on; parts of the model are run on their own even where it is tiny."""
+    evaluator = Evaluator(subject.task.split("validation"), least=0.0)
+    reference = refer(evaluator, State(subject.model), subject.task.metric)
+    return Ground(state or State(subject.model), Context(subject, seed, progress or Progress()), reference, evaluator)
 
 
 @pytest.fixture(scope="module")
-def reference(images):
-    return reference_of(images)
+def ground(images):
+    return ground_of(images)
 
 
-def test_every_layer_is_tried_alone_at_every_strength(images, reference):
-    table = scan(State(images.model), Prune(), Context(images), reference, (0.5, 0.95), tolerance=0.0)
+def test_every_layer_is_tried_alone_at_every_strength(images, ground):
+    table = scan(ground, Prune(), (0.5, 0.95), aim=Aim(0.0))
     assert table.targets == ("conv1", "conv2", "conv3", "hidden", "fc")
     assert table.strengths == (0.5, 0.95)
     assert table.done
     for target in table.targets:
         for strength in table.strengths:
             alone = run(images, Recipe((Prune(layers=target, amount=strength),)))
-            exact = score(eager.prepare(alone, ()), reference)
+            exact = score(ground.evaluator.prepare(alone), ground.reference)
             assert table.at(target, strength).score == exact
-    assert table.baseline == reference.score
+    assert table.baseline == ground.reference.score
     assert min(point.score.change for point in table.points) < -0.1
 
 
-def test_a_loose_tolerance_needs_fewer_samples_and_still_covers(images, reference):
-    exact = scan(State(images.model), Quantize(), Context(images), reference, (4, 2), tolerance=0.0)
-    loose = scan(State(images.model), Quantize(), Context(images), reference, (4, 2), tolerance=0.05)
+def test_a_loose_tolerance_needs_fewer_samples_and_still_covers(images, ground):
+    exact = scan(ground, Quantize(), (4, 2), aim=Aim(0.0))
+    loose = scan(ground, Quantize(), (4, 2), aim=Aim(0.05))
     assert sum(point.score.n for point in loose.points) < 0.8 * sum(point.score.n for point in exact.points)
     for one, other in zip(loose.points, exact.points, strict=True):
         assert one.score.half_width <= max(0.05, 0.1 * abs(one.score.change))
         assert one.score.low - 0.02 <= other.score.value <= one.score.high + 0.02
 
 
-def test_groups_that_must_stay_have_a_reason_and_never_a_score(images, reference):
-    table = scan(State(images.model), PruneChannels(), Context(images), reference, (0.5,))
+def test_groups_that_must_stay_have_a_reason_and_never_a_score(images, ground):
+    table = scan(ground, PruneChannels(), (0.5,))
     groups = Context(images).groups(images.model)
     protected = {group.name: group.protected for group in groups if group.protected}
     assert protected
@@ -57,11 +70,11 @@ def test_groups_that_must_stay_have_a_reason_and_never_a_score(images, reference
     assert {point.target for point in table.points} == {group.name for group in groups}
 
 
-def test_what_fails_at_one_strength_is_a_reason_and_not_the_end(images, reference):
-    table = scan(State(images.model), Quantize(activations=8, exclude="fc"), Context(images), reference, (8,))
+def test_what_fails_at_one_strength_is_a_reason_and_not_the_end(images, ground):
+    table = scan(ground, Quantize(activations=8, exclude="fc"), (8,))
     assert all(point.score for point in table.points)
     bare = Subject("bare", images.model, type(images.task)(validation=images.task.split("validation")))
-    table = scan(State(bare.model), Quantize(activations=8), Context(bare), reference, (8,))
+    table = scan(ground_of(bare), Quantize(activations=8), (8,))
     assert all(point.score is None and "need train or calibration data" in point.reason for point in table.points)
 
 
@@ -81,20 +94,18 @@ def test_only_what_the_step_names_is_scanned(images):
         (Prune(layers="conv9"), (), "no layer matches"),
     ],
 )
-def test_a_scan_that_makes_no_sense_is_refused(images, reference, step, amounts, said):
+def test_a_scan_that_makes_no_sense_is_refused(images, ground, step, amounts, said):
     with pytest.raises(WorkbenchError, match=said):
-        scan(State(images.model), step, Context(images), reference, amounts)
+        scan(ground, step, amounts)
 
 
-def test_a_killed_scan_goes_on_and_gives_the_same_table(images, reference, tmp_path):
-    def work(cache, stop_after=None):
-        ticks = []
-        progress = Progress(ticks.append, lambda: stop_after is not None and len(ticks) > stop_after)
-        calls = []
-        context = Context(images, 0, progress)
-        state, how = State(images.model), {"tolerance": 0.02, "cache": cache, "found": calls.append}
-        table = scan(state, Prune(), context, reference, (0.5, 0.9), **how)
-        assert [len(one.points) for one in calls] == list(range(1, 11))
+def test_a_killed_scan_goes_on_and_gives_the_same_table(images, tmp_path):
+    def work(folder, stop_after=None):
+        ticks, calls = [], []
+        progress = Progress(ticks.append, lambda: stop_after is not None and len(ticks) >= stop_after)
+        ground = ground_of(images, progress=progress)
+        table = scan(ground, Prune(), (0.5, 0.9), aim=Aim(0.02), folder=folder, found=calls.append)
+        assert [len(one.points) for one in calls][-10:] == list(range(1, 11)) or calls[-1].done
         return table
 
     whole = work(None)
@@ -105,34 +116,107 @@ def test_a_killed_scan_goes_on_and_gives_the_same_table(images, reference, tmp_p
     # A kill in the middle of a write leaves half a file; another leaves an older format's.
     kept[0].write_text(kept[0].read_text()[:20])
     kept[1].write_text('{"target": "conv1"}')
-    stamps = {path: path.stat().st_mtime_ns for path in kept[2:]}
     assert work(tmp_path) == whole
     assert len(sorted(tmp_path.rglob("*.json"))) == 10
     assert all(json.loads(path.read_text()) for path in kept)
-    assert stamps.keys() <= set(kept)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".json"]
 
 
-def test_what_is_kept_is_read_and_not_scored_again(images, reference, tmp_path):
-    arguments = (State(images.model), Prune(), Context(images), reference, (0.5,))
-    scan(*arguments, cache=tmp_path)
+def test_what_is_kept_is_read_and_not_scored_again(ground, tmp_path):
+    scan(ground, Prune(), (0.5,), folder=tmp_path)
     (path, *_) = sorted(tmp_path.rglob("*.json"))
     facts = json.loads(path.read_text())
     path.write_text(json.dumps({**facts, "nonzero": 1}))
-    table = scan(*arguments, cache=tmp_path)
-    assert table.at(facts["target"], 0.5).nonzero == 1
+    table = scan(ground, Prune(), (0.5,), folder=tmp_path)
+    assert [point.nonzero for point in table.points].count(1) == 1
 
 
-def test_another_state_seed_or_tolerance_is_another_scan(images, reference, tmp_path):
-    arguments = (Prune(layers="fc"), Context(images), reference, (0.5,))
+def test_another_state_or_seed_is_another_scan_and_another_precision_is_not(images, ground, tmp_path):
+    step = Prune(layers="conv1")
     pruned = run(images, Recipe((Prune(amount=0.3),)))
-    scan(State(images.model), *arguments, cache=tmp_path)
-    scan(pruned, *arguments, cache=tmp_path)
-    scan(State(images.model), *arguments, cache=tmp_path, tolerance=0.5)
-    scan(State(images.model), Prune(layers="fc"), Context(images, 1), reference, (0.5,), cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 4
+    loose = scan(ground, step, (0.95,), folder=tmp_path, aim=Aim(0.2))
+    exact = scan(ground, step, (0.95,), folder=tmp_path, aim=Aim(0.0))
+    assert loose.points[0].score.n < exact.points[0].score.n == 600
+    assert exact == scan(ground, step, (0.95,), aim=Aim(0.0))
+    assert len(list(tmp_path.iterdir())) == 1
+    scan(ground_of(images, pruned), step, (0.95,), folder=tmp_path)
+    scan(ground_of(images, seed=1), step, (0.95,), folder=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_table_comes_back_from_json(images, reference):
-    table = scan(State(images.model), PruneChannels(), Context(images), reference, (0.5,))
+def test_time_goes_to_what_is_least_certain(ground, monkeypatch):
+    """With no time at all every point has a first estimate; each later look is at the widest interval."""
+    first = scan(ground, Prune(), (0.3, 0.95), seconds=0.0)
+    assert first.done
+    assert {point.score.n for point in first.points} == {48}
+    clock = itertools.count()
+    monkeypatch.setattr("workbench.trials.run.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    tables, aim = [], Aim(0.01, 0.0)
+    scan(ground, Prune(), (0.3, 0.95), aim=aim, seconds=6.5, found=tables.append)
+    looks = tables[len(first.points) - 1 :]
+    assert len(looks) == 1 + 6
+    for before, after in itertools.pairwise(looks):
+        (moved,) = [n for n, (one, other) in enumerate(zip(before.points, after.points, strict=True)) if one != other]
+        excess = [aim.excess(point.score) for point in before.points]
+        assert excess[moved] == max(excess) > 1
+        assert after.points[moved].score.n > before.points[moved].score.n
+
+
+def test_enough_time_makes_every_point_clear_and_no_more(ground):
+    table = scan(ground, Prune(), (0.5, 0.9), seconds=600.0)
+    assert all(Aim().excess(point.score) <= 1 for point in table.points)
+    assert not all(point.score.exact for point in table.points)
+
+
+@pytest.mark.parametrize("seconds", [None, 0.0])
+def test_an_executor_gives_the_same_table(ground, seconds):
+    steps = {"amounts": (0.5, 0.9), "step": Prune()}
+    alone = scan(ground, steps["step"], steps["amounts"], seconds=seconds)
+    with ThreadPoolExecutor(2) as pool:
+        together = scan(ground, steps["step"], steps["amounts"], seconds=seconds, executor=pool)
+    assert together == alone
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_of_processes_gives_the_same_table(images, tmp_path):
+    """The net comes from a file that workers cannot import, the metric is a function of this test."""
+    distributed = pytest.importorskip("distributed")
+    path = tmp_path / "nets.py"
+    path.write_text(
+        "import torch\n\nclass Net(torch.nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.fc = torch.nn.Linear(144, 4)\n"
+        "    def forward(self, x):\n        return self.fc(x.flatten(1))\n\n\n"
+        "def net():\n    torch.manual_seed(0)\n    return Net()\n"
+    )
+    model = load(f"{path}:net", validation=images.task.split("validation")).model
+    named = Metric.of(lambda outputs, targets: (outputs.argmax(1) == targets).double())
+    splits = {name: images.task.split(name) for name in ("validation", "train")}
+    ground = ground_of(Subject("net", model, Task(metric=named, **splits)))
+    alone = scan(ground, Prune(), (0.5, 0.9))
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert scan(ground, Prune(), (0.5, 0.9), executor=client.get_executor()) == alone
+
+
+def test_what_cannot_be_sent_is_refused(images):
+    model = copy.deepcopy(images.model)
+    model.lock = threading.Lock()
+    subject = copy.copy(images)
+    ground = replace(ground_of(images), state=State(model), context=Context(subject))
+    with ThreadPoolExecutor(1) as pool, pytest.raises(WorkbenchError, match="cannot be"):
+        scan(ground, Prune(), (0.5,), executor=pool)
+
+
+def test_a_scan_elsewhere_stops_when_told(images):
+    ticks = []
+    ground = ground_of(images, progress=Progress(ticks.append, lambda: len(ticks) >= 2))
+    with ThreadPoolExecutor(1) as pool, pytest.raises(Cancelled):
+        scan(ground, Prune(), (0.5, 0.9), executor=pool)
+
+
+def test_a_table_comes_back_from_json(images, ground):
+    table = scan(ground, PruneChannels(), (0.5,))
     again = Table.read(json.loads(json.dumps(table.facts())))
     assert again == table

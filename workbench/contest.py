@@ -21,12 +21,11 @@ from workbench.graph import cut
 from workbench.importance import CRITERIA, WEIGHT_CRITERIA
 from workbench.importance.ranking import least_important
 from workbench.layers import choose, globs
-from workbench.measure import Reference, Score, score
-from workbench.measure.score import Forward
+from workbench.measure import Score, score
 from workbench.progress import Progress
-from workbench.runtimes import eager
 from workbench.steps import Context, State
 from workbench.steps.patterns import keep_masks
+from workbench.trials import Ground
 
 Units = Literal["channels", "weights"]
 AMOUNTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -34,6 +33,7 @@ TOLERANCE = 0.01
 RELATIVE = 0.1
 
 Scores = Mapping[str, Tensor]
+Edit = tuple[State, Mapping[str, Tensor] | None]
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,7 @@ class Contest:
 
 
 def hold_contest(
-    state: State,
-    context: Context,
-    reference: Reference,
+    ground: Ground,
     *,
     units: Units = "channels",
     layers: str = "*",
@@ -151,9 +149,7 @@ def hold_contest(
     its interval is within ±`tolerance`, or within a tenth of the drop where that is more.
 
     Args:
-        state: Whose model is ranked.
-        context: Subject, seed and progress.
-        reference: The baseline's results.
+        ground: Whose model is ranked, and what it is judged with.
         units: "channels" of coupled groups that can be cut, or "weights".
         layers: Which layers (or groups with one of these layers): names or globs, with commas between them.
         exclude: Which not.
@@ -168,7 +164,8 @@ def hold_contest(
         Cancelled: It was told to stop.
     """
     kinds = _checked(units, criteria, amounts, ranking)
-    track = (_channels if units == "channels" else _weights)(state, context, layers, exclude)
+    context, reference = ground.context, ground.reference
+    track = (_channels if units == "channels" else _weights)(ground.state, context, layers, exclude)
     contest = Contest(units, ranking, track.parts, tuple(sorted(set(amounts))), reference.score)
     ranked: dict[str, Scores] = {}
     entries: list[Entry] = []
@@ -187,7 +184,7 @@ def hold_contest(
     for number, kind in enumerate(ranked):
         low, high = (0.5 + (number + step) / len(ranked) / 2 for step in (0, 1))
         progress = context.progress.part(low, high, f"following {CRITERIA[kind].title}")
-        for stop in _follow(track, kind, ranked[kind], contest, reference, tolerance, progress):
+        for stop in _follow(track, kind, ranked[kind], contest, ground, tolerance, progress):
             entries = [_longer(entry, stop) if entry.criterion == kind else entry for entry in entries]
             contest = dataclasses.replace(contest, entries=tuple(entries))
             found(contest)
@@ -201,7 +198,7 @@ class _Track:
 
     parts: tuple[tuple[str, int], ...]
     rank: Callable[[str, Context], Scores]
-    without: Callable[[str, Scores, float, bool], Forward]
+    without: Callable[[str, Scores, float, bool], Edit]
 
 
 def _channels(state: State, context: Context, layers: str, exclude: str) -> _Track:
@@ -221,9 +218,9 @@ def _channels(state: State, context: Context, layers: str, exclude: str) -> _Tra
         _refuse_unfit({group.name: criterion.unfit(state.model, group) for group in groups})
         return criterion.units(state.model, groups, share)
 
-    def without(kind: str, scores: Scores, amount: float, together: bool) -> Forward:
+    def without(kind: str, scores: Scores, amount: float, together: bool) -> Edit:
         remove = least_important(scores, amount, together, 1, CRITERIA[kind].comparable)
-        return eager.prepare(State(cut(state.model, groups, remove)), context.example())
+        return State(cut(state.model, groups, remove)), None
 
     return _Track(tuple((group.name, len(group.units)) for group in groups), rank, without)
 
@@ -237,10 +234,9 @@ def _weights(state: State, context: Context, layers: str, exclude: str) -> _Trac
     def rank(kind: str, share: Context) -> Scores:
         return WEIGHT_CRITERIA[kind].weights(state.model, names, share)
 
-    def without(kind: str, scores: Scores, amount: float, together: bool) -> Forward:
+    def without(kind: str, scores: Scores, amount: float, together: bool) -> Edit:
         keep = keep_masks(scores, amount, together)
-        overlay = {name: weights[name].masked_fill(~mask, 0.0) for name, mask in keep.items()}
-        return eager.prepare(state, context.example(), overlay)
+        return state, {name: weights[name].masked_fill(~mask, 0.0) for name, mask in keep.items()}
 
     return _Track(tuple((name, weights[name].numel()) for name in names), rank, without)
 
@@ -255,14 +251,14 @@ def _follow(
     kind: str,
     scores: Scores,
     contest: Contest,
-    reference: Reference,
+    ground: Ground,
     tolerance: float,
     progress: Progress,
 ) -> Iterator[Stop]:
     for number, amount in enumerate(contest.amounts):
         progress.update(number / len(contest.amounts), f"{amount:.0%} gone")
-        forward = track.without(kind, scores, amount, contest.ranking == "global")
-        yield Stop(amount, score(forward, reference, tolerance, progress.silent(), relative=RELATIVE))
+        predict = ground.evaluator.prepare(*track.without(kind, scores, amount, contest.ranking == "global"))
+        yield Stop(amount, score(predict, ground.reference, tolerance, progress.silent(), relative=RELATIVE))
 
 
 def _longer(entry: Entry, stop: Stop) -> Entry:

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from workbench.coding import Coding
 from workbench.errors import Cancelled, WorkbenchError
+from workbench.evaluator import Evaluator
 from workbench.measure import Latency, Reference, Score, Size, anytime, count, measure_size, time_runtimes
 from workbench.measure.compute import count_macs
-from workbench.measure.score import Forward
+from workbench.measure.latency import Forward
 from workbench.progress import Progress
-from workbench.runtimes import eager
 from workbench.steps import Context, State, Step, TrainingStep, WeightStep, bookkeeping
 
 LATENCY_SECONDS = 0.15
@@ -73,6 +73,7 @@ class Bench:
     context: Context
     state: Callable[[], State]
     reference: Callable[[], Reference]
+    evaluator: Evaluator
     baselines: Callable[[], Mapping[str, Forward]]
 
 
@@ -86,16 +87,22 @@ def stages(step: Step, bench: Bench) -> Iterator[Preview]:
     if isinstance(step, TrainingStep):
         raise WorkbenchError(f"{step.title} trains, so it has no preview; apply it to see what it gives")
     context, state = bench.context, bench.state()
-    built, forward, overlay = candidate(state, step, context)
+    reference, evaluator = bench.reference(), bench.evaluator
+    built, overlay = candidate(state, step, context)
     params, nonzero = count(built, overlay)
     size = measure_size(built.model, built.codings, context.subject, overlay)
     macs = count_macs(built.model, context.example())
     new = built.notes[len(state.notes) :]
     seen = Preview(step, 0, params, nonzero, size, macs, changed=overlay, codings=built.codings, notes=new)
     yield seen
-    scores = anytime(forward, bench.reference(), context.progress.silent())
+    evaluator.anchor(state, quick=True)
+    predict = evaluator.prepare(built, overlay)
+    scores = anytime(lambda numbers: predict(numbers), reference, context.progress.silent(), tolerance=NARROW)
     seen = replace(seen, stage=1, score=next(scores))
     yield seen
+    # Tracing a new structure takes longer than a first estimate may, so it comes after that one.
+    evaluator.anchor(state)
+    predict = evaluator.prepare(built, overlay)
     # Values in dense tensors do not change how long a kernel takes, but that too is measured and not assumed.
     real = step.build(state, context) if overlay else built
     latency, unavailable = time_runtimes(
@@ -115,20 +122,17 @@ def stages(step: Step, bench: Bench) -> Iterator[Preview]:
     yield replace(seen, stage=4, done=True)
 
 
-def candidate(state: State, step: Step, context: Context) -> tuple[State, Forward, dict[str, Tensor]]:
-    """Return the state after a step, a function that scores it, and the overlay if the step is one.
+def candidate(state: State, step: Step, context: Context) -> tuple[State, dict[str, Tensor]]:
+    """Return the state after a step, and the overlay if the step is one.
 
     Where there is an overlay, the state's model is still the one before the step; only its codings are new.
     """
     if not (isinstance(step, WeightStep) and step.overlays):
-        built = step.build(state, context)
-        return built, eager.prepare(built, context.example()), {}
+        return step.build(state, context), {}
     with torch.no_grad():
         changes = step.changes(state, context)
     overlay = {name: change.weight for name, change in changes.items()}
-
-    forward = eager.prepare(state, context.example(), overlay)
-    return replace(state, **bookkeeping(state, changes)), forward, overlay
+    return replace(state, **bookkeeping(state, changes)), overlay
 
 
 class Live:

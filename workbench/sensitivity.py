@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from workbench.errors import Cancelled, WorkbenchError
-from workbench.live import candidate
-from workbench.measure import Reference, Score, count, measure_size, score
+from workbench.errors import WorkbenchError
+from workbench.measure import Score
 from workbench.steps import Context, State, Step
+from workbench.trials import Aim, Ground, run_trials
 
-TOLERANCE = 0.01
-RELATIVE = 0.1
+DEFAULT_AIM = Aim()
 
 
 @dataclass(frozen=True)
@@ -109,113 +105,65 @@ def targets(state: State, step: Step, context: Context) -> dict[str, str]:
 
 
 def scan(
-    state: State,
+    ground: Ground,
     step: Step,
-    context: Context,
-    reference: Reference,
     strengths: Sequence[float] = (),
     *,
-    tolerance: float = TOLERANCE,
-    cache: Path | None = None,
+    aim: Aim = DEFAULT_AIM,
+    seconds: float | None = None,
+    executor: Executor | None = None,
+    folder: Path | None = None,
     found: Callable[[Table], None] = lambda _: None,
 ) -> Table:
     """Return the sensitivity of every part to a step.
 
-    Each point is scored until its interval is within ±`tolerance`, or within a tenth of the drop where that is
-    more: large drops need no precision.
-
     Args:
-        state: What the step is tried on.
+        ground: The state that the step is tried on, and what it is judged with.
         step: Its layers say which parts; its strength is varied.
-        context: Subject and progress.
-        reference: The baseline's results.
         strengths: Values of the step's strength field; its own list by default.
-        tolerance: Half-width of the interval, in the metric's unit.
-        cache: A folder; points that are there already are not scored again, so a scan that was cancelled or
-            killed goes on where it was.
+        aim: How clear each point has to be: by default ±1 point, or a tenth of the drop where that is more.
+        seconds: Time to spend, None for as much as it takes. Every point gets a first estimate; then what is
+            furthest from the aim is refined.
+        executor: Who does the work, None for the calling thread.
+        folder: Where points are kept; a scan that was cancelled or killed goes on where it was.
         found: Called with the growing table.
 
     Raises:
         WorkbenchError: The step has no strength to vary, or no part of the model fits it.
-        Cancelled: It was told to stop; what was found is in the cache.
+        Cancelled: It was told to stop; what was found is kept.
     """
     if not step.strength:
         raise WorkbenchError(f"{step.title} has no strength to vary, so it cannot be scanned")
+    state, context = ground.state, ground.context
     parts = targets(state, step, context)
     if not parts:
         raise WorkbenchError(f"{step.title}: no part of the model fits {step.layers}")
     values = tuple(strengths or step.amounts)
-    table = Table(step.facts(), reference.score, tuple(parts), values)
-    total = len(parts) * len(values)
-    key = _key(state, context, tolerance)
-    for target, reason in parts.items():
-        for strength in values:
-            context.progress.update(len(table.points) / total, f"{target} at {strength:g}")
-            try:
-                one = step.with_strength(glob.escape(target), strength)
-            except WorkbenchError as error:
-                raise error.within(f"strength {strength:g}") from None
-            point = _kept(cache, key, one) or _point(
-                state, one, target, strength, reason, context, reference, tolerance
-            )
-            _keep(cache, key, one, point)
-            table = dataclasses.replace(table, points=(*table.points, point))
-            found(table)
+    places = [(target, strength) for target in parts for strength in values]
+    points: dict[tuple[str, float], Point] = {
+        (target, strength): Point(target, strength, None, reason=reason)
+        for (target, strength), reason in ((place, parts[place[0]]) for place in places)
+        if reason
+    }
+    steps = {place: _at(step, *place) for place in places if place not in points}
+    table = Table(step.facts(), ground.reference.score, tuple(parts), values)
+    order = list(steps)
+    for number, outcome in run_trials(
+        ground, list(steps.values()), aim, seconds=seconds, executor=executor, folder=folder
+    ):
+        target, strength = order[number]
+        points[target, strength] = Point(
+            target, strength, outcome.score, outcome.bytes, outcome.nonzero, outcome.reason
+        )
+        context.progress.update(len(points) / len(places), f"{target} at {strength:g}")
+        table = dataclasses.replace(table, points=tuple(points[place] for place in places if place in points))
+        found(table)
     context.progress.update(1.0)
-    return table
+    return dataclasses.replace(table, points=tuple(points[place] for place in places))
 
 
-def _point(
-    state: State,
-    step: Step,
-    target: str,
-    strength: float,
-    reason: str,
-    context: Context,
-    reference: Reference,
-    tolerance: float,
-) -> Point:
-    if reason:
-        return Point(target, strength, None, reason=reason)
-    quiet = dataclasses.replace(context, progress=context.progress.silent())
+def _at(step: Step, target: str, strength: float) -> Step:
     try:
-        built, forward, overlay = candidate(state, step, quiet)
-    except Cancelled:
-        raise
+        return step.with_strength(glob.escape(target), strength)
     except WorkbenchError as error:
-        return Point(target, strength, None, reason=str(error))
-    found = score(forward, reference, tolerance, quiet.progress, relative=RELATIVE)
-    size = measure_size(built.model, built.codings, context.subject, overlay)
-    return Point(target, strength, found, size.total, count(built, overlay)[1])
-
-
-def _key(state: State, context: Context, tolerance: float) -> str:
-    digest = hashlib.sha256(context.subject.fingerprint.encode())
-    for name, value in state.model.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    for name, coding in state.codings.items():
-        digest.update(f"{name} {coding.kind} {coding.facts()}".encode())
-    digest.update(f"{context.seed} {tolerance} {context.subject.task.metric.name}".encode())
-    return digest.hexdigest()[:16]
-
-
-def _file(cache: Path, key: str, step: Step) -> Path:
-    name = hashlib.sha256(json.dumps(step.facts(), sort_keys=True).encode()).hexdigest()[:16]
-    return cache / key / f"{name}.json"
-
-
-def _kept(cache: Path | None, key: str, step: Step) -> Point | None:
-    if cache is None:
-        return None
-    try:
-        return Point.read(json.loads(_file(cache, key, step).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # absent, or cut short by a kill: it is scored again
-
-
-def _keep(cache: Path | None, key: str, step: Step, point: Point) -> None:
-    if cache is None:
-        return
-    path = _file(cache, key, step)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dataclasses.asdict(point)), encoding="utf-8")
+        raise error.within(f"strength {strength:g}") from None

@@ -6,7 +6,7 @@ import json
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
@@ -17,20 +17,22 @@ import traitlets
 from workbench.autosave import Autosave
 from workbench.contest import Contest, hold_contest
 from workbench.errors import WorkbenchError
+from workbench.evaluator import Evaluator
 from workbench.graph import Group
 from workbench.history import History
 from workbench.jobs import Job, Jobs
 from workbench.layers import Layer
 from workbench.live import Bench, Live, Preview
 from workbench.measure import Measurement, Reference, Score, measure, refer, score
-from workbench.measure.score import Forward
+from workbench.measure.latency import Forward
 from workbench.progress import Progress
 from workbench.recipe import Recipe, run
-from workbench.runtimes import RUNTIMES, eager
-from workbench.sensitivity import TOLERANCE, Table, scan
+from workbench.runtimes import RUNTIMES
+from workbench.sensitivity import Table, scan
 from workbench.steps import Context, State, Step
 from workbench.subject import Subject
 from workbench.task import Split
+from workbench.trials import Aim, Ground
 
 # Built states are kept up to this size, so that undo is at once; older ones are built again from their recipe.
 KEPT_BYTES = 2**30
@@ -46,6 +48,7 @@ class Settings:
         batch: Samples in one forward pass, for latency and memory.
         runtimes: What latency is measured on.
         seed: Of all chance in steps.
+        memory: Bytes that may be used to keep what enters an edited layer, None for a quarter of what is free.
     """
 
     tolerance: float = 0.0
@@ -53,6 +56,7 @@ class Settings:
     batch: int = 1
     runtimes: tuple[str, ...] = tuple(RUNTIMES)
     seed: int = 0
+    memory: int | None = None
 
 
 class Session(traitlets.HasTraits):
@@ -93,6 +97,7 @@ class Session(traitlets.HasTraits):
         self.history = History()
         self._states: OrderedDict[str, State] = OrderedDict()
         self._references: dict[Split, Reference] = {}
+        self._evaluators: dict[Split, Evaluator] = {}
         self._baselines: dict[str, Forward] = {}
         self._refused: dict[str, str] = {}
         # The baseline's lock is held while it is scored, and progress is shown meanwhile; so nothing that a view may
@@ -143,9 +148,8 @@ class Session(traitlets.HasTraits):
         """Return the baseline's result on every sample of a split, computed once."""
         with self._baseline_lock:
             if split not in self._references:
-                forward = eager.prepare(State(self.subject.model), self.subject.task.example(1))
-                data, metric = self.subject.task.split(split), self.subject.task.metric
-                self._references[split] = refer(forward, data, metric, split, progress)
+                evaluator, state = self._evaluator(split), State(self.subject.model, self.subject.codings)
+                self._references[split] = refer(evaluator, state, self.subject.task.metric, split, progress)
             return self._references[split]
 
     def baselines(self) -> Mapping[str, Forward]:
@@ -180,14 +184,17 @@ class Session(traitlets.HasTraits):
         reference = self.reference("test", progress)
         if not self.recipe.steps:
             return reference.score
-        return score(eager.prepare(self.state, ()), reference, 0.0, progress)
+        return score(self._evaluator("test").prepare(self.state), reference, 0.0, progress)
 
     # What is done
 
     def preview(self, step: Step) -> None:
         """Show what a step would do, in `staged`, without doing it. A newer preview replaces an older one."""
         # The state is fetched by the worker: it may have to be built first, and a slider must not wait for that.
-        self._live.request(step, Bench(self._context(), lambda: self.state, self.reference, self.baselines))
+        bench = Bench(
+            self._context(), lambda: self.state, self.reference, self._evaluator("validation"), self.baselines
+        )
+        self._live.request(step, bench)
 
     def take_back(self) -> None:
         """Drop the preview."""
@@ -262,26 +269,45 @@ class Session(traitlets.HasTraits):
         step: Step,
         amounts: Sequence[float] = (),
         *,
-        tolerance: float = TOLERANCE,
+        tolerance: float = Aim.tolerance,
+        relative: float = Aim.relative,
+        seconds: float | None = None,
+        executor: Executor | None = None,
         progress: Progress | None = None,
     ) -> Table:
         """Return how the score takes `step` on each layer or group alone, at several strengths.
 
-        The table grows in `table` meanwhile; a scan that was stopped goes on from its cache.
+        The table grows in `table` meanwhile; a scan that was stopped goes on where it was.
+
+        Args:
+            step: Its layers say which parts; its strength is varied.
+            amounts: Strengths; the step's own list by default.
+            tolerance: Half-width of an interval that is enough, in the metric's unit; 0 scores every sample.
+            relative: A half-width of this part of the change is enough too: a large drop needs no precision.
+            seconds: Time to spend, None for as much as it takes.
+            executor: Who does the work, such as a process pool or `dask.distributed.Client().get_executor()`.
+            progress: Who is told, and may stop it.
         """
         progress = progress or Progress()
-        cache = self._autosave.folder / "scans" if self._autosave else None
+        folder = self._autosave.folder / "scans" if self._autosave else None
         reference = self.reference(progress=progress.part(0.0, 0.05))
-        context = self._context(progress.part(0.05, 1.0))
-
         number = self.history.at
 
         def grow(table: Table) -> None:
             self.table = replace(table, state=number)
 
         self.table = None
-        state = self.state
-        table = scan(state, step, context, reference, amounts, tolerance=tolerance, cache=cache, found=grow)
+        context, evaluator = self._context(progress.part(0.05, 1.0)), self._evaluator("validation")
+        table = scan(
+            Ground(self.state, context, reference, evaluator),
+            step,
+            amounts,
+            aim=Aim(tolerance, relative),
+            seconds=seconds,
+            executor=executor,
+            folder=folder,
+            found=grow,
+        )
         self.table = replace(table, state=number)
         return self.table
 
@@ -289,7 +315,8 @@ class Session(traitlets.HasTraits):
         """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`."""
         progress = progress or Progress()
         reference = self.reference(progress=progress.part(0.0, 0.05))
-        return hold_contest(self.state, self._context(progress.part(0.05, 1.0)), reference, **options)
+        context, evaluator = self._context(progress.part(0.05, 1.0)), self._evaluator("validation")
+        return hold_contest(Ground(self.state, context, reference, evaluator), **options)
 
     def export(
         self,
@@ -341,6 +368,8 @@ class Session(traitlets.HasTraits):
         """Stop everything and end the worker threads."""
         self._live.close()
         self._jobs.close()
+        for evaluator in self._evaluators.values():
+            evaluator.close()
 
     # What was saved
 
@@ -377,6 +406,14 @@ class Session(traitlets.HasTraits):
     def _context(self, progress: Progress | None = None) -> Context:
         return Context(self.subject, self.settings.seed, progress or Progress())
 
+    def _evaluator(self, split: Split) -> Evaluator:
+        """Return what runs models on a split; test is scored once, so nothing of it is kept."""
+        with self._states_lock:
+            if split not in self._evaluators:
+                memory = 0 if split == "test" else self.settings.memory
+                self._evaluators[split] = Evaluator(self.subject.task.split(split), memory)
+            return self._evaluators[split]
+
     def _build(self, recipe: Recipe, progress: Progress) -> State:
         """Return the state of a recipe, from the longest part of it that is kept."""
         # The lock is held for looking only: a step may train for minutes, and a preview must not wait for it.
@@ -407,6 +444,7 @@ class Session(traitlets.HasTraits):
         found = measure(
             self._build(recipe, progress),
             self._context(progress.part(0.2, 1.0)),
+            self._evaluator("validation"),
             reference,
             baselines,
             tolerance=self.settings.tolerance,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
@@ -94,6 +95,14 @@ class Subject:
                 metric.bounds,
                 decomposes=False,
             )
+
+    def portable(self) -> Subject:
+        """Return the subject with the part of its task that steering needs, for other processes."""
+        fingerprint = self.fingerprint
+        made = copy.copy(self)
+        made.task = self.task.portable()
+        made.__dict__["fingerprint"] = fingerprint  # of the whole data, which the copy cannot know
+        return made
 
     @cached_property
     def fingerprint(self) -> str:

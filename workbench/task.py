@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.metric import Metric
-from workbench.samples import Lazy, Samples, samples
+from workbench.samples import ArraySamples, Lazy, Samples, samples
 
 Split = Literal["train", "validation", "test", "calibration"]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -34,6 +35,7 @@ LOSSES: dict[str, Loss] = {
 # What a metric is trained by if nothing else is said.
 LOSS_OF = {"mean squared error": "mse", "mean absolute error": "l1"}
 CALIBRATION_SAMPLES = 256
+STEERING: tuple[Split, ...] = ("validation", "calibration")
 
 
 class Task:
@@ -132,6 +134,12 @@ class Task:
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
         return Subset(train, order[:CALIBRATION_SAMPLES].tolist())
 
+    def portable(self) -> Task:
+        """Return the task with what steering needs, and nothing that is still to be made: for other processes."""
+        made = copy.copy(self)
+        made._splits = {split: Lazy.of(_own(self.split(split))) for split in STEERING if self.has(split)}
+        return made
+
     def example(self, count: int = 1) -> tuple[Tensor, ...]:
         """Return the inputs of the first validation samples, each `[count, ...]`."""
         validation = self.split("validation")
@@ -149,6 +157,11 @@ class Subset(Samples):
 
     def batch(self, indices: Sequence[int]) -> tuple[tuple[Tensor, ...], Tensor]:
         return self.whole.batch([self.indices[int(i)] for i in indices])
+
+
+def _own(data: Samples) -> Samples:
+    """Return samples that do not drag along the whole of which they are a part."""
+    return ArraySamples(*data.batch(range(len(data)))) if isinstance(data, Subset) else data
 
 
 def _loss(loss: str | Loss) -> Loss:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from workbench.measure import Reference
-from workbench.measure.score import EDGES
+from workbench.measure.score import stratify
 from workbench.metric import Metric
 from workbench.samples import Samples
 
@@ -30,6 +30,10 @@ class Numbers(Samples):
         return (chosen,), chosen
 
 
+# The parts of the samples, by rising margin, whose shares of changes are given.
+EDGES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
+
+
 @dataclass
 class Population:
     """The results of two models on the same samples, numbered by rising margin of the first."""
@@ -44,13 +48,12 @@ class Population:
 
     def reference(self, seed: int) -> Reference:
         """Return the baseline's results, with the strata in an order that depends on the seed."""
-        total, generator = len(self.before), torch.Generator().manual_seed(seed)
-        cuts = sorted({round(edge * total) for edge in EDGES})
-        strata = tuple(low + torch.randperm(high - low, generator=generator) for low, high in pairwise(cuts))
-        return Reference("validation", Numbers(total), self.metric, self.before.double(), strata)
+        before = self.before.double()
+        strata = stratify(before, torch.arange(len(before)), self.metric, seed)
+        return Reference("validation", Numbers(len(before)), self.metric, before, strata)
 
-    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        return self.after[inputs[0]].double()
+    def predict(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        return self.after[numbers].double(), numbers
 
 
 def flips(total: int, shares: list[float], right: float = 0.95, gained: float = 0.3, seed: int = 0) -> Population:

@@ -30,6 +30,11 @@ class Sensitivity(View):
             value=1.0, min=0.05, max=20.0, step=0.1, description="± points", tooltip="Precision of a point",
             layout={"width": "170px"},
         )  # fmt: skip
+        self.limit = W.BoundedFloatText(
+            value=0.0, min=0.0, max=86400.0, step=10.0, description="seconds",
+            tooltip="Time to spend, most of it on the points that are least certain; 0 for no limit",
+            layout={"width": "170px"},
+        )  # fmt: skip
         self.scan = W.Button(
             description="Scan",
             button_style="primary",
@@ -45,7 +50,8 @@ class Sensitivity(View):
         self.charts = W.VBox([self.map_figure, self.curves_figure])
         self.kind.observe(self.act(self._choose), "value")
         self.scan.on_click(self.act(self._scan))
-        row = W.HBox([self.kind, self.strengths, self.tolerance, self.scan], layout={"flex_flow": "row wrap"})
+        fields = [self.kind, self.strengths, self.tolerance, self.limit, self.scan]
+        row = W.HBox(fields, layout={"flex_flow": "row wrap"})
         self.root = W.VBox([row, self.more, self.empty, self.charts])
         self._choose()
         self.watch(self._show, "table")
@@ -65,7 +71,12 @@ class Sensitivity(View):
         step = self.forms[self.kind.value].step
         factor = 100 if self.session.subject.task.metric.unit == "%" else 1
         self.session.start(
-            f"Scan {step.title}", self.session.sensitivity, step, amounts, tolerance=self.tolerance.value / factor
+            f"Scan {step.title}",
+            self.session.sensitivity,
+            step,
+            amounts,
+            tolerance=self.tolerance.value / factor,
+            seconds=self.limit.value or None,
         )
 
     def _show(self) -> None:

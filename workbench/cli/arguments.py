@@ -60,6 +60,12 @@ def _scan(made: ArgumentParser) -> None:
         "--set", action="append", default=[], type=_pair, metavar="FIELD=VALUE", help="a field of the step; repeatable"
     )
     made.add_argument("--amounts", type=_floats, default=(), metavar="A,B,…", help="strengths to try")
+    made.add_argument(
+        "--limit",
+        type=_share,
+        metavar="SECONDS",
+        help="time to spend, most of it on what is least certain",
+    )
     _common(made)
     made.set_defaults(work=commands.scan)
 

@@ -19,9 +19,9 @@ from workbench.graph import Group
 from workbench.load import load
 from workbench.progress import Progress
 from workbench.recipe import Recipe
-from workbench.sensitivity import TOLERANCE
 from workbench.session import Session, Settings
 from workbench.steps import KINDS, Step
+from workbench.trials import Aim
 
 
 def inspect(chosen: Namespace) -> None:
@@ -44,9 +44,9 @@ def inspect(chosen: Namespace) -> None:
 def scan(chosen: Namespace) -> None:
     """Print how the score takes a step on each part of the model."""
     step = _step(chosen.step, dict(chosen.set))
-    tolerance = TOLERANCE if chosen.tolerance is None else chosen.tolerance
+    tolerance = Aim.tolerance if chosen.tolerance is None else chosen.tolerance
     with _session(chosen) as (session, progress):
-        found = session.sensitivity(step, chosen.amounts, tolerance=tolerance, progress=progress)
+        found = session.sensitivity(step, chosen.amounts, tolerance=tolerance, seconds=chosen.limit, progress=progress)
     _print(chosen, found.facts(), words.sensitivity(found))
 
 

@@ -16,7 +16,7 @@ from workbench.export.card import card
 from workbench.export.verify import Verification, verify
 from workbench.load.exported import CHECKSUMS, RECORD, hash_file
 from workbench.measure import Reference
-from workbench.measure.score import Forward
+from workbench.measure.latency import Forward
 from workbench.recipe import Recipe
 from workbench.steps import Context, State
 

@@ -8,7 +8,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Reference
-from workbench.measure.score import BATCH, Forward
+from workbench.measure.latency import Forward
 from workbench.progress import Progress
 from workbench.runtimes import eager
 from workbench.steps import State
@@ -61,7 +61,7 @@ def verify(
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:MOST_SAMPLES]
     wanted_forward = eager.prepare(state, ())
     got, wanted, targets = [], [], []
-    for part in progress.over(torch.split(order, BATCH), -(-len(order) // BATCH)):
+    for part in progress.over(torch.split(order, reference.batch), -(-len(order) // reference.batch)):
         inputs, labels = data.batch(part.tolist())
         got.append(reloaded(inputs).double())
         wanted.append(wanted_forward(inputs).double())

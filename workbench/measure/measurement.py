@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from workbench.errors import first_line
+from workbench.evaluator import Evaluator
 from workbench.measure.compute import count_macs, model_energy
-from workbench.measure.latency import Latency, compare
+from workbench.measure.latency import Forward, Latency, compare
 from workbench.measure.memory import measure_peak
-from workbench.measure.score import Forward, Reference, Score, score
+from workbench.measure.score import Reference, Score, score
 from workbench.measure.size import Size, measure_size
 from workbench.progress import Progress
-from workbench.runtimes import RUNTIMES, eager
+from workbench.runtimes import RUNTIMES
 from workbench.steps import Context, State
 
 HOW = {
@@ -92,6 +93,7 @@ def count(state: State, overlay: Mapping[str, Tensor] | None = None) -> tuple[in
 def measure(
     state: State,
     context: Context,
+    evaluator: Evaluator,
     reference: Reference,
     baselines: Mapping[str, Forward],
     *,
@@ -104,7 +106,8 @@ def measure(
     Args:
         state: What is measured.
         context: Subject and progress.
-        reference: The baseline's results on the split to score.
+        evaluator: Runs it on the split to score.
+        reference: The baseline's results there.
         baselines: The baseline, prepared for every runtime to time.
         tolerance: Half-width of the score's interval that is enough; 0 scores every sample.
         seconds: Time for each runtime's latency.
@@ -112,11 +115,11 @@ def measure(
     """
     progress, subject = context.progress, context.subject
     inputs = subject.task.example(batch)
-    forward = eager.prepare(state, inputs)
     if state.model is subject.model:
         found = reference.score
     else:
-        found = score(forward, reference, tolerance, progress.part(0.0, 0.6, "score"))
+        evaluator.anchor(state, quick=True)
+        found = score(evaluator.prepare(state), reference, tolerance, progress.part(0.0, 0.6, "score"))
     progress.update(0.6, "size")
     size = measure_size(state.model, state.codings, subject)
     macs = count_macs(state.model, context.example())

@@ -1,0 +1,315 @@
+"""Runs models on numbered samples of one split, each edit as cheaply as can be done without other predictions.
+
+Three things make it cheap. The graph is rewritten once: batch norms folded, fast kernels in the order of memory
+they like. An edit runs only what comes after the first parameter that it changes; what enters there is kept and
+shared by all edits of the same place. And the batch size is the best of those tried while the baseline was scored.
+A model that cannot be traced, or whose rewritten graph gives other outputs, is run as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from workbench.errors import WorkbenchError
+from workbench.graph import trace
+from workbench.graph.segments import LAYOUTS, Border, Segments
+from workbench.prefixes import Prefixes
+from workbench.progress import Progress
+from workbench.runtimes import eager
+from workbench.samples import Samples
+from workbench.steps import State
+from workbench.turn import TURN
+
+Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
+TARGETS = "targets"
+BATCH = 64
+BATCHES = (32, 128, 256)
+LEAST_SECONDS = 0.5
+KEPT_PLANS = 4
+# Folding and other kernels round differently in the last digits; what differs by more is another model.
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Anchor:
+    """The model whose values are kept; edits are told from it by their parameters.
+
+    Attributes:
+        model: As it is.
+        segments: Its graph in parts.
+        values: Its parameters and buffers by every name they have.
+        constants: What follows from these alone.
+    """
+
+    model: nn.Module
+    segments: Segments
+    values: Mapping[str, Tensor]
+    constants: Mapping[str, Tensor]
+
+
+class Evaluator:
+    """Outputs of models for samples of one split, by their numbers.
+
+    Args:
+        samples: The split.
+        memory: Bytes that kept values may take, None for a quarter of what is free.
+        least: A split that is scored in fewer seconds is run plainly: there is nothing to gain.
+    """
+
+    def __init__(self, samples: Samples, memory: int | None = None, least: float = LEAST_SECONDS) -> None:
+        self.samples, self.batch = samples, BATCH
+        self.worthwhile = False
+        self._least = least
+        self.prefixes = Prefixes(len(samples), memory)
+        self.layout = LAYOUTS[0]
+        self._programs: OrderedDict[object, ExportedProgram | None] = OrderedDict()
+        self._segments: dict[tuple[object, str], Segments | None] = {}
+        self._anchor: Anchor | None = None
+        self._borders: set[Border] = set()
+
+    def plain(self, state: State, overlay: Mapping[str, Tensor] | None = None) -> Predict:
+        """Return a function that runs the model as it is, from sample numbers [n] to outputs and targets."""
+        forward = eager.prepare(state, (), overlay)
+
+        def predict(numbers: Tensor) -> tuple[Tensor, Tensor]:
+            inputs, targets = self.samples.batch(numbers.tolist())
+            return forward(inputs), targets
+
+        return predict
+
+    def anchor(self, state: State, *, quick: bool = False) -> None:
+        """Make `state` the one whose values are kept; edits of it are cheap from now on.
+
+        The first state of another structure has to be traced for this, which takes about a second; with `quick` that
+        is left, and its edits run as they are.
+        """
+        with TURN:
+            known = (structure(state.model), self.layout) in self._segments
+            if self.worthwhile and (known or not quick) and (not self._anchor or self._anchor.model is not state.model):
+                anchor = self._anchor_of(state, self.layout)
+                if anchor is not None and (known or self._agrees(self._whole(anchor), self.plain(state))):
+                    self._settle(anchor)
+
+    def prepare(self, state: State, overlay: Mapping[str, Tensor] | None = None) -> Predict:
+        """Return a function from sample numbers [n] to outputs and targets, the cheapest that gives the same.
+
+        Args:
+            state: What is run. If its model has the anchor's structure only what differs runs; otherwise it runs
+                as it is.
+            overlay: Values that stand in for parameters of its model, by name.
+        """
+        with TURN, torch.inference_mode():
+            anchor = self._anchor
+            if anchor is None:
+                return self.plain(state, overlay)
+            values = _values(state.model, overlay)
+            if state.model is not anchor.model and structure(state.model) != structure(anchor.model):
+                return self.plain(state, overlay)
+            changed = {name for name, value in values.items() if not _same(value, anchor.values[name])}
+            constants = anchor.segments.constants(values, anchor.constants, changed)
+            predict = self._from(anchor, anchor.segments.border(changed), constants)
+            if state.model is not anchor.model and not self._agrees(predict, self.plain(state, overlay)):
+                return self.plain(state, overlay)
+            return predict
+
+    def survey(self, state: State, progress: Progress, message: str) -> tuple[Tensor, Tensor]:
+        """Return outputs and targets of all samples, and make the state the anchor.
+
+        The first batches are run in several ways, timed, and the fastest of them is kept for everything later.
+        """
+        found: list[tuple[Tensor, Tensor]] = []
+        total, done = len(self.samples), 0
+
+        def run(predict: Predict, batch: int) -> float:
+            nonlocal done
+            progress.update(done / total, message)
+            part = torch.arange(done, min(done + batch, total))
+            start = time.perf_counter()
+            found.append(predict(part))
+            done += len(part)
+            return (time.perf_counter() - start) / max(len(part), 1)
+
+        predict = self._fastest(state, lambda predict, batch: run(predict, batch) if done < total else None)
+        while done < total:
+            run(predict, self.batch)
+        progress.update(1.0, message)
+        return torch.cat([outputs for outputs, _ in found]), torch.cat([targets for _, targets in found])
+
+    def close(self) -> None:
+        """Let go of everything that was kept."""
+        with TURN:
+            self._anchor = None
+            self._programs.clear()
+            self._segments.clear()
+            self._borders.clear()
+            self.prefixes.clear()
+
+    def _fastest(self, state: State, run: Callable[[Predict, int], float | None]) -> Predict:
+        """Return the fastest way of running a state, and make it the one that is used.
+
+        `run` takes a way and a batch size and returns the seconds for a sample, None when the samples are used up.
+        """
+
+        def best_of_two(predict: Predict, batch: int) -> float:
+            # The first run of a kernel also builds it.
+            times = [seconds for seconds in (run(predict, batch), run(predict, batch)) if seconds is not None]
+            return min(times, default=float("inf"))
+
+        plain = self.plain(state)
+        self.worthwhile = best_of_two(plain, BATCH) * len(self.samples) > self._least
+        ways: dict[str, Anchor] = {}
+        for layout in LAYOUTS if self.worthwhile else ():
+            anchor = self._anchor_of(state, layout)
+            if anchor is not None and self._agrees(self._whole(anchor), plain):
+                ways[layout] = anchor
+        if not ways:
+            self.worthwhile = False
+            return plain
+        times = {layout: best_of_two(self._whole(anchor), BATCH) for layout, anchor in ways.items()}
+        self.layout = min(times, key=times.__getitem__)
+        predict = self._whole(ways[self.layout])
+        batches = {BATCH: times[self.layout]}
+        for batch in BATCHES:
+            if batch * 20 <= len(self.samples):
+                batches[batch] = best_of_two(predict, batch)
+        self.batch = min(batches, key=batches.__getitem__)
+        self._settle(ways[self.layout])
+        return predict
+
+    def _whole(self, anchor: Anchor) -> Predict:
+        """Return a function that runs the anchor's model from its inputs to its output."""
+        segments = anchor.segments
+
+        def predict(numbers: Tensor) -> tuple[Tensor, Tensor]:
+            inputs, targets = self.samples.batch(numbers.tolist())
+            with TURN, torch.inference_mode():
+                fed = segments.feed(inputs)
+                return segments.run(segments.inputs, (segments.output,), fed, anchor.constants)[0], targets
+
+        return predict
+
+    def _settle(self, anchor: Anchor | None) -> None:
+        """Make an anchor the current one, and forget the values that are others in it."""
+        old, self._anchor = self._anchor, anchor
+        if anchor is None or old is None or old.segments is not anchor.segments:
+            self.prefixes.clear()
+            self._borders.clear()
+        else:
+            changed = {name for name, value in anchor.values.items() if not _same(value, old.values[name])}
+            self.prefixes.drop(anchor.segments.depending(changed))
+
+    def _anchor_of(self, state: State, layout: str) -> Anchor | None:
+        segments = self._cut(state.model, layout)
+        if segments is None:
+            return None
+        values = _values(state.model)
+        with torch.inference_mode():
+            return Anchor(state.model, segments, values, segments.constants(values))
+
+    def _cut(self, model: nn.Module, layout: str) -> Segments | None:
+        """Return the model's graph in parts, traced once for each structure; None if that cannot be done."""
+        key = structure(model)
+        if key not in self._programs:
+            try:
+                self._programs[key] = trace(model, self.samples.batch(range(min(2, len(self.samples))))[0])
+            except WorkbenchError:
+                self._programs[key] = None
+            while len(self._programs) > KEPT_PLANS:
+                gone, _ = self._programs.popitem(last=False)
+                self._segments = {place: kept for place, kept in self._segments.items() if place[0] != gone}
+        program = self._programs[key]
+        if (key, layout) not in self._segments:
+            try:
+                self._segments[key, layout] = None if program is None else Segments(program, layout)
+            except Exception:  # a graph of a kind that was not foreseen; the model is run as it is
+                self._segments[key, layout] = None
+        return self._segments[key, layout]
+
+    def _from(self, anchor: Anchor, border: Border, constants: Mapping[str, Tensor]) -> Predict:
+        segments, end = anchor.segments, (anchor.segments.output,)
+
+        def predict(numbers: Tensor) -> tuple[Tensor, Tensor]:
+            with TURN, torch.inference_mode():
+                if self._anchor is not anchor:
+                    self._settle(anchor)
+                found, values = self._entering(anchor, border, numbers)
+                (outputs,) = segments.run(border, end, values[:-1], constants)
+                back = torch.empty_like(numbers)
+                back[found] = torch.arange(len(numbers))
+                return outputs[back], values[-1][back]
+
+        return predict
+
+    def _entering(self, anchor: Anchor, border: Border, numbers: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the values at a border and the targets, in an order that is returned with them."""
+        names = (*border, TARGETS)
+        self._borders.add(border)
+        kept = self.prefixes.has(names, numbers)
+        places, missing = torch.arange(len(numbers)), ~kept
+        parts = [(places[kept], self.prefixes.get(names, numbers[kept]))] if kept.any() else []
+        for start in self._nearer(anchor.segments, border):
+            if not missing.any():
+                break
+            usable = missing & self.prefixes.has((*start, TARGETS), numbers)
+            if usable.any():
+                *given, targets = self.prefixes.get((*start, TARGETS), numbers[usable])
+                made = anchor.segments.run(start, border, given, anchor.constants)
+                parts.append((places[usable], (*made, targets)))
+                missing &= ~usable
+        if missing.any():
+            inputs, targets = self.samples.batch(numbers[missing].tolist())
+            fed = anchor.segments.feed(inputs)
+            made = anchor.segments.run(anchor.segments.inputs, border, fed, anchor.constants)
+            parts.append((places[missing], (*made, targets)))
+        for chosen, values in parts[1 if kept.any() else 0 :]:
+            self.prefixes.put(names, numbers[chosen], values)
+        if len(parts) == 1:
+            return parts[0]
+        order = torch.cat([chosen for chosen, _ in parts])
+        return order, tuple(torch.cat(values) for values in zip(*(values for _, values in parts), strict=True))
+
+    def _nearer(self, segments: Segments, border: Border) -> list[Border]:
+        """Return the borders before this one of which something may be kept, the nearest first."""
+        known = [one for one in self._borders if one != border and segments.suffices(one, border)]
+        return sorted(known, key=lambda one: segments.steps(one, border))
+
+    def _agrees(self, predict: Predict, plain: Predict) -> bool:
+        """Return whether two ways of running a model give the same for a few samples."""
+        numbers = torch.arange(min(3, len(self.samples)))
+        try:
+            for some in (numbers, numbers[:1]):
+                (got, _), (wanted, _) = predict(some), plain(some)
+                near = TOLERANCE * float(wanted.abs().max().clamp(min=1.0))
+                if got.shape != wanted.shape or not torch.allclose(got, wanted, rtol=TOLERANCE, atol=near):
+                    return False
+        except Exception:  # a graph that does not fit a changed model fails in many ways; it is run as it is then
+            return False
+        return True
+
+
+def structure(model: nn.Module) -> object:
+    """Return what two models share if one traced graph may do for both: names and types of their modules."""
+    return (type(model), *((name, type(module)) for name, module in model.named_modules()))
+
+
+def _values(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """Return parameters and buffers by all their names; tied ones change together."""
+    found: dict[str, Tensor] = {
+        **dict(model.named_parameters(remove_duplicate=False)),
+        **dict(model.named_buffers(remove_duplicate=False)),
+    }
+    instead = {id(found[name]): value for name, value in (overlay or {}).items()}
+    return {name: instead.get(id(value), value).detach() for name, value in found.items()}
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return (one.data_ptr() == other.data_ptr() and one.stride() == other.stride()) or torch.equal(one, other)

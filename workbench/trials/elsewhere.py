@@ -1,0 +1,161 @@
+"""Trials on other processes or machines, through any `concurrent.futures.Executor`.
+
+What trials are made on is sent once to each worker: a worker that does not have it says so and gets the same work
+again with it. It is sent as code and data (cloudpickle), so workers must be as trusted as this process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import os
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import replace
+from itertools import groupby
+
+import torch
+from torch import nn
+
+from workbench.errors import Cancelled, WorkbenchError, first_line
+from workbench.evaluator import Evaluator
+from workbench.prefixes import free_share
+from workbench.progress import Progress
+from workbench.steps import Step
+from workbench.trials.trial import Aim, Ground, Outcome, advance, clear, unclear
+
+KEPT_GROUNDS = 2
+POLL_SECONDS = 0.2
+_grounds: OrderedDict[str, Ground] = OrderedDict()
+
+Jobs = list[tuple[int, Step, Outcome | None]]
+
+
+def elsewhere(
+    executor: Executor,
+    ground: Ground,
+    steps: Sequence[Step],
+    aim: Aim,
+    outcomes: Mapping[int, Outcome],
+    seconds: float | None,
+) -> Iterator[tuple[int, Outcome]]:
+    """Yield (number, outcome) as `run_trials` does, from an executor's workers.
+
+    Raises:
+        WorkbenchError: The model or data cannot be sent, or a worker failed.
+        Cancelled: It was told to stop; what workers are at goes on to its end and is dropped.
+    """
+    wide = max(int(getattr(executor, "_max_workers", 0) or os.cpu_count() or 1), 1)
+    payload = pack(ground, wide)
+    sender = _Sender(executor, hashlib.sha256(payload).hexdigest(), payload, aim)
+    progress, start = ground.context.progress, time.monotonic()
+    todo = [n for n in range(len(steps)) if n not in outcomes or (seconds is None and not clear(outcomes[n], aim))]
+    # One place in the model is one piece of work, so that its trials share what enters it.
+    groups = [list(group) for _, group in groupby(todo, key=lambda n: steps[n].layers)]
+    try:
+        for group in groups:
+            sender.send([(n, steps[n], outcomes.get(n)) for n in group], None if seconds is None else 1)
+        yield from sender.results(progress)
+        while seconds is not None and time.monotonic() - start < seconds:
+            some = unclear(outcomes, aim)[:wide]
+            if not some:
+                return
+            for n in some:
+                sender.send([(n, steps[n], outcomes[n])], 1)
+            yield from sender.results(progress)
+    finally:
+        sender.stop()
+
+
+class _Sender:
+    """Work that is under way."""
+
+    def __init__(self, executor: Executor, digest: str, payload: bytes, aim: Aim) -> None:
+        self._executor, self._digest, self._payload, self._aim = executor, digest, payload, aim
+        self._under_way: dict[Future[list[tuple[int, Outcome]] | None], tuple[Jobs, int | None]] = {}
+
+    def send(self, jobs: Jobs, looks: int | None, payload: bytes | None = None) -> None:
+        future = self._executor.submit(work, self._digest, payload, jobs, self._aim, looks)
+        self._under_way[future] = (jobs, looks)
+
+    def results(self, progress: Progress) -> Iterator[tuple[int, Outcome]]:
+        while self._under_way:
+            progress.check()
+            done, _ = wait(self._under_way, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                jobs, looks = self._under_way.pop(future)
+                try:
+                    found = future.result()
+                except (WorkbenchError, Cancelled):
+                    raise
+                except Exception as error:  # a worker fails in as many ways as there are executors
+                    raise WorkbenchError(f"a worker of the executor failed: {first_line(error)}") from error
+                if found is None:
+                    self.send(jobs, looks, self._payload)
+                else:
+                    yield from found
+
+    def stop(self) -> None:
+        for future in self._under_way:
+            future.cancel()
+
+
+def work(
+    digest: str, payload: bytes | None, jobs: Jobs, aim: Aim, looks: int | None
+) -> list[tuple[int, Outcome]] | None:
+    """Return the outcomes of some trials; None if this worker has not got what they are made on."""
+    if digest not in _grounds:
+        if payload is None:
+            return None
+        _grounds[digest] = unpack(payload)
+        while len(_grounds) > KEPT_GROUNDS:
+            _grounds.popitem(last=False)
+    ground = _grounds[digest]
+    ground.evaluator.anchor(ground.state)
+    return [(number, advance(ground, step, before, aim, looks)) for number, step, before in jobs]
+
+
+def pack(ground: Ground, workers: int) -> bytes:
+    """Return what trials are made on as bytes, with a part of the free memory for each of some workers.
+
+    Raises:
+        WorkbenchError: The model or data cannot be sent to another process.
+    """
+    import cloudpickle
+
+    _by_value(ground.state.model)
+    subject = ground.context.subject.portable()
+    context = replace(ground.context, subject=subject, progress=Progress())
+    evaluator = ground.evaluator
+    facts = (evaluator.worthwhile, evaluator.layout, evaluator.batch, free_share() // workers)
+    reference = replace(ground.reference, samples=subject.task.split("validation"))
+    try:
+        return bytes(cloudpickle.dumps((ground.state, context, reference, facts, os.getpid(), workers)))
+    except Exception as error:  # pickling runs the code of whatever is in the model and the data
+        raise WorkbenchError(f"the model or its data cannot be sent to other processes: {first_line(error)}") from error
+
+
+def unpack(payload: bytes) -> Ground:
+    """Return what `pack` made, ready to be worked on in this process."""
+    import cloudpickle
+
+    # What is loaded here was sent by the process that this worker works for.
+    state, context, reference, (worthwhile, layout, batch, memory), sender, workers = cloudpickle.loads(payload)
+    if os.getpid() != sender:
+        torch.set_num_threads(max((os.cpu_count() or 1) // workers, 1))
+    evaluator = Evaluator(reference.samples, memory)
+    evaluator.worthwhile, evaluator.layout, evaluator.batch = worthwhile, layout, batch
+    return Ground(state, context, reference, evaluator)
+
+
+def _by_value(model: nn.Module) -> None:
+    """Have classes from files that a worker cannot import sent as they are."""
+    import cloudpickle
+
+    for name in {type(module).__module__ for module in model.modules()}:
+        root = name.partition(".")[0]
+        if name != "__main__" and name in sys.modules and importlib.machinery.PathFinder.find_spec(root) is None:
+            cloudpickle.register_pickle_by_value(sys.modules[name])

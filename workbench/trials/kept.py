@@ -1,0 +1,60 @@
+"""Outcomes of trials on disk, so that work that was cut short goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+
+from workbench.steps import Step
+from workbench.trials.trial import Ground, Outcome
+
+FORMAT = 2  # of what is kept; raised when the order of samples or a field changes
+
+
+class Kept:
+    """A folder of outcomes.
+
+    Args:
+        folder: Where all are kept, None to keep nothing.
+        ground: Another state, subject or seed is another place in the folder.
+    """
+
+    def __init__(self, folder: Path | None, ground: Ground) -> None:
+        self._folder = folder and folder / _key(ground)
+
+    def read(self, step: Step) -> Outcome | None:
+        """Return what is known of a step, None if nothing is."""
+        if self._folder is None:
+            return None
+        try:
+            return Outcome.read(json.loads(self._file(step).read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # absent, or cut short by a kill: it is scored again
+
+    def write(self, step: Step, outcome: Outcome) -> None:
+        """Keep what is known of a step."""
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._file(step)
+            part = path.with_suffix(f".{os.getpid()}")
+            part.write_text(json.dumps(outcome.facts()), encoding="utf-8")
+            part.replace(path)
+
+    def _file(self, step: Step) -> Path:
+        assert self._folder is not None  # noqa: S101  # asked by the callers, which type checkers cannot see
+        name = hashlib.sha256(json.dumps(step.facts(), sort_keys=True).encode()).hexdigest()[:16]
+        return self._folder / f"{name}.json"
+
+
+def _key(ground: Ground) -> str:
+    digest = hashlib.sha256(f"{FORMAT} {ground.context.subject.fingerprint}".encode())
+    for name, value in ground.state.model.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    for name, coding in ground.state.codings.items():
+        digest.update(f"{name} {coding.kind} {coding.facts()}".encode())
+    digest.update(f"{ground.context.seed} {ground.context.subject.task.metric.name}".encode())
+    return digest.hexdigest()[:16]
