@@ -8,7 +8,7 @@ from workbench.measure import Latency, Measurement, Score, Size
 from workbench.metric import Metric
 from workbench.recipe import Recipe
 from workbench.session import Session, Settings
-from workbench.steps import FineTune, Prune, PruneChannels, Quantize, Step
+from workbench.steps import FindTicket, FineTune, Prune, PruneChannels, PruneGradually, Quantize, Step
 from workbench.subject import Subject
 from workbench.task import Task
 
@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cancelled",
+    "FindTicket",
     "FineTune",
     "Latency",
     "Layer",
@@ -23,6 +24,7 @@ __all__ = [
     "Metric",
     "Prune",
     "PruneChannels",
+    "PruneGradually",
     "Quantize",
     "Recipe",
     "Score",

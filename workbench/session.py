@@ -15,6 +15,7 @@ from typing import Any
 import traitlets
 
 from workbench.autosave import Autosave
+from workbench.contest import Contest, hold_contest
 from workbench.errors import WorkbenchError
 from workbench.evaluator import Evaluator
 from workbench.graph import Group
@@ -309,6 +310,13 @@ class Session(traitlets.HasTraits):
         )
         self.table = replace(table, state=number)
         return self.table
+
+    def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
+        """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`."""
+        progress = progress or Progress()
+        reference = self.reference(progress=progress.part(0.0, 0.05))
+        context, evaluator = self._context(progress.part(0.05, 1.0)), self._evaluator("validation")
+        return hold_contest(Ground(self.state, context, reference, evaluator), **options)
 
     def export(
         self,

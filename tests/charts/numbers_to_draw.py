@@ -1,5 +1,6 @@
 """Numbers that the tests of charts draw."""
 
+from workbench.contest import Contest, Entry, Stop
 from workbench.measure import Latency, Score, Size
 from workbench.sensitivity import Point, Table
 
@@ -20,6 +21,18 @@ def latency(ratio=1.5, low=1.4, high=1.6, verdict="faster", runtime="eager"):
 
 def table(*points, targets=("first", HOSTILE), strengths=(0.5, 0.9)):
     return Table({"kind": "prune"}, score(0.95, 0.0, n=1000), targets, strengths, points)
+
+
+def contest(*amounts):
+    """Two criteria, one of them with a hostile title, and one that could not rank."""
+    curves = [tuple(Stop(amount, score(0.95 - slope * amount)) for amount in amounts) for slope in (0.4, 0.1)]
+    entries = (
+        Entry("random", HOSTILE, 0.1, curves[0]),
+        Entry("taylor", "Taylor", 0.2, curves[1]),
+        Entry("deep_lift", "DeepLift", reason="not defined"),
+    )
+    agreement = ((1.0, None, None), (None, 1.0, None), (None, None, None))
+    return Contest("channels", "local", (("conv1", 8),), amounts, score(0.95, 0.0, n=1000), entries, agreement)
 
 
 POINTS = (

@@ -7,7 +7,7 @@ import torch
 from bokeh.embed import json_item
 from bokeh.models import HoverTool
 
-from tests.charts.numbers_to_draw import HOSTILE, POINTS, SIZE, latency, score, table
+from tests.charts.numbers_to_draw import HOSTILE, POINTS, SIZE, contest, latency, score, table
 from workbench import charts
 from workbench.inspection import Activations, channel_spread, cosine_similarity, histogram, singular_spectrum
 
@@ -21,6 +21,8 @@ CHARTS = {
     "activations": (charts.activation_chart, ([SEEN],), ([],)),
     "sensitivity map": (charts.sensitivity_map, (table(*POINTS),), (None,)),
     "sensitivity curves": (charts.sensitivity_curves, (table(*POINTS),), (None,)),
+    "contest curves": (charts.contest_curves, (contest(0.2, 0.5),), (None,)),
+    "contest map": (charts.contest_map, (contest(0.2, 0.5),), (None,)),
     "ledger": (charts.ledger_chart, (SIZE,), (None,)),
     "latency": (charts.latency_chart, ({"eager": latency(), HOSTILE: latency(runtime=HOSTILE)},), ({},)),
     "trade-off": (charts.trade_off_chart, ([charts.Candidate(HOSTILE, score(), 500)],), ([],)),

@@ -9,7 +9,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.progress import Progress
 from workbench.recipe import Recipe, run
 from workbench.steps import FineTune, Prune, PruneChannels
-from workbench.steps.fine_tune import judge
+from workbench.steps.training import judge
 
 HARD, HALF = Prune(amount=0.9), Prune(amount=0.6)
 

@@ -11,7 +11,7 @@ from tests import nets
 from tests.test_checkpoint import subject_of
 from workbench.recipe import Recipe, run
 from workbench.steps import Prune
-from workbench.steps.prune import keep_masks
+from workbench.steps.patterns import keep_masks
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.floats(0, 1), st.booleans())

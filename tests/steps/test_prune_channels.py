@@ -8,10 +8,10 @@ from torch import nn
 
 from tests.test_checkpoint import subject_of
 from workbench.errors import WorkbenchError
+from workbench.importance.ranking import least_important
 from workbench.measure.compute import count_macs
 from workbench.recipe import Recipe, run
 from workbench.steps import Prune, PruneChannels, Quantize
-from workbench.steps.prune_channels import least_important
 from workbench.subject import Subject
 from workbench.task import Task
 

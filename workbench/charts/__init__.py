@@ -7,6 +7,8 @@ same figure. The columns come from pure functions, `..._data(...)`, beside each 
 from workbench.charts.activation_ranges import ActivationChart, activation_chart
 from workbench.charts.bars import LayerBars, layer_bars
 from workbench.charts.channel_spread import SpreadChart, spread_chart
+from workbench.charts.contest_curves import ContestCurves, contest_curves
+from workbench.charts.contest_map import ContestMap, contest_map
 from workbench.charts.curves import SensitivityCurves, sensitivity_curves
 from workbench.charts.heat_map import SensitivityMap, sensitivity_map
 from workbench.charts.histogram import WeightHistogram, weight_histogram
@@ -20,6 +22,8 @@ from workbench.charts.training import TrainingChart, training_chart
 __all__ = [
     "ActivationChart",
     "Candidate",
+    "ContestCurves",
+    "ContestMap",
     "LatencyChart",
     "LayerBars",
     "LedgerChart",
@@ -32,6 +36,8 @@ __all__ = [
     "TrainingChart",
     "WeightHistogram",
     "activation_chart",
+    "contest_curves",
+    "contest_map",
     "latency_chart",
     "layer_bars",
     "ledger_chart",

@@ -6,16 +6,20 @@ from workbench.graph.coupling import coupled_groups
 from workbench.graph.cut import cut, kept_indices, mask, protect_failing, verify
 from workbench.graph.fold import fold_batchnorm, followers
 from workbench.graph.group import Group, Slot, Unit
+from workbench.graph.refit import is_depthwise
 from workbench.graph.trace import topology, trace
+from workbench.graph.walk import canonical_names
 
 __all__ = [
     "Group",
     "Slot",
     "Unit",
+    "canonical_names",
     "coupled_groups",
     "cut",
     "fold_batchnorm",
     "followers",
+    "is_depthwise",
     "kept_indices",
     "mask",
     "protect_failing",

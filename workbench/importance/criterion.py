@@ -1,4 +1,4 @@
-"""What an importance criterion is: a number for every weight, larger for what the model needs more."""
+"""What an importance criterion is: a number for every weight or channel, larger for what the model needs more."""
 
 from __future__ import annotations
 
@@ -6,45 +6,62 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
+from workbench.context import Context
 from workbench.graph import Group
-from workbench.subject import Subject
+from workbench.importance.slots import Owners, mean, producing
 
 
 class Criterion(ABC):
-    """Ranks weights, and through them coupled channels.
+    """Ranks coupled channels; a `WeightCriterion` ranks single weights too.
+
+    A model is never run, hooked or differentiated itself, only its twin.
 
     Class attributes:
         kind: Its name in a step.
         title: What people read.
         needs_data: Whether it looks at the calibration split.
+        comparable: Whether units of different groups are scored in one unit of measure, such as a change of the loss.
+            Where not, a ranking of all groups together takes scores relative to their group's mean.
     """
 
     kind: ClassVar[str]
     title: ClassVar[str]
     needs_data: ClassVar[bool] = False
+    comparable: ClassVar[bool] = False
+
+    def unfit(self, model: nn.Module, group: Group) -> str:
+        """Return why the criterion says nothing about a group, "" if it does."""
+        return ""
 
     @abstractmethod
-    def weights(self, model: nn.Module, parameters: Sequence[str], subject: Subject) -> dict[str, Tensor]:
-        """Return the importance of every element of the named parameters, each in its parameter's shape."""
+    def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:
+        """Return the importance of every unit of the groups that are fit, `[units]`, by the group's name.
 
-    def units(self, model: nn.Module, group: Group, subject: Subject) -> Tensor:
-        """Return the importance of every unit of a coupled group, `[units]`.
-
-        It is the sum over the weights that make the unit, in all layers that produce it, as the mean for one
-        weight, so that groups of different sizes can be ranked together.
+        Raises:
+            WorkbenchError: It cannot be computed on this model.
+            Cancelled: It was told to stop.
         """
-        produced = {f"{layer}.weight" for layer in group.layers}
-        names = sorted({slot.parameter for unit in group.units for slot in unit if slot.parameter in produced})
-        scores = self.weights(model, names, subject)
-        totals = []
-        for unit in group.units:
-            parts = [
-                scores[slot.parameter].index_select(slot.dim, torch.tensor(slot.indices)).flatten()
-                for slot in unit
-                if slot.parameter in scores
-            ]
-            totals.append(torch.cat(parts).double().mean())
-        return torch.stack(totals)
+
+
+class WeightCriterion(Criterion):
+    """Ranks single weights, and through them coupled channels."""
+
+    @abstractmethod
+    def weights(self, model: nn.Module, parameters: Sequence[str], context: Context) -> dict[str, Tensor]:
+        """Return the importance of every element of the named parameters, each in its parameter's shape.
+
+        Errors as in `units`.
+        """
+
+    def judged(self, model: nn.Module, group: Group) -> Owners:
+        """Return the weights by which units are judged: those that make them, in all layers that produce them."""
+        return producing(model, group)
+
+    def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:
+        """Return the mean over the weights of each unit, so that groups of different sizes can be ranked together."""
+        judged = {group.name: self.judged(model, group) for group in groups}
+        names = sorted({place.parameter for places in judged.values() for place in places})
+        scores = self.weights(model, names, context)
+        return {group.name: mean(scores, judged[group.name], len(group.units)) for group in groups}

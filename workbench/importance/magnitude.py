@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from workbench.importance.criterion import Criterion
-from workbench.subject import Subject
+from workbench.context import Context
+from workbench.importance.criterion import WeightCriterion
 
 
-class Magnitude(Criterion):
+class Magnitude(WeightCriterion):
     kind = "magnitude"
     title = "Magnitude (L1)"
 
-    def weights(self, model: nn.Module, parameters: Sequence[str], subject: Subject) -> dict[str, Tensor]:
+    def weights(self, model: nn.Module, parameters: Sequence[str], context: Context) -> dict[str, Tensor]:
         return {name: model.get_parameter(name).detach().abs() for name in parameters}

@@ -1,9 +1,11 @@
 """The methods. A new one is a new file and a line in the table of kinds."""
 
+from workbench.steps.find_ticket import FindTicket
 from workbench.steps.fine_tune import FineTune
 from workbench.steps.option import Option
 from workbench.steps.prune import Prune
 from workbench.steps.prune_channels import PruneChannels
+from workbench.steps.prune_gradually import PruneGradually
 from workbench.steps.quantize import Quantize
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, GraphStep, Step, TrainingStep, WeightStep, apply_changes, bookkeeping
@@ -14,6 +16,8 @@ KINDS: dict[str, type[Step]] = {
         Prune,
         PruneChannels,
         Quantize,
+        PruneGradually,
+        FindTicket,
         FineTune,
     )
 }
@@ -22,11 +26,13 @@ __all__ = [
     "KINDS",
     "Change",
     "Context",
+    "FindTicket",
     "FineTune",
     "GraphStep",
     "Option",
     "Prune",
     "PruneChannels",
+    "PruneGradually",
     "Quantize",
     "State",
     "Step",

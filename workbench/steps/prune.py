@@ -1,42 +1,27 @@
-"""Unstructured pruning: the least important weights become zero.
+"""Pruning of weights: the least important ones become zero, one by one or in patterns.
 
-Han, Pool, Tran, Dally: "Learning both Weights and Connections for Efficient Neural Networks", 2015.
+Han, Pool, Tran, Dally: "Learning both Weights and Connections for Efficient Neural Networks", 2015. Patterns and
+compensation name their papers in `patterns` and `compensation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from workbench.importance import CRITERIA
+from workbench.calibration import CONVOLUTIONS, damped, input_moments, inverse_factor
+from workbench.context import Context
+from workbench.errors import WorkbenchError
+from workbench.importance import WEIGHT_CRITERIA, rank_weights
+from workbench.layers import Layer
+from workbench.steps.compensation import column_update, least_squares
 from workbench.steps.option import option
-from workbench.steps.state import Context, State
+from workbench.steps.patterns import PATTERNS, RANKINGS, pattern_masks
+from workbench.steps.state import State
 from workbench.steps.step import Change, WeightStep
-
-
-def keep_masks(scores: Mapping[str, Tensor], amount: float, together: bool) -> dict[str, Tensor]:
-    """Return for every tensor of scores a mask of its shape, true where the weight stays.
-
-    Exactly `floor(amount * n)` weights go: of each tensor, or of all of them ranked `together`. Of equal
-    scores the first ones go.
-    """
-    if not together:
-        return {name: keep_masks({name: score}, amount, together=True)[name] for name, score in scores.items()}
-    flat = torch.cat([score.flatten().float() for score in scores.values()])
-    keep = torch.ones(len(flat), dtype=torch.bool)
-    drop = int(amount * len(flat))
-    if drop:
-        # Far cheaper than sorting; the exact number is restored among the scores that equal the threshold.
-        threshold = flat.kthvalue(drop).values
-        keep[flat < threshold] = False
-        equal = (flat == threshold).nonzero().flatten()
-        keep[equal[: drop - int((~keep).sum())]] = False
-    parts = torch.split(keep, [score.numel() for score in scores.values()])
-    return {name: part.view_as(score) for part, (name, score) in zip(parts, scores.items(), strict=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,30 +31,84 @@ class Prune(WeightStep):
     kind: ClassVar[str] = "prune"
     title: ClassVar[str] = "Prune weights"
     summary: ClassVar[str] = (
-        "Sets the least important single weights to zero. The file gets smaller, because zeros are not "
-        "stored; it does not get faster, because dense kernels multiply zeros too."
+        "Sets the least important weights to zero, one by one or in patterns. The file gets smaller, because zeros are "
+        "not stored; it does not get faster, because dense kernels multiply zeros too."
     )
     strength: ClassVar[str] = "amount"
     amounts: ClassVar[tuple[float, ...]] = (0.3, 0.5, 0.7, 0.9)
 
     amount: float = option(0.5, "Part of the weights that becomes zero.", low=0.0, high=1.0, step=0.01)
-    importance: str = option("magnitude", "What decides which weights matter.", choices=tuple(CRITERIA))
+    importance: str = option("magnitude", "What decides which weights matter.", choices=tuple(WEIGHT_CRITERIA))
     ranking: str = option(
         "local",
-        "Local takes the same part of every layer; global ranks the weights of all layers together.",
-        choices=("local", "global"),
+        "Local takes the same part of every layer, output the same of every output of a layer; global ranks the "
+        "weights of all layers together.",
+        choices=RANKINGS,
+    )
+    pattern: str = option(
+        "unstructured",
+        "Single weights; n:m, the same number out of every few inputs; square blocks of the weight as a matrix; or "
+        "whole kernels of a convolution.",
+        choices=PATTERNS,
+    )
+    size: int = option(
+        4,
+        "Inputs of one group in n:m (an amount of 0.5 with 4 is 2:4), or the side of a block.",
+        unit="weights",
+        low=2,
+        high=64,
+    )
+    compensation: str = option(
+        "none",
+        "Whether the weights that stay make up for those that go, layer by layer on calibration data: column by "
+        "column, or exactly, which takes long for wide layers.",
+        choices=("none", "columns", "exact"),
     )
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         # Tied layers share one parameter: it is pruned once, under its first name.
         by_tensor = {
-            id(state.model.get_parameter(layer.parameter)): layer.parameter
+            id(state.model.get_parameter(layer.parameter)): layer
             for layer in reversed(self.chosen(context.layers(state.model)))
         }
-        names = list(dict.fromkeys(reversed(by_tensor.values())))
-        scores = CRITERIA[self.importance].weights(state.model, names, context.subject)
-        masks = keep_masks(scores, self.amount, self.ranking == "global")
-        return {
-            name: Change(state.model.get_parameter(name).detach().masked_fill(~mask, 0.0), pruned=True)
-            for name, mask in masks.items()
-        }
+        layers = {layer.parameter: layer for layer in reversed(by_tensor.values())}
+        if self.compensation != "none":
+            _refuse_other(state.model, layers.values(), self.title)
+        ranked = context.within(0.0, 0.5 if self.compensation != "none" else 1.0)
+        scores = rank_weights(WEIGHT_CRITERIA[self.importance], state.model, list(layers), ranked)
+        outputs = {name: layer.outputs for name, layer in layers.items()}
+        masks = pattern_masks(scores, outputs, self.amount, self.ranking, self.pattern, self.size)
+        weights = {name: state.model.get_parameter(name).detach() for name in layers}
+        pruned = {name: weight.masked_fill(~masks[name], 0.0) for name, weight in weights.items()}
+        if self.compensation != "none":
+            # What an earlier step has pruned is zero and stays so.
+            keep = {name: mask & (weights[name] != 0) for name, mask in masks.items()}
+            pruned |= self._compensated(state.model, layers, keep, context.within(0.5, 1.0, "making up for what goes"))
+        return {name: Change(value, pruned=True) for name, value in pruned.items()}
+
+    def _compensated(
+        self, model: nn.Module, layers: Mapping[str, Layer], keep: Mapping[str, Tensor], context: Context
+    ) -> dict[str, Tensor]:
+        """Return the new weights of layers that are called."""
+        parameters = {layer.name: name for name, layer in layers.items()}
+        found = {}
+        for layer, moments in input_moments(model, context.subject.task, list(parameters), context.progress):
+            context.progress.check()
+            name = parameters[layer]
+            weight = model.get_parameter(name).detach()
+            if self.compensation == "exact":
+                found[name] = least_squares(weight, keep[name], damped(moments.second))
+            else:
+                found[name] = column_update(weight, keep[name], inverse_factor(moments.second))
+        return found
+
+
+def _refuse_other(model: nn.Module, layers: Iterable[Layer], title: str) -> None:
+    wrong = [
+        layer.name for layer in layers if not isinstance(model.get_submodule(layer.name), (nn.Linear, *CONVOLUTIONS))
+    ]
+    if wrong:
+        raise WorkbenchError(
+            f"{title}: only linear layers and convolutions that are not transposed can be compensated; exclude "
+            f"{', '.join(wrong)}"
+        )

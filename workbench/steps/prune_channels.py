@@ -6,44 +6,19 @@ Structural Pruning", 2023, but followed channel by channel instead of layer by l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from workbench.errors import WorkbenchError
 from workbench.graph import Group, cut, kept_indices, verify
-from workbench.importance import CRITERIA
+from workbench.importance import CRITERIA, rank_units
+from workbench.importance.ranking import least_important
 from workbench.layers import globs
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import GraphStep
-
-
-def least_important(scores: Mapping[str, Tensor], amount: float, together: bool, round_to: int) -> dict[str, list[int]]:
-    """Return for every group the units to remove, `floor(amount * units)` of them, the least important first.
-
-    `together` ranks the units of all groups by their score relative to their group's mean, because the scale
-    of weights differs between layers. The number that stays is rounded up to a multiple of `round_to`, and at
-    least one (or `round_to`) always stays.
-    """
-    drop = {name: int(amount * len(score)) for name, score in scores.items()}
-    if together:
-        relative = {name: score / score.mean().clamp(min=1e-12) for name, score in scores.items()}
-        flat = torch.cat(list(relative.values()))
-        gone = torch.zeros(len(flat), dtype=torch.bool)
-        gone[flat.argsort(stable=True)[: int(amount * len(flat))]] = True
-        parts = torch.split(gone, [len(score) for score in scores.values()])
-        drop = {name: int(part.sum()) for name, part in zip(scores, parts, strict=True)}
-    removed = {}
-    for name, score in scores.items():
-        stay = max(len(score) - drop[name], 1)
-        stay = min(-(-stay // round_to) * round_to, len(score))
-        removed[name] = sorted(score.argsort(stable=True)[: len(score) - stay].tolist())
-    return {name: units for name, units in removed.items() if units}
 
 
 def reached(groups: Sequence[Group], include: str, exclude: str) -> list[Group]:
@@ -88,15 +63,17 @@ class PruneChannels(GraphStep):
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
         groups = reached(context.groups(state.model), self.layers, self.exclude)
-        free = [group for group in groups if group.protected is None]
-        barred = [group for group in groups if group.protected is not None]
-        if not free:
-            why = "; ".join(f"{group.name}: {group.protected}" for group in barred) or "they produce no channels"
-            raise WorkbenchError(f"{self.title}: nothing in {self.layers} can be cut. {why}")
         criterion = CRITERIA[self.importance]
-        scores = {group.name: criterion.units(state.model, group, context.subject) for group in free}
-        remove = least_important(scores, self.amount, self.ranking == "global", self.round_to)
-        notes = tuple(f"{group.name}: not cut, {group.protected}" for group in barred)
+        barred = {group.name: group.protected or criterion.unfit(state.model, group) for group in groups}
+        barred = {name: why for name, why in barred.items() if why}
+        free = [group for group in groups if group.name not in barred]
+        if not free:
+            why = "; ".join(f"{name}: {why}" for name, why in barred.items()) or "they produce no channels"
+            raise WorkbenchError(f"{self.title}: nothing in {self.layers} can be cut. {why}")
+        scores = rank_units(criterion, state.model, free, context.within(0.0, 0.5))
+        together = self.ranking == "global"
+        remove = least_important(scores, self.amount, together, self.round_to, criterion.comparable)
+        notes = tuple(f"{name}: not cut, {why}" for name, why in barred.items())
         if not remove:
             return State(state.model, state.codings, state.pruned, state.notes + notes)
         context.progress.update(0.5, "checking that the smaller model computes the same")

@@ -1,0 +1,90 @@
+"""What consumers see of a unit: statistics of its values where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from workbench.context import Context
+from workbench.errors import WorkbenchError
+from workbench.graph import Group
+from workbench.importance.slots import features
+from workbench.turn import TURN
+from workbench.twin import twin
+
+BATCH = 64
+
+
+def consumers(groups: Sequence[Group]) -> list[str]:
+    """Return the names of all layers that read units of these groups."""
+    return sorted({layer for group in groups for layer in group.consumers})
+
+
+def watch_inputs(
+    model: nn.Module, layers: Iterable[str], context: Context, visit: Callable[[str, Tensor], None]
+) -> None:
+    """Call `visit(layer, values)` with the inputs of layers on the calibration split, [n, inputs], all places in n.
+
+    Raises:
+        WorkbenchError: There is no calibration data, or an input is not finite.
+        Cancelled: It was told to stop.
+    """
+    watched, data = twin(model), context.subject.task.split("calibration")
+
+    def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            values = by_channel(module, (args or tuple(kwargs.values()))[0]).detach()
+            if not bool(values.isfinite().all()):
+                raise WorkbenchError(f"{name} gets NaN or infinite inputs on the calibration data")
+            visit(name, values.movedim(1, -1).flatten(0, -2))
+
+        return look
+
+    for name in layers:
+        watched.get_submodule(name).register_forward_pre_hook(hook(name), with_kwargs=True)
+    starts = range(0, len(data), BATCH)
+    for start in context.progress.over(starts, len(starts), "looking at activations"):
+        inputs, _ = data.batch(range(start, min(start + BATCH, len(data))))
+        with TURN, torch.no_grad():
+            watched(*inputs)
+
+
+def by_channel(module: nn.Module, values: Tensor) -> Tensor:
+    """Return a layer's inputs with samples first and its channels or features second, [n, inputs, ...]."""
+    return values if isinstance(module, _ConvNd) or values.ndim < 3 else values.movedim(-1, 1)
+
+
+def unit_means(
+    model: nn.Module, groups: Sequence[Group], context: Context, statistic: Callable[[Tensor], Tensor]
+) -> dict[str, Tensor]:
+    """Return the mean of an elementwise statistic over all values of each unit, float64 [units] by the group's name.
+
+    A unit that several layers read has the mean over all of them.
+    """
+    sums: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+
+    def add(name: str, values: Tensor) -> None:
+        sums[name] = sums.get(name, torch.tensor(0.0)) + statistic(values).sum(0, dtype=torch.float64)
+        counts[name] = counts.get(name, 0) + len(values)
+
+    watch_inputs(model, consumers(groups), context, add)
+    return {group.name: _mean(model, group, sums, counts) for group in groups}
+
+
+def _mean(model: nn.Module, group: Group, sums: dict[str, Tensor], counts: dict[str, int]) -> Tensor:
+    value = torch.zeros(len(group.units), dtype=torch.float64)
+    weight = torch.zeros_like(value)
+    for layer in group.consumers:
+        if layer in sums:
+            owner = features(model, group, layer)
+            mine = owner >= 0
+            value.index_add_(0, owner[mine], sums[layer][mine])
+            weight.index_add_(0, owner[mine], torch.full((int(mine.sum()),), counts[layer], dtype=torch.float64))
+    if not bool(weight.all()):
+        raise WorkbenchError(f"{group.name}: no layer that reads its channels is called on the calibration data")
+    return value / weight

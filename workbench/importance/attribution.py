@@ -1,0 +1,138 @@
+"""Attributions of captum to units, where they are read.
+
+Kokhlikyan et al.: "Captum: A unified and generic model interpretability library for PyTorch", 2020. What is attributed
+is the evidence for the right answer: a linear function of the model's outputs, one number a sample.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from workbench.context import Context
+from workbench.errors import WorkbenchError, first_line
+from workbench.graph import Group
+from workbench.importance.activity import by_channel, consumers
+from workbench.importance.layer_inputs import NOBODY
+from workbench.importance.slots import features
+from workbench.task import logits
+from workbench.turn import TURN
+from workbench.twin import twin
+
+BATCH = 32
+SAMPLES = 128
+
+Attribute = Callable[[nn.Module, nn.Module, tuple[Tensor, ...], Tensor], Tensor]
+
+
+class Evidence(nn.Module):
+    """A model that gives one number a sample for inputs and targets: `(*inputs, targets) -> [n]`.
+
+    For classes it is the right one's logit less the mean of all logits, otherwise the sum of the outputs.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *given: Tensor) -> Tensor:
+        *inputs, targets = given
+        outputs = logits(self.model(*inputs))
+        if targets.is_floating_point():
+            return outputs.flatten(1).sum(1)
+        right = outputs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        return (right - outputs.mean(-1)).reshape(len(outputs), -1).mean(1)
+
+
+def attribute_units(
+    model: nn.Module, groups: Sequence[Group], context: Context, attribute: Attribute, samples: int = SAMPLES
+) -> dict[str, Tensor]:
+    """Return the mean over samples of the absolute attribution to every unit, float64 [units] by the group's name.
+
+    A unit's attribution for a sample is summed over all places and over all layers that read it.
+
+    Args:
+        model: Attributed to by its twin.
+        groups: Whose units.
+        context: Gives data and progress.
+        attribute: `(evidence, layer, inputs, targets)` -> attributions to the layer's input, in its shape.
+        samples: At most so many of the calibration split.
+
+    Raises:
+        WorkbenchError: There is no calibration data, a layer is called several times, or captum cannot do it.
+        Cancelled: It was told to stop.
+    """
+    evidence, data = Evidence(twin(model)), context.subject.task.split("calibration")
+    layers, total = consumers(groups), min(len(data), samples)
+    _refuse_repeated(evidence.model, layers, context)
+    sums = {group.name: torch.zeros(len(group.units), dtype=torch.float64) for group in groups}
+    starts = range(0, total, BATCH)
+    for number, start in enumerate(starts):
+        inputs, targets = data.batch(range(start, min(start + BATCH, total)))
+        signed = {group.name: torch.zeros(len(targets), len(group.units), dtype=torch.float64) for group in groups}
+        for place, layer in enumerate(layers):
+            context.progress.update((number + place / len(layers)) / len(starts), f"attributing to what {layer} reads")
+            module = evidence.model.get_submodule(layer)
+            with TURN:
+                found = _summed(module, _quietly(attribute, evidence, module, inputs, targets))
+            for group in groups:
+                if layer in group.consumers:
+                    owner = features(model, group, layer)
+                    signed[group.name].index_add_(1, owner[owner >= 0], found[:, owner >= 0])
+        for name, value in signed.items():
+            sums[name] += value.abs().sum(0)
+    context.progress.update(1.0)
+    return {name: value / total for name, value in sums.items()}
+
+
+def unattributable(model: nn.Module, group: Group) -> str:
+    """Return why nothing can be attributed to a group's units, "" if it can."""
+    if not group.consumers:
+        return NOBODY
+    others = [name for name in group.consumers if not isinstance(model.get_submodule(name), nn.Linear | _ConvNd)]
+    return f"{', '.join(others)} reads them, no linear layer or convolution" if others else ""
+
+
+def floating(inputs: Sequence[Tensor], title: str) -> None:
+    """Raise an error if inputs are whole numbers, between which and zero there is no path."""
+    if not all(value.is_floating_point() for value in inputs):
+        raise WorkbenchError(f"{title} compares inputs with zero, so they must be floating-point numbers, not indices")
+
+
+def _summed(module: nn.Module, found: Tensor) -> Tensor:
+    """Return attributions [n, ...] summed over places, float64 [n, inputs]."""
+    return by_channel(module, found.detach()).double().flatten(2).sum(2) if found.ndim > 2 else found.detach().double()
+
+
+def _quietly(attribute: Attribute, *given: Any) -> Tensor:
+    # Captum announces hooks and flags of gradients that it sets, on a twin that nobody else has.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            return attribute(*given)
+        except (RuntimeError, AssertionError) as error:
+            raise WorkbenchError(f"captum cannot attribute to this model: {first_line(error)}") from error
+
+
+def _refuse_repeated(model: nn.Module, layers: Sequence[str], context: Context) -> None:
+    calls = dict.fromkeys(layers, 0)
+
+    def count(name: str) -> Callable[[nn.Module, Any], None]:
+        def hook(module: nn.Module, inputs: Any) -> None:
+            calls[name] += 1
+
+        return hook
+
+    hooks = [model.get_submodule(name).register_forward_pre_hook(count(name)) for name in layers]
+    with torch.no_grad():
+        model(*context.example())
+    for handle in hooks:
+        handle.remove()
+    wrong = [name for name, number in calls.items() if number != 1]
+    if wrong:
+        raise WorkbenchError(f"{', '.join(wrong)}: attributions are for layers that are called once; exclude them")

@@ -1,0 +1,47 @@
+"""Conductance: the part of the evidence for the right answer that flows through a channel.
+
+Dhamdhere, Sundararajan, Yan: "How Important Is a Neuron?", 2019; computed by captum's `LayerConductance` along the
+straight path from inputs of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from workbench.context import Context
+from workbench.graph import Group
+from workbench.importance.attribution import attribute_units, floating, unattributable
+from workbench.importance.criterion import Criterion
+
+STEPS = 8  # on a path for every sample and layer: the costliest criterion after Shapley values
+SAMPLES = 64
+
+
+class Conductance(Criterion):
+    kind = "conductance"
+    title = "Layer conductance (captum)"
+    needs_data = True
+    comparable = True
+
+    def unfit(self, model: nn.Module, group: Group) -> str:
+        return unattributable(model, group)
+
+    def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:
+        floating(context.example(), self.title)
+        return attribute_units(model, groups, context, _attribute, SAMPLES)
+
+
+def _attribute(evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+    from captum.attr import LayerConductance  # slow to import
+
+    found: Tensor = LayerConductance(evidence, layer).attribute(
+        inputs,
+        additional_forward_args=(targets,),
+        n_steps=STEPS,
+        method="riemann_trapezoid",  # captum's default leaves out both ends of the path
+        internal_batch_size=4 * len(targets),
+        attribute_to_layer_input=True,
+    )
+    return found

@@ -1,0 +1,54 @@
+"""Gradients of the task's loss on the calibration split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from workbench.context import Context
+from workbench.errors import WorkbenchError, first_line
+from workbench.task import logits
+from workbench.turn import TURN
+from workbench.twin import twin
+
+
+def loss_gradients(
+    model: nn.Module, parameters: Sequence[str], context: Context, batch: int
+) -> Iterator[dict[str, Tensor]]:
+    """Yield, batch by batch, the gradient of the mean loss by each named parameter, in the parameter's shape.
+
+    The model runs in evaluation mode, as a twin whose parameters are its own; nothing is left in anybody's `grad`.
+    A parameter that the loss does not depend on has a gradient of zeros.
+
+    Args:
+        model: Any module that takes the task's inputs.
+        parameters: Names.
+        context: Gives data, loss and progress.
+        batch: Samples for one gradient.
+
+    Raises:
+        WorkbenchError: There is no calibration data, or the loss has no finite gradient.
+        Cancelled: It was told to stop.
+    """
+    data, loss = context.subject.task.split("calibration"), context.subject.task.loss
+    own = twin(model, {name: model.get_parameter(name).detach() for name in parameters})
+    wanted = [own.get_parameter(name).requires_grad_(True) for name in parameters]
+    starts = range(0, len(data), batch)
+    for start in context.progress.over(starts, len(starts), "gradients of the loss"):
+        inputs, targets = data.batch(range(start, min(start + batch, len(data))))
+        with TURN, torch.enable_grad():
+            outputs = logits(own(*inputs))
+            try:
+                found = torch.autograd.grad(loss(outputs, targets), wanted, allow_unused=True)
+            except (RuntimeError, ValueError, TypeError) as error:
+                raise WorkbenchError(
+                    f"the task's loss fails on outputs of shape {tuple(outputs.shape)}: {first_line(error)}"
+                ) from error
+        if not all(value is None or bool(value.isfinite().all()) for value in found):
+            raise WorkbenchError("the gradient of the loss is NaN or infinite on the calibration data")
+        yield {
+            name: torch.zeros_like(parameter) if value is None else value
+            for name, parameter, value in zip(parameters, wanted, found, strict=True)
+        }

@@ -1,0 +1,83 @@
+"""Which weights make the units of a coupled group, and which read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from workbench.graph import Group, canonical_names, is_depthwise
+
+
+class Place(NamedTuple):
+    """A dimension of a parameter."""
+
+    parameter: str
+    dim: int
+
+
+Owners = dict[Place, Tensor]
+
+
+def producing(model: nn.Module, group: Group) -> Owners:
+    """Return the places of weights that compute the units, and for each of their indices the unit, -1 for none."""
+    return owners(model, group, [_place(model, layer, outputs=True) for layer in group.layers])
+
+
+def reading(model: nn.Module, group: Group) -> Owners:
+    """Return the places of weights that the units are multiplied with, as `producing`; empty where nothing reads."""
+    return owners(model, group, [_place(model, layer, outputs=False) for layer in group.consumers])
+
+
+def owners(model: nn.Module, group: Group, places: Iterable[Place]) -> Owners:
+    """Return those of the places that the group occupies, with the unit of each index, int64 [size]; -1 for none."""
+    wanted, found = set(places), Owners()
+    for number, unit in enumerate(group.units):
+        for slot in unit:
+            place = Place(slot.parameter, slot.dim)
+            if place in wanted:
+                size = model.get_parameter(place.parameter).shape[place.dim]
+                found.setdefault(place, torch.full((size,), -1))[list(slot.indices)] = number
+    return found
+
+
+def features(model: nn.Module, group: Group, consumer: str) -> Tensor:
+    """Return which unit each input channel or feature of a consuming layer belongs to, int64 [inputs]; -1 for none."""
+    place = _place(model, consumer, outputs=False)
+    owner = owners(model, group, [place])[place]
+    module = model.get_submodule(consumer)
+    # The inner groups of a grouped convolution number their inputs from zero again.
+    repeats = module.groups if isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd) else 1
+    return owner.repeat(repeats)
+
+
+def total(values: Mapping[str, Tensor], found: Owners, units: int) -> Tensor:
+    """Return for every unit the sum of all values at its places, float64 [units].
+
+    Args:
+        values: By parameter, each in its parameter's shape.
+        found: Whose places.
+        units: How many there are.
+    """
+    sums = torch.zeros(units, dtype=torch.float64)
+    for place, owner in found.items():
+        rows = values[place.parameter].double().movedim(place.dim, 0).reshape(len(owner), -1).sum(1)
+        sums.index_add_(0, owner[owner >= 0], rows[owner >= 0])
+    return sums
+
+
+def mean(values: Mapping[str, Tensor], found: Owners, units: int) -> Tensor:
+    """Return for every unit the mean of all values at its places; arguments as in `total`."""
+    ones = {place.parameter: torch.ones_like(values[place.parameter]) for place in found}
+    return total(values, found, units) / total(ones, found, units)
+
+
+def _place(model: nn.Module, layer: str, outputs: bool) -> Place:
+    module = model.get_submodule(layer)
+    name = "in_proj_weight" if isinstance(module, nn.MultiheadAttention) else "weight"
+    turned = isinstance(module, _ConvTransposeNd) and not is_depthwise(module)
+    full = f"{layer}.{name}" if layer else name
+    return Place(canonical_names(model).get(full, full), int(outputs == turned))
