@@ -29,7 +29,7 @@ class Coding(ABC):
 
     @abstractmethod
     def values(self, codes: Tensor) -> Tensor:
-        """Return float32 values of `codes`, in their shape."""
+        """Return float32 values of `codes`, in their shape; a tensor of another type holds them rounded to it."""
 
     @abstractmethod
     def tables(self) -> dict[str, Tensor]:
@@ -50,4 +50,4 @@ class Coding(ABC):
 
     def holds(self, values: Tensor) -> bool:
         """Return whether `values` lie on the grid, so that storing codes loses nothing."""
-        return bool((self.values(self.codes(values)) == values).all())
+        return bool((self.values(self.codes(values)).to(values.dtype) == values).all())

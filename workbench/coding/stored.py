@@ -65,6 +65,7 @@ DTYPES = {
     torch.uint16: "U16",
     torch.bool: "BOOL",
 }
+NAMED = {name: dtype for dtype, name in DTYPES.items()}
 
 
 def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
@@ -107,6 +108,8 @@ def _facts(tensor: Tensor, coding: Coding | None, layout: str) -> dict[str, Any]
         found["layout"] = layout
     if coding:
         found |= {"coding": coding.kind, **coding.facts()}
+        if tensor.dtype != torch.float32:
+            found["dtype"] = DTYPES[tensor.dtype]
     return found
 
 
@@ -174,4 +177,4 @@ def _restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Ten
     # Codes of left-out zeros are found by coding zero itself, so that every coding may place it where it likes.
     codes = coding.codes(torch.zeros(shape)).flatten()
     codes[places] = bits.unpack(parts["values"], coding.bits, len(places))
-    return coding.values(codes.view(shape)), coding
+    return coding.values(codes.view(shape)).to(NAMED[facts.get("dtype", "F32")]), coding

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -41,11 +41,16 @@ class _Reader:
         return path if path and last == attribute else None
 
 
-def fold_batchnorm(model: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
+def fold_batchnorm(model: nn.Module, example: tuple[Tensor, ...], names: Container[str] | None = None) -> nn.Module:
     """Return a copy with the same eval-mode outputs, in which foldable batch norms are `nn.Identity`.
 
     A batch norm can be folded if it alone reads the output of a convolution or linear layer, and each of the
     two is called once.
+
+    Args:
+        model: Left as it is.
+        example: The positional inputs, batch first.
+        names: Layers into which norms may be folded, None for all.
 
     Raises:
         WorkbenchError: The model cannot be traced.
@@ -53,6 +58,8 @@ def fold_batchnorm(model: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
     program = trace(model, example)
     folded = copy.deepcopy(model)
     for layer_name, norm_name in list(_foldable(program, model)):
+        if names is not None and layer_name not in names:
+            continue
         layer, norm = folded.get_submodule(layer_name), folded.get_submodule(norm_name)
         if _fold_pair(layer, norm):
             for parent in folded.modules():

@@ -47,7 +47,11 @@ def prepare(state: State, example: tuple[Tensor, ...]) -> Callable[[tuple[Tensor
 
 
 def open_graph(serialized: bytes) -> Callable[[tuple[Tensor, ...]], Tensor]:
-    """Return a function from inputs to the first output of a serialized ONNX model."""
+    """Return a function from inputs to the first output of a serialized ONNX model.
+
+    Raises:
+        WorkbenchError: ONNX Runtime has no kernel for one of its operators.
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -55,7 +59,10 @@ def open_graph(serialized: bytes) -> Callable[[tuple[Tensor, ...]], Tensor]:
     # The threads of one session, waiting busily, would eat the time of the other that it is compared with.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what fails is raised as well
-    session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+    try:
+        session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # an operator without a kernel for its type, such as a float64 convolution
+        raise WorkbenchError(f"ONNX Runtime cannot run this model: {first_line(error)}") from error
     names = [given.name for given in session.get_inputs()]
     first = session.get_outputs()[0].name
 
@@ -73,6 +80,8 @@ def convert(state: State, example: tuple[Tensor, ...]) -> onnx.ModelProto:
     Raises:
         WorkbenchError: The model cannot be converted.
     """
+    if any(value.dtype == torch.bfloat16 for value in (*state.model.parameters(), *example)):
+        raise WorkbenchError("ONNX Runtime has no bfloat16 kernels on a CPU; convert a model.float()")
     return with_integers(skeleton(state.model, example), state.model, state.codings)
 
 

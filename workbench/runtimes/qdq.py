@@ -18,6 +18,8 @@ from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
 if TYPE_CHECKING:
     import onnx
 
+# The only type that integers are turned into here (TensorProto.FLOAT); weights of another keep their rounded values.
+FLOAT = 1
 LAYER_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -53,7 +55,7 @@ class _Editor:
 
     def layer(self, parameter: str, grid: Uniform) -> None:
         """Give one layer integer weights, and its activations pairs where it has quantizers."""
-        if parameter not in self.values:
+        if parameter not in self.values or self.values[parameter].data_type != FLOAT:
             return
         name = parameter.rpartition(".")[0]
         node, transposed = self._reader(parameter)
@@ -129,6 +131,8 @@ class _Editor:
             return name
         array = numpy_helper.to_array(self.values[name]).astype(np.float64)
         scale = (grid.scale.double() * entry.scale).numpy().astype(np.float32)
+        if scale.ndim:  # a grouped transposed convolution has the scales of one group for each of its groups
+            scale = np.tile(scale, len(array) // len(scale))
         limits = np.iinfo(np.int32)
         integers = np.clip(np.rint(array / scale), limits.min, limits.max).astype(np.int32)
         axis = 0 if scale.ndim else None

@@ -104,20 +104,31 @@ class Quantize(WeightStep):
             raise WorkbenchError(
                 f"{self.title}: activation ranges need train or calibration data; the task has neither"
             )
+        chosen = {layer.name: layer.parameter for layer in self.chosen(context.layers(state.model))}
+        for name, parameter in chosen.items():
+            if (dtype := state.model.get_parameter(parameter).dtype) != torch.float32:
+                raise WorkbenchError(
+                    f"{self.title}: {name} is {dtype}; integer kernels read and write float32, so activations can "
+                    "only be quantized in a float32 model. Use model.float(), or activations=0"
+                )
         # Integer kernels take a convolution with its bias; a BatchNorm between it and the next rounding would
         # force the sum back into floating point.
-        model = fold_batchnorm(state.model, context.example())
+        model = fold_batchnorm(state.model, context.example(), chosen)
         folded = State(model, _without(state.codings, changed(state.model, model)), state.pruned, state.notes)
-        names = [layer.name for layer in self.chosen(context.layers(folded.model))]
-        ranges, skipped = observe(model, names, context)
+        ranges, skipped = observe(model, chosen, context)
         built = apply_changes(folded, self.changes(folded, context), copy.deepcopy(model))
         for (name, place), (low, high) in ranges.items():
             quantizer = ActivationQuantizer(self.activations, low, high)
             attach(built.model.get_submodule(name), place, quantizer)
             if place == INPUT:
-                round_bias(built.model.get_submodule(name), built.codings[f"{name}.weight"], quantizer)
-        notes = tuple(f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items())
-        return State(built.model, built.codings, built.pruned, built.notes + notes)
+                round_bias(built.model.get_submodule(name), built.codings[chosen[name]], quantizer)
+        notes = [f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items()]
+        notes += [
+            f"{name}: stored in full again, because its BatchNorm was folded into it"
+            for name in state.codings
+            if name not in built.codings
+        ]
+        return State(built.model, built.codings, built.pruned, (*built.notes, *notes))
 
 
 def round_bias(module: nn.Module, coding: Coding, entry: ActivationQuantizer) -> None:
@@ -127,7 +138,8 @@ def round_bias(module: nn.Module, coding: Coding, entry: ActivationQuantizer) ->
     one prediction in a hundred differ from what was measured.
     """
     if isinstance(coding, Uniform) and isinstance(module.bias, Tensor):
-        scale = coding.scale.double() * entry.scale
+        # A grouped transposed convolution has the scales of one group for each of its groups.
+        scale = coding.scale.double().reshape(-1).repeat(len(module.bias) // coding.scale.numel()) * entry.scale
         with torch.no_grad():
             module.bias.copy_(torch.round(module.bias.double() / scale) * scale)
 
