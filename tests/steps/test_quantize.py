@@ -83,6 +83,8 @@ def agreement(subject, state):
         Quantize(bits=8, activations=4),
         Quantize(bits=6, activations=6, symmetric=False),
         Quantize(bits=4, symmetric=False),
+        Quantize(bits=4, granularity="group", group=8, activations=8),
+        Quantize(bits=4, ranges="mse", activations=8, activation_ranges="entropy"),
     ],
     ids=str,
 )
