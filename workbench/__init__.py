@@ -8,7 +8,17 @@ from workbench.measure import Latency, Measurement, Score, Size
 from workbench.metric import Metric
 from workbench.recipe import Recipe
 from workbench.session import Session, Settings
-from workbench.steps import FineTune, Prune, PruneChannels, Quantize, Step
+from workbench.steps import (
+    FineTune,
+    KeepSigns,
+    Prune,
+    PruneChannels,
+    Quantize,
+    QuantizeLogarithmic,
+    ShareWeights,
+    ShortenFloats,
+    Step,
+)
 from workbench.subject import Subject
 from workbench.task import Task
 
@@ -17,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cancelled",
     "FineTune",
+    "KeepSigns",
     "Latency",
     "Layer",
     "Measurement",
@@ -24,10 +35,13 @@ __all__ = [
     "Prune",
     "PruneChannels",
     "Quantize",
+    "QuantizeLogarithmic",
     "Recipe",
     "Score",
     "Session",
     "Settings",
+    "ShareWeights",
+    "ShortenFloats",
     "Size",
     "Step",
     "Subject",

@@ -21,7 +21,8 @@ class Coding(ABC):
     bits: int
 
     def __init_subclass__(cls) -> None:
-        CODINGS[cls.kind] = cls
+        if "kind" in vars(cls):
+            CODINGS[cls.kind] = cls
 
     @abstractmethod
     def codes(self, values: Tensor) -> Tensor:
@@ -47,6 +48,10 @@ class Coding(ABC):
     @abstractmethod
     def select(self, dim: int, keep: Sequence[int]) -> Coding:
         """Return the coding of the tensor after only the indices `keep` of `dim` were kept."""
+
+    def round(self, values: Tensor) -> Tensor:
+        """Return the nearest values that have codes, float32 in the same shape."""
+        return self.values(self.codes(values))
 
     def holds(self, values: Tensor) -> bool:
         """Return whether `values` lie on the grid, so that storing codes loses nothing."""

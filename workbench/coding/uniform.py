@@ -56,10 +56,6 @@ class Uniform(Coding):
         scaled = torch.round(values.float() / self._wide(self.scale, values.ndim))
         return (scaled + self._wide(self.zero_point, values.ndim)).clamp(self.low, self.high).long()
 
-    def round(self, values: Tensor) -> Tensor:
-        """Return the nearest values of the grid, float32."""
-        return self.values(self.integers(values) - self.low)
-
     def codes(self, values: Tensor) -> Tensor:
         return self.integers(values) - self.low
 

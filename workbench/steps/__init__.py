@@ -1,10 +1,14 @@
 """The methods. A new one is a new file and a line in the table of kinds."""
 
 from workbench.steps.fine_tune import FineTune
+from workbench.steps.keep_signs import KeepSigns
 from workbench.steps.option import Option
 from workbench.steps.prune import Prune
 from workbench.steps.prune_channels import PruneChannels
 from workbench.steps.quantize import Quantize
+from workbench.steps.quantize_logarithmic import QuantizeLogarithmic
+from workbench.steps.share_weights import ShareWeights
+from workbench.steps.shorten_floats import ShortenFloats
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, GraphStep, Step, TrainingStep, WeightStep, apply_changes, bookkeeping
 
@@ -14,6 +18,10 @@ KINDS: dict[str, type[Step]] = {
         Prune,
         PruneChannels,
         Quantize,
+        QuantizeLogarithmic,
+        ShareWeights,
+        KeepSigns,
+        ShortenFloats,
         FineTune,
     )
 }
@@ -24,10 +32,14 @@ __all__ = [
     "Context",
     "FineTune",
     "GraphStep",
+    "KeepSigns",
     "Option",
     "Prune",
     "PruneChannels",
     "Quantize",
+    "QuantizeLogarithmic",
+    "ShareWeights",
+    "ShortenFloats",
     "State",
     "Step",
     "TrainingStep",

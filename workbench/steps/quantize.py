@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from workbench.coding import BINS, RANGES, Coding, Uniform, grid, histogram_range
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers
+from workbench.layers import Layer
 from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach
+from workbench.rounding import ROUNDINGS
+from workbench.steps.encode import ROUNDING_HELP, encoded
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, WeightStep, apply_changes
@@ -53,6 +56,7 @@ class Quantize(WeightStep):
         "What a weight's grid holds: every value, a percentile of them, or what makes the squared error least.",
         choices=RANGES,
     )
+    rounding: str = option("nearest", ROUNDING_HELP, choices=tuple(ROUNDINGS))
     activations: int = option(
         0,
         "Width of what flows between layers; 0 leaves it in floating point.",
@@ -81,20 +85,12 @@ class Quantize(WeightStep):
         return not self.activations
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
-        changes: dict[str, Change] = {}
-        seen: dict[int, Change] = {}
-        for layer in self.chosen(context.layers(state.model)):
-            parameter = state.model.get_parameter(layer.parameter)
-            if id(parameter) in seen:  # tied layers share one weight, and so one grid
-                changes[layer.parameter] = seen[id(parameter)]
-                continue
-            weight = parameter.detach()
-            axis = None if self.granularity == "tensor" else layer.outputs
-            group = self.group if self.granularity == "group" else 0
-            coding = grid(weight, self.bits, axis, self.symmetric, self.ranges, self.percentile, group)
-            change = Change(coding.round(weight).to(weight.dtype), coding)
-            changes[layer.parameter] = seen[id(parameter)] = change
-        return changes
+        return encoded(state, context, self.chosen(context.layers(state.model)), self._grid, self.rounding)
+
+    def _grid(self, weight: Tensor, layer: Layer) -> Coding:
+        axis = None if self.granularity == "tensor" else layer.outputs
+        group = self.group if self.granularity == "group" else 0
+        return grid(weight, self.bits, axis, self.symmetric, self.ranges, self.percentile, group)
 
     @property
     def _range(self) -> Callable[[Tensor, float, float], tuple[float, float]] | None:
