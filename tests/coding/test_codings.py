@@ -49,6 +49,11 @@ def test_a_coding_comes_back_bit_for_bit_and_again(fit, axis, kept):
     check(once, coding)
     if coding.kind != "binary":
         assert bool((once == 0)[values == 0].all())
+    assert int(codes.max()) < coding.count <= 2**coding.bits
+    every = torch.arange(coding.count)
+    if axis is None and coding.kind != "floating":
+        assert bool((coding.values(every).diff() > 0).all())
+        assert torch.equal(coding.codes(coding.values(every)), every)
     again = CODINGS[coding.kind].read(coding.facts(), coding.tables())
     assert torch.equal(again.round(values), once)
 

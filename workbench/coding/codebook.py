@@ -28,6 +28,10 @@ class Codebook(Coding):
     bits: int
     book: Tensor
 
+    @property
+    def count(self) -> int:
+        return len(self.book)
+
     def codes(self, values: Tensor) -> Tensor:
         return nearest(self.book, values.float())
 

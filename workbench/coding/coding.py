@@ -49,6 +49,11 @@ class Coding(ABC):
     def select(self, dim: int, keep: Sequence[int]) -> Coding:
         """Return the coding of the tensor after only the indices `keep` of `dim` were kept."""
 
+    @property
+    def count(self) -> int:
+        """How many codes have a value: those from 0 on."""
+        return 1 << self.bits
+
     def round(self, values: Tensor) -> Tensor:
         """Return the nearest values that have codes, float32 in the same shape."""
         return self.values(self.codes(values))

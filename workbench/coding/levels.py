@@ -33,6 +33,10 @@ class Levels(Coding):
     def levels(self) -> Tensor:
         """Rising float32 [at most 2**bits], the largest magnitude being 1.0."""
 
+    @property
+    def count(self) -> int:
+        return len(self.levels)
+
     def _wide(self, ndim: int) -> Tensor:
         return (
             self.scale if self.axis is None else self.scale.view([-1 if dim == self.axis else 1 for dim in range(ndim)])

@@ -42,6 +42,10 @@ class Uniform(Coding):
     axis: int | None = None
     groups: tuple[int, ...] = ()
 
+    @property
+    def count(self) -> int:
+        return self.high - self.low + 1
+
     def _wide(self, table: Tensor, ndim: int) -> Tensor:
         if self.axis is None:
             return table
