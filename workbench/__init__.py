@@ -9,6 +9,7 @@ from workbench.metric import Metric
 from workbench.recipe import Recipe
 from workbench.session import Session, Settings
 from workbench.steps import (
+    CorrectBias,
     FineTune,
     KeepSigns,
     Prune,
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cancelled",
+    "CorrectBias",
     "FineTune",
     "KeepSigns",
     "Latency",

@@ -1,5 +1,6 @@
 """The methods. A new one is a new file and a line in the table of kinds."""
 
+from workbench.steps.correct_bias import CorrectBias
 from workbench.steps.fine_tune import FineTune
 from workbench.steps.keep_signs import KeepSigns
 from workbench.steps.option import Option
@@ -22,6 +23,7 @@ KINDS: dict[str, type[Step]] = {
         ShareWeights,
         KeepSigns,
         ShortenFloats,
+        CorrectBias,
         FineTune,
     )
 }
@@ -30,6 +32,7 @@ __all__ = [
     "KINDS",
     "Change",
     "Context",
+    "CorrectBias",
     "FineTune",
     "GraphStep",
     "KeepSigns",

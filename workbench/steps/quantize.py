@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from workbench.coding import BINS, RANGES, Coding, Uniform, grid, histogram_range
+from workbench.coding import BINS, RANGES, Coding, grid, histogram_range
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers
 from workbench.layers import Layer
-from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach
+from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias
 from workbench.rounding import ROUNDINGS
 from workbench.steps.encode import ROUNDING_HELP, encoded
 from workbench.steps.option import option
@@ -123,7 +123,7 @@ class Quantize(WeightStep):
             quantizer = ActivationQuantizer(self.activations, low, high)
             attach(built.model.get_submodule(name), place, quantizer)
             if place == INPUT:
-                round_bias(built.model.get_submodule(name), built.codings[chosen[name]], quantizer)
+                _round_bias(built.model.get_submodule(name), built.codings[chosen[name]], quantizer)
         notes = [f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items()]
         notes += [
             f"{name}: stored in full again, because its BatchNorm was folded into it"
@@ -133,17 +133,10 @@ class Quantize(WeightStep):
         return State(built.model, built.codings, built.pruned, (*built.notes, *notes))
 
 
-def round_bias(module: nn.Module, coding: Coding, entry: ActivationQuantizer) -> None:
-    """Put a layer's bias on the grid of its products, in place, as integer kernels add it.
-
-    It is a small change for each output and a large one for a deep network: rounding it only at the export made
-    one prediction in a hundred differ from what was measured.
-    """
-    if isinstance(coding, Uniform) and not coding.groups and isinstance(module.bias, Tensor):
-        # A grouped transposed convolution has the scales of one group for each of its groups.
-        scale = coding.scale.double().reshape(-1).repeat(len(module.bias) // coding.scale.numel()) * entry.scale
+def _round_bias(module: nn.Module, coding: Coding, entry: ActivationQuantizer) -> None:
+    if isinstance(module.bias, Tensor):
         with torch.no_grad():
-            module.bias.copy_(torch.round(module.bias.double() / scale) * scale)
+            module.bias.copy_(rounded_bias(module.bias, coding, entry))
 
 
 def changed(before: nn.Module, after: nn.Module) -> set[str]:
