@@ -10,6 +10,7 @@ from workbench.recipe import Recipe
 from workbench.session import Session, Settings
 from workbench.steps import (
     CorrectBias,
+    EntropyCode,
     FineTune,
     KeepSigns,
     Prune,
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cancelled",
     "CorrectBias",
+    "EntropyCode",
     "FineTune",
     "KeepSigns",
     "Latency",

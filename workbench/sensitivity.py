@@ -194,7 +194,7 @@ def _key(state: State, context: Context, tolerance: float) -> str:
     for name, value in state.model.state_dict().items():
         digest.update(name.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     for name, coding in state.codings.items():
-        digest.update(f"{name} {coding.kind} {coding.facts()}".encode())
+        digest.update(f"{name} {coding.kind} {coding.facts()} {coding.entropy}".encode())
     digest.update(f"{context.seed} {tolerance} {context.subject.task.metric.name}".encode())
     return digest.hexdigest()[:16]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -11,14 +12,19 @@ from torch import Tensor
 CODINGS: dict[str, type[Coding]] = {}
 
 
+@dataclass(frozen=True, eq=False)
 class Coding(ABC):
     """Values as codes of `bits` bits. `values(codes(w)) == w` bit for bit, for every `w` on the grid.
 
     A subclass names its `kind` and is found again by it when a file is read.
+
+    Attributes:
+        entropy: Whether codes are Huffman-coded in the file, where that makes them shorter.
     """
 
     kind: ClassVar[str]
     bits: int
+    entropy: bool = field(default=False, kw_only=True)
 
     def __init_subclass__(cls) -> None:
         if "kind" in vars(cls):

@@ -28,19 +28,22 @@ class Floating(Coding):
     """The bits of a shorter floating-point format, times a scale. Numbers beyond its largest become that.
 
     Attributes:
+        bits: 8 or 16.
         name: Of the format, one of `FORMATS`.
         scale: float32, [] or [size of axis]; what the format's 1.0 stands for.
         axis: The dimension that has a scale for each index, None for one scale in all.
     """
 
     kind: ClassVar[str] = "floating"
+    bits: int
     name: str
     scale: Tensor
     axis: int | None = None
 
-    @property
-    def bits(self) -> int:  # type: ignore[override]  # it follows from the format
-        return 8 * FORMATS[self.name].itemsize
+    @classmethod
+    def of(cls, name: str, scale: Tensor, axis: int | None = None) -> Floating:
+        """Return the coding of a format."""
+        return cls(8 * FORMATS[name].itemsize, name, scale, axis)
 
     def _wide(self, ndim: int) -> Tensor:
         return (
@@ -71,7 +74,7 @@ class Floating(Coding):
 
     @classmethod
     def read(cls, facts: Mapping[str, Any], tables: Mapping[str, Tensor]) -> Floating:
-        return cls(str(facts["format"]), tables.get("scale", torch.tensor(1.0)), facts.get("axis"))
+        return cls.of(str(facts["format"]), tables.get("scale", torch.tensor(1.0)), facts.get("axis"))
 
     def select(self, dim: int, keep: Sequence[int]) -> Floating:
         return replace(self, scale=self.scale[torch.as_tensor(keep)]) if dim == self.axis else self

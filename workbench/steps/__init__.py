@@ -1,6 +1,7 @@
 """The methods. A new one is a new file and a line in the table of kinds."""
 
 from workbench.steps.correct_bias import CorrectBias
+from workbench.steps.entropy_code import EntropyCode
 from workbench.steps.fine_tune import FineTune
 from workbench.steps.keep_signs import KeepSigns
 from workbench.steps.option import Option
@@ -24,6 +25,7 @@ KINDS: dict[str, type[Step]] = {
         KeepSigns,
         ShortenFloats,
         CorrectBias,
+        EntropyCode,
         FineTune,
     )
 }
@@ -33,6 +35,7 @@ __all__ = [
     "Change",
     "Context",
     "CorrectBias",
+    "EntropyCode",
     "FineTune",
     "GraphStep",
     "KeepSigns",

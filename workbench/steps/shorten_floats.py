@@ -30,11 +30,11 @@ def floating(weight: Tensor, name: str, axis: int | None) -> Floating:
         axis: The dimension of outputs, None for one scale in all.
     """
     if FORMATS[name].itemsize > 1:
-        return Floating(name, torch.tensor(1.0))
+        return Floating.of(name, torch.tensor(1.0))
     wide = weight.detach().float().abs()
     peak = wide.amax() if axis is None else wide.movedim(axis, 0).flatten(1).amax(1)
     scale = peak / torch.finfo(FORMATS[name]).max
-    return Floating(name, torch.where(scale > 0, scale, torch.ones_like(scale)), axis)
+    return Floating.of(name, torch.where(scale > 0, scale, torch.ones_like(scale)), axis)
 
 
 @dataclass(frozen=True, kw_only=True)
