@@ -11,6 +11,7 @@ from workbench.session import Session, Settings
 from workbench.steps import (
     CorrectBias,
     EntropyCode,
+    Equalize,
     FineTune,
     KeepSigns,
     Prune,
@@ -30,6 +31,7 @@ __all__ = [
     "Cancelled",
     "CorrectBias",
     "EntropyCode",
+    "Equalize",
     "FineTune",
     "KeepSigns",
     "Latency",

@@ -2,6 +2,7 @@
 
 from workbench.steps.correct_bias import CorrectBias
 from workbench.steps.entropy_code import EntropyCode
+from workbench.steps.equalize import Equalize
 from workbench.steps.fine_tune import FineTune
 from workbench.steps.keep_signs import KeepSigns
 from workbench.steps.option import Option
@@ -24,6 +25,7 @@ KINDS: dict[str, type[Step]] = {
         ShareWeights,
         KeepSigns,
         ShortenFloats,
+        Equalize,
         CorrectBias,
         EntropyCode,
         FineTune,
@@ -36,6 +38,7 @@ __all__ = [
     "Context",
     "CorrectBias",
     "EntropyCode",
+    "Equalize",
     "FineTune",
     "GraphStep",
     "KeepSigns",
