@@ -14,11 +14,11 @@ from workbench.coding import Uniform
 from workbench.errors import WorkbenchError
 from workbench.rounding.layerwise import Grid, Layerwise
 
-STEPS = 1000
+STEPS = 500
 WARM_UP = 0.2
 LEARNING_RATE = 0.02
 # Of the pull towards 0 or 1, against the error of rounding to the nearest as one.
-PULL = 0.02
+PULL = 0.5
 SHARPNESS = (20.0, 2.0)
 STRETCH = (-0.1, 1.1)
 
