@@ -8,7 +8,22 @@ from workbench.measure import Latency, Measurement, Score, Size
 from workbench.metric import Metric
 from workbench.recipe import Recipe
 from workbench.session import Session, Settings
-from workbench.steps import FindTicket, FineTune, Prune, PruneChannels, PruneGradually, Quantize, Step
+from workbench.steps import (
+    CorrectBias,
+    EntropyCode,
+    Equalize,
+    FindTicket,
+    FineTune,
+    KeepSigns,
+    Prune,
+    PruneChannels,
+    PruneGradually,
+    Quantize,
+    QuantizeLogarithmic,
+    ShareWeights,
+    ShortenFloats,
+    Step,
+)
 from workbench.subject import Subject
 from workbench.task import Task
 
@@ -16,8 +31,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cancelled",
+    "CorrectBias",
+    "EntropyCode",
+    "Equalize",
     "FindTicket",
     "FineTune",
+    "KeepSigns",
     "Latency",
     "Layer",
     "Measurement",
@@ -26,10 +45,13 @@ __all__ = [
     "PruneChannels",
     "PruneGradually",
     "Quantize",
+    "QuantizeLogarithmic",
     "Recipe",
     "Score",
     "Session",
     "Settings",
+    "ShareWeights",
+    "ShortenFloats",
     "Size",
     "Step",
     "Subject",

@@ -79,6 +79,16 @@ def layers(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Layer, ...]:
     )
 
 
+def computed_weights(model: nn.Module) -> list[str]:
+    """Return the names of layers' weights that are no parameters, because a parametrization or a hook makes them."""
+    return [
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if _kind(module) and not isinstance(module, nn.MultiheadAttention)
+        if "weight" not in module._parameters
+    ]
+
+
 def _kind(module: nn.Module) -> str:
     for base, kind in KINDS.items():
         if isinstance(module, base):

@@ -12,6 +12,7 @@ from torch import nn
 
 from workbench.coding import Coding
 from workbench.errors import WorkbenchError, first_line
+from workbench.layers import computed_weights
 from workbench.metric import Metric
 from workbench.task import Task, logits
 from workbench.twin import twin
@@ -50,6 +51,13 @@ class Subject:
     def _check_weights(self) -> None:
         if not any(True for _ in self.model.parameters()):
             raise WorkbenchError(f"{self.name}: the model has no parameters, so there is nothing to compress")
+        computed = computed_weights(self.model)
+        if computed:
+            raise WorkbenchError(
+                f"{self.name}: computed from other tensors, by weight_norm, spectral_norm or the like: "
+                f"{', '.join(computed[:3])}. Weights must be plain parameters; make them so with torch"
+                ".nn.utils.parametrize.remove_parametrizations(layer, 'weight'), remove_weight_norm or prune.remove"
+            )
         for name, value in self.model.state_dict().items():
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise WorkbenchError(f"{self.name}: {name} holds NaN or infinite values; the model cannot be judged")

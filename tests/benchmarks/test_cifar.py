@@ -12,6 +12,17 @@ from workbench import numbers
 
 NET = Path(__file__).with_name("cifar_net.py")
 
+RECIPES = (
+    (wb.Quantize(activations=8),),
+    (wb.Quantize(bits=4),),
+    (wb.Quantize(bits=4, rounding="second-order"),),
+    (wb.Quantize(bits=3),),
+    (wb.Quantize(bits=3, rounding="second-order"),),
+    (wb.ShareWeights(bits=3, rounding="second-order"), wb.EntropyCode()),
+    (wb.Prune(amount=0.5),),
+    (wb.PruneChannels(amount=0.25),),
+)
+
 
 def test_cifar_resnet20(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     images, train, weights = (pytestconfig.getoption(f"--cifar-{name}") for name in ("test", "train", "weights"))
@@ -23,11 +34,12 @@ def test_cifar_resnet20(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     )  # fmt: skip
     session = wb.Session(subject, wb.Settings(seconds=2.0), threaded=False, autosave=None)
     rows = [_row("baseline", session)]
-    for step in (wb.Quantize(activations=8), wb.Quantize(bits=4), wb.Prune(amount=0.5), wb.PruneChannels(amount=0.25)):
+    for number, steps in enumerate(RECIPES):
         session.reset()
-        session.apply(step)
-        session.export(tmp_path / step.kind)
-        rows.append(_row(step.title, session))
+        for step in steps:
+            session.apply(step)
+        session.export(tmp_path / str(number))
+        rows.append(_row(", ".join(step.title for step in steps), session))
     protected = {group.name: group.protected for group in session.groups if group.protected}
     print("\n" + json.dumps({"rows": rows, "protected": protected}, indent=1))
 

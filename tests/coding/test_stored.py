@@ -5,10 +5,9 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workbench.coding import plan, restore, store
+from workbench.coding import grid, plan, restore, store
 from workbench.coding.stored import DTYPES
 from workbench.errors import WorkbenchError
-from workbench.steps.quantize import grid
 
 FLOATS = [dtype for dtype in DTYPES if dtype.is_floating_point]
 NAMES = {name: dtype for dtype, name in DTYPES.items()}

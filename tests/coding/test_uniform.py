@@ -5,8 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.coding import CODINGS, Uniform
-from workbench.steps.quantize import grid
+from workbench.coding import CODINGS, Uniform, grid
 
 SHAPES = st.sampled_from([(1, 7), (4, 6), (3, 4, 5), (2, 3, 2, 2)])
 
@@ -25,7 +24,8 @@ def weights(draw) -> torch.Tensor:
 def grids(draw) -> tuple[torch.Tensor, Uniform]:
     weight = draw(weights())
     axis = draw(st.sampled_from([None, *range(weight.ndim)]))
-    return weight, grid(weight, draw(st.integers(2, 8)), axis, draw(st.booleans()))
+    group = draw(st.integers(0, 3)) if axis in (0, 1) else 0
+    return weight, grid(weight, draw(st.integers(2, 8)), axis, draw(st.booleans()), group=group)
 
 
 def bits_equal(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -105,6 +105,42 @@ def test_the_grid_of_numbers_that_are_known(bits):
     whole = grid(weight, bits, None, symmetric=False)
     torch.testing.assert_close(whole.scale, torch.tensor(7.0 / (2**bits - 1)))
     assert whole.high - whole.low == 2**bits - 1
+
+
+def squared(coding, weight):
+    return (coding.round(weight) - weight).square().sum(1)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_the_least_squared_error_is_never_above_another_range(bits, symmetric):
+    weight = torch.randn(8, 300, generator=torch.Generator().manual_seed(0)) ** 3
+    best = squared(grid(weight, bits, 0, symmetric, "mse"), weight)
+    for part in (100.0, 99.0, 95.0, 90.0):
+        other = squared(grid(weight, bits, 0, symmetric, "percentile", part), weight)
+        assert bool((best <= other * 1.02).all())
+    assert bool((best <= squared(grid(weight, bits, 0, symmetric), weight)).all())
+
+
+def test_a_percentile_clips_what_lies_outside():
+    weight = torch.cat([torch.linspace(-1, 1, 999), torch.tensor([50.0])]).view(1, -1)
+    assert float(grid(weight, 8, 0, True, "percentile", 99.9).scale) == pytest.approx(1 / 127)
+    assert float(grid(weight, 8, 0, True, "percentile", 100.0).scale) == pytest.approx(50 / 127)
+    lopsided = grid(weight, 8, 0, False, "percentile", 99.0)
+    assert float(lopsided.scale) == pytest.approx(1.96 / 255, rel=0.01)
+
+
+def test_groups_of_inputs_have_scales_of_their_own():
+    weight = torch.randn(4, 10, 3, 3, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 11).view(
+        1, 10, 1, 1
+    )
+    coding = grid(weight, 4, 0, symmetric=True, group=4)
+    assert coding.groups == (4, 4, 2)
+    torch.testing.assert_close(coding.scale[:, 2], weight[:, 8:].abs().amax((1, 2, 3)) / 7)
+    for number, part in enumerate(torch.split(weight, 4, dim=1)):
+        alone = grid(part, 4, 0, symmetric=True)
+        assert torch.equal(coding.round(weight).split(4, dim=1)[number], alone.round(part))
+    assert coding.select(1, [0, 3, 9]).groups == (2, 1)
 
 
 def test_a_channel_of_zeros_has_a_grid():

@@ -1,9 +1,15 @@
 """Quantization: the grid of each channel, and that ONNX Runtime computes what was simulated."""
 
+import copy
+import re
+
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from tests.test_checkpoint import subject_of
+from workbench.checkpoint import read, write
 from workbench.errors import WorkbenchError
 from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
 from workbench.recipe import Recipe, run
@@ -77,6 +83,8 @@ def agreement(subject, state):
         Quantize(bits=8, activations=4),
         Quantize(bits=6, activations=6, symmetric=False),
         Quantize(bits=4, symmetric=False),
+        Quantize(bits=4, granularity="group", group=8, activations=8),
+        Quantize(bits=4, ranges="mse", activations=8, activation_ranges="entropy"),
     ],
     ids=str,
 )
@@ -151,3 +159,110 @@ def test_activations_need_data_and_two_bits(images):
 def test_training_on_is_refused_where_it_would_leave_the_grid(images):
     with pytest.raises(WorkbenchError, match=r"step 2 \(fine_tune\).*put fine_tune before quantize"):
         run(images, Recipe((Quantize(), FineTune())))
+
+
+def of_type(subject, dtype):
+    """Return the subject with weights and validation images of another floating type."""
+    (inputs,), labels = subject.task.split("validation").batch(range(200))
+    data = (inputs.to(dtype), labels)
+    return Subject(f"{subject.name} {dtype}", copy.deepcopy(subject.model).to(dtype), Task(train=data, validation=data))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_weights_of_other_types_keep_their_type_and_are_packed(images, dtype, symmetric, tmp_path):
+    subject = of_type(images, dtype)
+    state = run(subject, Recipe((Quantize(symmetric=symmetric),)))
+    assert len(state.codings) == 5
+    write(tmp_path / "model", state.model, state.codings)
+    values, codings = read(tmp_path / "model")
+    assert codings.keys() == state.codings.keys()
+    for name, value in state.model.state_dict().items():
+        assert values[name].dtype == value.dtype
+        assert torch.equal(values[name], value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_integer_activations_need_a_float32_model(images, dtype):
+    with pytest.raises(WorkbenchError, match=rf"conv1 is {dtype}; .*Use model.float\(\), or activations=0"):
+        run(of_type(images, dtype), Recipe((Quantize(activations=8),)))
+
+
+def test_onnx_runtime_runs_what_it_has_kernels_for_and_says_so_of_the_rest(images):
+    half = of_type(images, torch.float16)
+    same, _ = agreement(half, run(half, Recipe((Quantize(),))))
+    assert same >= 0.995
+    for dtype, said in ((torch.bfloat16, "has no bfloat16 kernels"), (torch.float64, "cannot run this model")):
+        subject = of_type(images, dtype)
+        with pytest.raises(WorkbenchError, match=said):
+            onnx.prepare(run(subject, Recipe((Quantize(),))), subject.task.example(2))
+
+
+class Upsampling(nn.Module):
+    """A grouped transposed convolution, its norm, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.up = nn.ConvTranspose2d(8, 12, 2, stride=2, groups=4)
+        self.norm = nn.BatchNorm2d(12)
+        self.fc = nn.Linear(12, 4)
+
+    def forward(self, x):
+        return self.fc(self.norm(self.up(self.conv(x).relu())).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+def test_a_grouped_transposed_convolution_takes_integers(granularity):
+    torch.manual_seed(0)
+    model, inputs = Upsampling().eval(), torch.randn(64, 3, 8, 8)
+    with torch.no_grad():
+        labels = model(inputs).argmax(1)
+    subject = Subject("up", model, Task(train=(inputs, labels), validation=(inputs, labels)))
+    state = run(subject, Recipe((Quantize(activations=8, granularity=granularity),)))
+    same, outputs = agreement(subject, state)
+    assert same == 1
+    with torch.no_grad():
+        torch.testing.assert_close(outputs, state.model(inputs), rtol=0, atol=1e-5)
+    coding, entry = state.codings["up.weight"], quantizers(state.model)[f"up.{INPUT}"]
+    steps = state.model.up.bias.double().view(4, 3) / (coding.scale.double() * entry.scale)
+    torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-3)
+
+
+def test_norms_are_folded_only_into_the_layers_that_were_chosen(images):
+    first = Quantize(bits=4, layers="conv*")
+    state = run(images, Recipe((first, Quantize(layers="conv1", activations=8))))
+    kinds = {name: type(module) for name, module in state.model.named_modules()}
+    assert (kinds["bn1"], kinds["bn2"], kinds["bn3"]) == (nn.Identity, nn.BatchNorm2d, nn.BatchNorm2d)
+    assert {name: coding.bits for name, coding in state.codings.items()} == {
+        "conv1.weight": 8, "conv2.weight": 4, "conv3.weight": 4,
+    }  # fmt: skip
+    before = run(images, Recipe((first,)))
+    assert torch.equal(state.model.conv2.weight, before.model.conv2.weight)
+    assert state.notes == ()
+
+
+def test_a_model_that_is_one_layer_takes_integers():
+    inputs = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
+    model = nn.Linear(6, 3)
+    with torch.no_grad():
+        labels = model(inputs).argmax(1)
+    subject = Subject("one", model, Task(train=(inputs, labels), validation=(inputs, labels)))
+    state = run(subject, Recipe((Quantize(activations=8),)))
+    assert list(state.codings) == ["weight"]
+    assert agreement(subject, state)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        parametrizations.weight_norm,
+        parametrizations.spectral_norm,
+        lambda layer: prune.l1_unstructured(layer, "weight", 0.3),
+    ],
+)
+def test_a_weight_that_is_computed_is_refused_with_the_way_out(images, make):
+    model = copy.deepcopy(images.model)
+    make(model.conv2)
+    with pytest.raises(WorkbenchError, match=re.escape("conv2.weight. Weights must be plain parameters; make them so")):
+        Subject("computed", model, images.task)

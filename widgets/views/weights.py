@@ -90,7 +90,7 @@ def _ticks(coding: Coding | None, low: float, high: float) -> list[float]:
     tables = coding.tables().get("scale")
     if tables is not None and tables.ndim:
         return []  # each channel has a grid of its own
-    values = coding.values(torch.arange(2**coding.bits)).tolist()
+    values = coding.values(torch.arange(coding.count)).tolist()
     inside = [value for value in values if low <= value <= high]
     return inside if len(inside) <= MOST_TICKS else []
 

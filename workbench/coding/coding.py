@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -11,17 +12,23 @@ from torch import Tensor
 CODINGS: dict[str, type[Coding]] = {}
 
 
+@dataclass(frozen=True, eq=False)
 class Coding(ABC):
     """Values as codes of `bits` bits. `values(codes(w)) == w` bit for bit, for every `w` on the grid.
 
     A subclass names its `kind` and is found again by it when a file is read.
+
+    Attributes:
+        entropy: Whether codes are Huffman-coded in the file, where that makes them shorter.
     """
 
     kind: ClassVar[str]
     bits: int
+    entropy: bool = field(default=False, kw_only=True)
 
     def __init_subclass__(cls) -> None:
-        CODINGS[cls.kind] = cls
+        if "kind" in vars(cls):
+            CODINGS[cls.kind] = cls
 
     @abstractmethod
     def codes(self, values: Tensor) -> Tensor:
@@ -29,7 +36,7 @@ class Coding(ABC):
 
     @abstractmethod
     def values(self, codes: Tensor) -> Tensor:
-        """Return float32 values of `codes`, in their shape."""
+        """Return float32 values of `codes`, in their shape; a tensor of another type holds them rounded to it."""
 
     @abstractmethod
     def tables(self) -> dict[str, Tensor]:
@@ -48,6 +55,15 @@ class Coding(ABC):
     def select(self, dim: int, keep: Sequence[int]) -> Coding:
         """Return the coding of the tensor after only the indices `keep` of `dim` were kept."""
 
+    @property
+    def count(self) -> int:
+        """How many codes have a value: those from 0 on."""
+        return 1 << self.bits
+
+    def round(self, values: Tensor) -> Tensor:
+        """Return the nearest values that have codes, float32 in the same shape."""
+        return self.values(self.codes(values))
+
     def holds(self, values: Tensor) -> bool:
         """Return whether `values` lie on the grid, so that storing codes loses nothing."""
-        return bool((self.values(self.codes(values)) == values).all())
+        return bool((self.values(self.codes(values)).to(values.dtype) == values).all())

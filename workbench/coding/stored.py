@@ -9,13 +9,13 @@ slider can show them at once; `store` then writes exactly these bytes. A zero th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from workbench.coding import bits
+from workbench.coding import bits, huffman
 from workbench.coding.coding import CODINGS, Coding
 from workbench.errors import WorkbenchError
 
@@ -30,7 +30,8 @@ class Plan:
         layout: One of `LAYOUTS`.
         raw_bytes: What its plain values take.
         coded_bytes: The dense values after coding.
-        value_bytes: The values that are stored, after zeros were left out.
+        value_bytes: The values that are stored, after zeros were left out, packed in their bits.
+        saved_bytes: How much shorter entropy coding makes these.
         position_bytes: Mask or indices.
         table_bytes: Scales, zero points, codebooks.
         shapes: Part name to (dtype name of safetensors, shape).
@@ -41,6 +42,7 @@ class Plan:
     raw_bytes: int
     coded_bytes: int
     value_bytes: int
+    saved_bytes: int
     position_bytes: int
     table_bytes: int
     shapes: Mapping[str, tuple[str, tuple[int, ...]]]
@@ -49,7 +51,7 @@ class Plan:
     @property
     def bytes(self) -> int:
         """All parts together, without the file's header."""
-        return self.value_bytes + self.position_bytes + self.table_bytes
+        return self.value_bytes - self.saved_bytes + self.position_bytes + self.table_bytes
 
 
 DTYPES = {
@@ -65,6 +67,7 @@ DTYPES = {
     torch.uint16: "U16",
     torch.bool: "BOOL",
 }
+NAMED = {name: dtype for dtype, name in DTYPES.items()}
 
 
 def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
@@ -75,10 +78,14 @@ def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
     index_dtype = torch.uint16 if count <= 1 << 16 else torch.int32
     positions = {"dense": 0, "bitmask": bits.packed_bytes(count, 1), "index": kept * index_dtype.itemsize}
     stored = {name: count if name == "dense" else kept for name in LAYOUTS}
-    layout = min(LAYOUTS, key=lambda name: bits.packed_bytes(stored[name], width) + positions[name])
+    sizes = {name: bits.packed_bytes(kept_, width) for name, kept_ in stored.items()}
+    # Sizes with entropy coding are known only once it was done, which takes milliseconds for a million codes.
+    short = {name: min(sizes[name], len(stream)) for name, stream in _streams(tensor, coding).items()}
+    layout = min(LAYOUTS, key=lambda name: short.get(name, sizes[name]) + positions[name])
+    saved = sizes[layout] - short.get(layout, sizes[layout])
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
     if coding:
-        shapes["values"] = ("U8", (bits.packed_bytes(stored[layout], width),))
+        shapes["values"] = ("U8", (sizes[layout] - saved,))
     else:
         shapes["values"] = (DTYPES[tensor.dtype], tuple(tensor.shape) if layout == "dense" else (kept,))
     if layout == "bitmask":
@@ -91,15 +98,25 @@ def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
         layout=layout,
         raw_bytes=raw,
         coded_bytes=bits.packed_bytes(count, width),
-        value_bytes=bits.packed_bytes(stored[layout], width),
+        value_bytes=sizes[layout],
+        saved_bytes=saved,
         position_bytes=positions[layout],
         table_bytes=sum(table.numel() * table.element_size() for table in tables.values()),
         shapes=shapes,
-        facts=_facts(tensor, coding, layout),
+        facts=_facts(tensor, coding, layout, saved > 0),
     )
 
 
-def _facts(tensor: Tensor, coding: Coding | None, layout: str) -> dict[str, Any]:
+def _streams(tensor: Tensor, coding: Coding | None) -> dict[str, Tensor]:
+    """Return the entropy-coded codes of every layout; none where they are not wanted."""
+    if coding is None or not coding.entropy:
+        return {}
+    codes = coding.codes(tensor).flatten()
+    dense, kept = (huffman.squeeze(part, coding.bits) for part in (codes, codes[tensor.flatten() != 0]))
+    return {name: dense if name == "dense" else kept for name in LAYOUTS}
+
+
+def _facts(tensor: Tensor, coding: Coding | None, layout: str, squeezed: bool) -> dict[str, Any]:
     if coding is None and layout == "dense":
         return {}
     found: dict[str, Any] = {"shape": list(tensor.shape)}
@@ -107,6 +124,10 @@ def _facts(tensor: Tensor, coding: Coding | None, layout: str) -> dict[str, Any]
         found["layout"] = layout
     if coding:
         found |= {"coding": coding.kind, **coding.facts()}
+        if coding.entropy:
+            found["entropy"] = squeezed
+        if tensor.dtype != torch.float32:
+            found["dtype"] = DTYPES[tensor.dtype]
     return found
 
 
@@ -126,7 +147,10 @@ def store(tensor: Tensor, coding: Coding | None = None) -> tuple[dict[str, Tenso
         values = values[nonzero]
     elif not coding:
         values = tensor
-    parts = {"values": bits.pack(values, coding.bits) if coding else values}
+    parts = {"values": values}
+    if coding:
+        squeezed = planned.facts.get("entropy", False)
+        parts["values"] = huffman.squeeze(values, coding.bits) if squeezed else bits.pack(values, coding.bits)
     if planned.layout == "bitmask":
         parts["mask"] = bits.pack(nonzero.long(), 1)
     if planned.layout == "index":
@@ -157,6 +181,8 @@ def _restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Ten
     for size in shape:
         count *= size
     coding = CODINGS[facts["coding"]].read(facts, parts) if "coding" in facts else None
+    if coding is not None and "entropy" in facts:
+        coding = replace(coding, entropy=True)
     layout = facts.get("layout", "dense")
     if layout == "dense":
         places = torch.arange(count)
@@ -164,8 +190,9 @@ def _restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Ten
         places = bits.unpack(parts["mask"], 1, count).nonzero().flatten()
     else:
         places = parts["index"].long()
+    squeezed = coding is not None and facts.get("entropy", False)
     expected = bits.packed_bytes(len(places), coding.bits) if coding else len(places)
-    if parts["values"].numel() != expected:
+    if not squeezed and parts["values"].numel() != expected:
         raise ValueError(f"{parts['values'].numel()} stored numbers where {expected} belong")
     if coding is None:
         flat = torch.zeros(count, dtype=parts["values"].dtype)
@@ -173,5 +200,5 @@ def _restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Ten
         return flat.view(shape), None
     # Codes of left-out zeros are found by coding zero itself, so that every coding may place it where it likes.
     codes = coding.codes(torch.zeros(shape)).flatten()
-    codes[places] = bits.unpack(parts["values"], coding.bits, len(places))
-    return coding.values(codes.view(shape)), coding
+    codes[places] = (huffman.expand if squeezed else bits.unpack)(parts["values"], coding.bits, len(places))
+    return coding.values(codes.view(shape)).to(NAMED[facts.get("dtype", "F32")]), coding

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, ClassVar
 
 import torch
@@ -19,14 +20,17 @@ def integer_range(bits: int, symmetric: bool) -> tuple[int, int]:
 
 @dataclass(frozen=True, eq=False)
 class Uniform(Coding):
-    """An integer grid, one for the tensor or one for each index of `axis`.
+    """An integer grid: one for the tensor, one for each index of `axis`, or one for each group of inputs of these.
 
     Attributes:
         bits: 2 to 8.
-        scale: float32, [] or [size of axis]; the distance of neighbouring values, in the tensor's unit.
+        scale: float32, [], [size of axis] or [size of axis, groups]; the distance of neighbouring values, in the
+            tensor's unit.
         zero_point: int64, same shape; the integer that stands for 0.0.
         low: Smallest integer, such as -127; the largest is `high`.
         axis: The dimension that has a scale for each index, None for one scale in all.
+        groups: How many neighbouring indices of dimension `1 - axis` share a scale, for each group in turn; () where
+            all do.
     """
 
     kind: ClassVar[str] = "uniform"
@@ -36,20 +40,25 @@ class Uniform(Coding):
     low: int
     high: int
     axis: int | None = None
+    groups: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return self.high - self.low + 1
 
     def _wide(self, table: Tensor, ndim: int) -> Tensor:
         if self.axis is None:
             return table
+        if self.groups:
+            spread = table.repeat_interleave(torch.tensor(self.groups), dim=1)
+            spread = spread.T if self.axis else spread
+            return spread.reshape(*spread.shape, *[1] * (ndim - 2))
         return table.view([-1 if dim == self.axis else 1 for dim in range(ndim)])
 
     def integers(self, values: Tensor) -> Tensor:
         """Return the nearest integers of the grid, int64, clipped to [low, high]."""
         scaled = torch.round(values.float() / self._wide(self.scale, values.ndim))
         return (scaled + self._wide(self.zero_point, values.ndim)).clamp(self.low, self.high).long()
-
-    def round(self, values: Tensor) -> Tensor:
-        """Return the nearest values of the grid, float32."""
-        return self.values(self.integers(values) - self.low)
 
     def codes(self, values: Tensor) -> Tensor:
         return self.integers(values) - self.low
@@ -69,6 +78,8 @@ class Uniform(Coding):
         given: dict[str, Any] = {"bits": self.bits}
         if (self.low, self.high) != integer_range(self.bits, symmetric=True):
             given |= {"low": self.low, "high": self.high}
+        if self.groups:
+            given["groups"] = _shortened(self.groups)
         return given if self.axis is None else {**given, "axis": self.axis}
 
     @classmethod
@@ -76,10 +87,25 @@ class Uniform(Coding):
         scale = tables["scale"]
         zero_point = tables.get("zero_point", torch.zeros(scale.shape)).long()
         low, high = integer_range(facts["bits"], symmetric=True)
-        return cls(facts["bits"], scale, zero_point, facts.get("low", low), facts.get("high", high), facts.get("axis"))
+        return cls(
+            facts["bits"], scale, zero_point, facts.get("low", low), facts.get("high", high), facts.get("axis"),
+            tuple(size for size, times in facts.get("groups", ()) for _ in range(times)),
+        )  # fmt: skip
 
     def select(self, dim: int, keep: Sequence[int]) -> Uniform:
-        if dim != self.axis:
-            return self
         kept = torch.as_tensor(keep)
-        return Uniform(self.bits, self.scale[kept], self.zero_point[kept], self.low, self.high, self.axis)
+        if dim == self.axis:
+            return replace(self, scale=self.scale[kept], zero_point=self.zero_point[kept])
+        if not self.groups or self.axis is None or dim != 1 - self.axis:
+            return self
+        group = torch.arange(len(self.groups)).repeat_interleave(torch.tensor(self.groups))
+        sizes = torch.bincount(group[kept], minlength=len(self.groups))
+        left = sizes.nonzero().flatten()
+        return replace(
+            self, scale=self.scale[:, left], zero_point=self.zero_point[:, left], groups=tuple(sizes[left].tolist())
+        )
+
+
+def _shortened(sizes: Sequence[int]) -> list[list[int]]:
+    """Return equal neighbours as [size, how many]: a large layer has thousands of groups, and all but one alike."""
+    return [[size, len(list(same))] for size, same in groupby(sizes)]

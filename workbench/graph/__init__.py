@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workbench.graph.chains import chains
 from workbench.graph.coupling import coupled_groups
 from workbench.graph.cut import cut, kept_indices, mask, protect_failing, verify
 from workbench.graph.fold import fold_batchnorm, followers
@@ -15,6 +16,7 @@ __all__ = [
     "Slot",
     "Unit",
     "canonical_names",
+    "chains",
     "coupled_groups",
     "cut",
     "fold_batchnorm",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ PASSING = ("batch_norm", "dropout", "dropout_", "clone", "contiguous", "detach",
 
 
 @dataclass(frozen=True)
-class _Reader:
+class Reader:
     """The layers of a traced graph, found through the parameters that their operators read."""
 
     program: ExportedProgram
@@ -41,11 +41,16 @@ class _Reader:
         return path if path and last == attribute else None
 
 
-def fold_batchnorm(model: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
+def fold_batchnorm(model: nn.Module, example: tuple[Tensor, ...], names: Container[str] | None = None) -> nn.Module:
     """Return a copy with the same eval-mode outputs, in which foldable batch norms are `nn.Identity`.
 
     A batch norm can be folded if it alone reads the output of a convolution or linear layer, and each of the
     two is called once.
+
+    Args:
+        model: Left as it is.
+        example: The positional inputs, batch first.
+        names: Layers into which norms may be folded, None for all.
 
     Raises:
         WorkbenchError: The model cannot be traced.
@@ -53,6 +58,8 @@ def fold_batchnorm(model: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
     program = trace(model, example)
     folded = copy.deepcopy(model)
     for layer_name, norm_name in list(_foldable(program, model)):
+        if names is not None and layer_name not in names:
+            continue
         layer, norm = folded.get_submodule(layer_name), folded.get_submodule(norm_name)
         if _fold_pair(layer, norm):
             for parent in folded.modules():
@@ -74,8 +81,8 @@ def followers(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, str]:
     signature = program.graph_signature
     found: dict[str, set[str]] = {}
     for node in program.graph.nodes:
-        if _is_layer(node):
-            weight = _argument(node, 1, "weight")
+        if is_layer(node):
+            weight = argument(node, 1, "weight")
             parameter = signature.inputs_to_parameters.get(getattr(weight, "name", ""), "")
             used = found.setdefault(parameter.rpartition(".")[0], set())
             used.update("relu" if name in ("relu", "relu_") else "" for name in _uses(node))
@@ -83,17 +90,17 @@ def followers(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, str]:
 
 
 def _foldable(program: ExportedProgram, model: nn.Module) -> Iterator[tuple[str, str]]:
-    reader = _Reader(program, canonical_names(model))
+    reader = Reader(program, canonical_names(model))
     for node in program.graph.nodes:
-        if _operator(node) != "batch_norm":
+        if operator(node) != "batch_norm":
             continue
-        source = _argument(node, 0, "input")
-        if not isinstance(source, Node) or not _is_layer(source) or len(source.users) != 1:
+        source = argument(node, 0, "input")
+        if not isinstance(source, Node) or not is_layer(source) or len(source.users) != 1:
             continue
-        if _operator(source) == "linear" and source.meta["val"].dim() != 2:
+        if operator(source) == "linear" and source.meta["val"].dim() != 2:
             continue
-        layer = reader.owner(_argument(source, 1, "weight"), "weight")
-        norm = reader.owner(_argument(node, 3, "running_mean"), "running_mean")
+        layer = reader.owner(argument(source, 1, "weight"), "weight")
+        norm = reader.owner(argument(node, 3, "running_mean"), "running_mean")
         if layer is not None and norm is not None:
             yield layer, norm
 
@@ -116,21 +123,21 @@ def _fold_pair(layer: nn.Module, norm: nn.Module) -> bool:
 def _uses(node: Node) -> Iterator[str]:
     """Yield the operators that use the node's value, "output" for the model's end."""
     for user in node.users:
-        if _operator(user) in PASSING and _argument(user, 0, "input") is node:
+        if operator(user) in PASSING and argument(user, 0, "input") is node:
             yield from _uses(user)
         else:
-            yield _operator(user) or user.op
+            yield operator(user) or user.op
 
 
-def _argument(node: Node, position: int, name: str) -> object:
+def argument(node: Node, position: int, name: str) -> object:
     return node.args[position] if len(node.args) > position else node.kwargs.get(name)
 
 
-def _is_layer(node: Node) -> bool:
-    name = _operator(node)
+def is_layer(node: Node) -> bool:
+    name = operator(node)
     return name == "linear" or name.startswith("conv")
 
 
-def _operator(node: Node) -> str:
+def operator(node: Node) -> str:
     schema = getattr(node.target, "_schema", None)
     return str(schema.name).rpartition("::")[2] if node.op == "call_function" and schema is not None else ""

@@ -58,6 +58,7 @@ def measure_size(
         ("parameters removed or added", change("raw_bytes")),
         ("fewer bits per value", change("coded_bytes") - change("raw_bytes")),
         ("zeros left out", change("value_bytes") - change("coded_bytes")),
+        ("entropy coding", -change("saved_bytes")),
         ("positions of the values that stay", change("position_bytes")),
         ("scales, zero points, codebooks", change("table_bytes")),
         ("file header", new - old),

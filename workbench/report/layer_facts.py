@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.coding import Uniform
 from workbench.inspection import histogram
 from workbench.layers import Layer
 from workbench.measure import Size
@@ -73,9 +72,9 @@ def _compared(name: str, before: Tensor, after: Tensor, coding: Any) -> dict[str
 
 def _grid(coding: Any) -> list[float]:
     """Return the values that a weight can take, where there is one grid for all of it and few of them."""
-    if not isinstance(coding, Uniform) or coding.axis is not None or coding.high - coding.low >= MOST_TICKS:
+    if coding is None or getattr(coding, "axis", None) is not None or coding.count > MOST_TICKS:
         return []
-    return [float(value) for value in coding.values(torch.arange(coding.high - coding.low + 1))]
+    return [float(value) for value in coding.values(torch.arange(coding.count))]
 
 
 def _threshold(before: Tensor, after: Tensor) -> float | None:

@@ -54,7 +54,11 @@ def prepare(state: State, example: tuple[Tensor, ...]) -> Forward:
 
 
 def open_graph(serialized: bytes) -> Forward:
-    """Return a function from inputs to the first output of a serialized ONNX model."""
+    """Return a function from inputs to the first output of a serialized ONNX model.
+
+    Raises:
+        WorkbenchError: ONNX Runtime has no kernel for one of its operators.
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -62,7 +66,10 @@ def open_graph(serialized: bytes) -> Forward:
     # The threads of one session, waiting busily, would eat the time of the other that it is compared with.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what fails is raised as well
-    session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+    try:
+        session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # an operator without a kernel for its type, such as a float64 convolution
+        raise WorkbenchError(f"ONNX Runtime cannot run this model: {first_line(error)}") from error
     names = [given.name for given in session.get_inputs()]
     first = session.get_outputs()[0].name
 
@@ -80,6 +87,8 @@ def convert(state: State, example: tuple[Tensor, ...]) -> onnx.ModelProto:
     Raises:
         WorkbenchError: The model cannot be converted.
     """
+    if any(value.dtype == torch.bfloat16 for value in (*state.model.parameters(), *example)):
+        raise WorkbenchError("ONNX Runtime has no bfloat16 kernels on a CPU; convert a model.float()")
     return with_integers(_skeleton(state.model, example)[0], state.model, state.codings)
 
 

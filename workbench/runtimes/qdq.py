@@ -18,25 +18,36 @@ from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
 if TYPE_CHECKING:
     import onnx
 
+# The only type that integers are turned into here (TensorProto.FLOAT); weights of another keep their rounded values.
+FLOAT = 1
 LAYER_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def with_integers(graph: onnx.ModelProto, model: nn.Module, codings: Mapping[str, Coding]) -> onnx.ModelProto:
     """Return the graph with integers in it; the graph itself where nothing is quantized.
 
-    Weights on a uniform grid become integer initializers. The input and output of a layer with quantizers get a
-    QuantizeLinear/DequantizeLinear pair, the output's after a ReLU that follows.
+    Weights on a uniform grid, one for the tensor or each channel, become integer initializers. The input and output
+    of a layer with quantizers get a QuantizeLinear/DequantizeLinear pair, the output's after a ReLU that follows.
     """
-    grids = {name: coding for name, coding in codings.items() if isinstance(coding, Uniform)}
-    if not grids:
+    grids = {name: coding for name, coding in codings.items() if isinstance(coding, Uniform) and not coding.groups}
+    found = quantizers(model)
+    # A layer whose weights are coded otherwise keeps their values, and still rounds what enters it.
+    parameters = dict.fromkeys([*grids, *(_beside(name) for name in found)])
+    if not parameters:
         return graph
     fresh = type(graph)()
     fresh.CopyFrom(graph)
-    editor = _Editor(fresh, quantizers(model))
-    for name, grid in grids.items():
-        editor.layer(name, grid)
+    editor = _Editor(fresh, found)
+    for name in parameters:
+        editor.layer(name, grids.get(name))
     editor.sort()
     return fresh
+
+
+def _beside(quantizer: str) -> str:
+    """Return the name of the weight of the layer that a quantizer sits on."""
+    layer = quantizer.rpartition(".")[0]
+    return f"{layer}.weight" if layer else "weight"
 
 
 class _Editor:
@@ -51,37 +62,41 @@ class _Editor:
         self.grids: dict[str, tuple[float, int]] = {}
         self.pairs: dict[tuple[str, float, int], str] = {}
 
-    def layer(self, parameter: str, grid: Uniform) -> None:
-        """Give one layer integer weights, and its activations pairs where it has quantizers."""
-        if parameter not in self.values:
+    def layer(self, parameter: str, grid: Uniform | None) -> None:
+        """Give one layer integer weights where it has a grid, and its activations pairs where it has quantizers."""
+        if parameter not in self.values or self.values[parameter].data_type != FLOAT:
             return
         name = parameter.rpartition(".")[0]
-        node, transposed = self._reader(parameter)
-        source = self._weight(parameter, grid, transposed)
+        node, turn = self._reader(parameter)
+        if grid is not None:
+            source = self._weight(parameter, grid, turn is not None)
+            if turn is not None:
+                self.graph.node.remove(turn)
+            if node is None:
+                self._reread(parameter, source)
+            else:
+                node.input[1] = source
         if node is None:
-            self._reread(parameter, source)
             return
-        node.input[1] = source
         entry, exit_ = (self.quantizers.get(f"{name}.{place}" if name else place) for place in (INPUT, OUTPUT))
         if entry is not None:
             node.input[0] = self._pair(node.input[0], entry)
-            if len(node.input) > 2 and node.op_type in ("Conv", "Gemm"):
+            if grid is not None and len(node.input) > 2 and node.op_type in ("Conv", "Gemm"):
                 node.input[2] = self._bias(node, grid, entry)
         if exit_ is not None:
             self._after(node, exit_)
 
-    def _reader(self, parameter: str) -> tuple[onnx.NodeProto | None, bool]:
-        """Return the layer's node, and whether it reads the weight through a Transpose; None if not just one does."""
+    def _reader(self, parameter: str) -> tuple[onnx.NodeProto | None, onnx.NodeProto | None]:
+        """Return the layer's node, None if not just one reads the weight, and the Transpose through which it does."""
         readers = [node for node in self.graph.node if parameter in node.input and node.op_type != "Shape"]
         if len(readers) == 1 and readers[0].op_type == "Transpose":
             turned = readers[0].output[0]
             after = [node for node in self.graph.node if turned in node.input]
             if len(after) == 1 and after[0].op_type == "MatMul" and after[0].input[1] == turned:
-                self.graph.node.remove(readers[0])
-                return after[0], True
+                return after[0], readers[0]
         if len(readers) == 1 and readers[0].op_type in LAYER_OPS and readers[0].input[1] == parameter:
-            return readers[0], False
-        return None, False
+            return readers[0], None
+        return None, None
 
     def _weight(self, parameter: str, grid: Uniform, transposed: bool) -> str:
         from onnx import numpy_helper
@@ -129,6 +144,8 @@ class _Editor:
             return name
         array = numpy_helper.to_array(self.values[name]).astype(np.float64)
         scale = (grid.scale.double() * entry.scale).numpy().astype(np.float32)
+        if scale.ndim:  # a grouped transposed convolution has the scales of one group for each of its groups
+            scale = np.tile(scale, len(array) // len(scale))
         limits = np.iinfo(np.int32)
         integers = np.clip(np.rint(array / scale), limits.min, limits.max).astype(np.int32)
         axis = 0 if scale.ndim else None

@@ -1,12 +1,19 @@
 """The methods. A new one is a new file and a line in the table of kinds."""
 
+from workbench.steps.correct_bias import CorrectBias
+from workbench.steps.entropy_code import EntropyCode
+from workbench.steps.equalize import Equalize
 from workbench.steps.find_ticket import FindTicket
 from workbench.steps.fine_tune import FineTune
+from workbench.steps.keep_signs import KeepSigns
 from workbench.steps.option import Option
 from workbench.steps.prune import Prune
 from workbench.steps.prune_channels import PruneChannels
 from workbench.steps.prune_gradually import PruneGradually
 from workbench.steps.quantize import Quantize
+from workbench.steps.quantize_logarithmic import QuantizeLogarithmic
+from workbench.steps.share_weights import ShareWeights
+from workbench.steps.shorten_floats import ShortenFloats
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, GraphStep, Step, TrainingStep, WeightStep, apply_changes, bookkeeping
 
@@ -18,6 +25,13 @@ KINDS: dict[str, type[Step]] = {
         Quantize,
         PruneGradually,
         FindTicket,
+        QuantizeLogarithmic,
+        ShareWeights,
+        KeepSigns,
+        ShortenFloats,
+        Equalize,
+        CorrectBias,
+        EntropyCode,
         FineTune,
     )
 }
@@ -26,14 +40,21 @@ __all__ = [
     "KINDS",
     "Change",
     "Context",
+    "CorrectBias",
+    "EntropyCode",
+    "Equalize",
     "FindTicket",
     "FineTune",
     "GraphStep",
+    "KeepSigns",
     "Option",
     "Prune",
     "PruneChannels",
     "PruneGradually",
     "Quantize",
+    "QuantizeLogarithmic",
+    "ShareWeights",
+    "ShortenFloats",
     "State",
     "Step",
     "TrainingStep",

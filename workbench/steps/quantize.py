@@ -7,43 +7,25 @@ Jacob et al.: "Quantization and Training of Neural Networks for Efficient Intege
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from workbench.coding import Coding, Uniform, integer_range
+from workbench.coding import BINS, RANGES, Coding, grid, histogram_range
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers
-from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach
+from workbench.layers import Layer
+from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias
+from workbench.rounding import ROUNDINGS
+from workbench.steps.encode import ROUNDING_HELP, encoded
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, WeightStep, apply_changes
+from workbench.turn import TURN
 from workbench.twin import twin
-
-
-def grid(weight: Tensor, bits: int, axis: int | None, symmetric: bool) -> Uniform:
-    """Return the min-max grid of a weight: `bits` wide, one scale for each index of `axis` or one in all.
-
-    The symmetric grid runs from -(2**(bits-1)-1) to 2**(bits-1)-1 around zero; the asymmetric one uses all
-    2**bits integers and holds 0.0 exactly.
-    """
-    wide = weight.detach().float()
-    rows = wide.reshape(1, -1) if axis is None else wide.movedim(axis, 0).flatten(1)
-    low, high = rows.amin(1).clamp(max=0.0), rows.amax(1).clamp(min=0.0)
-    lowest, highest = integer_range(bits, symmetric)
-    if symmetric:
-        scale = torch.maximum(-low, high) / highest
-        zero_point = torch.zeros_like(scale)
-    else:
-        scale = (high - low) / (highest - lowest)
-        zero_point = lowest - torch.round(low / scale.clamp(min=torch.finfo(torch.float32).tiny))
-    # A channel of zeros only has no range; any scale codes it.
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-    shape = () if axis is None else (-1,)
-    return Uniform(bits, scale.reshape(shape), zero_point.long().reshape(shape), lowest, highest, axis)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +43,20 @@ class Quantize(WeightStep):
 
     bits: int = option(8, "Width of a weight.", unit="bit", low=2, high=8, step=1)
     granularity: str = option(
-        "channel", "One scale for each output channel, or one for the tensor.", choices=("channel", "tensor")
+        "channel",
+        "One scale for each output channel, for groups of inputs of each, or one for the tensor.",
+        choices=("channel", "group", "tensor"),
+    )
+    group: int = option(
+        16, "Input channels that share a scale, with granularity group.", unit="channels", low=1, high=1024
     )
     symmetric: bool = option(True, "Same range on both sides of zero; integer kernels want this for weights.")
+    ranges: str = option(
+        "min-max",
+        "What a weight's grid holds: every value, a percentile of them, or what makes the squared error least.",
+        choices=RANGES,
+    )
+    rounding: str = option("nearest", ROUNDING_HELP, choices=tuple(ROUNDINGS))
     activations: int = option(
         0,
         "Width of what flows between layers; 0 leaves it in floating point.",
@@ -71,6 +64,15 @@ class Quantize(WeightStep):
         low=0,
         high=8,
         step=1,
+    )
+    activation_ranges: str = option(
+        "min-max",
+        "What an activation's grid holds: every value seen, a percentile, what makes the squared error least, or what "
+        "keeps the distribution (entropy).",
+        choices=(*RANGES, "entropy"),
+    )
+    percentile: float = option(
+        99.9, "Part of the values that a grid holds, with percentile ranges.", unit="%", low=50.0, high=100.0
     )
 
     def __post_init__(self) -> None:
@@ -83,19 +85,19 @@ class Quantize(WeightStep):
         return not self.activations
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
-        changes: dict[str, Change] = {}
-        seen: dict[int, Change] = {}
-        for layer in self.chosen(context.layers(state.model)):
-            parameter = state.model.get_parameter(layer.parameter)
-            if id(parameter) in seen:  # tied layers share one weight, and so one grid
-                changes[layer.parameter] = seen[id(parameter)]
-                continue
-            weight = parameter.detach()
-            axis = layer.outputs if self.granularity == "channel" else None
-            coding = grid(weight, self.bits, axis, self.symmetric)
-            change = Change(coding.round(weight).to(weight.dtype), coding)
-            changes[layer.parameter] = seen[id(parameter)] = change
-        return changes
+        return encoded(state, context, self.chosen(context.layers(state.model)), self._grid, self.rounding)
+
+    def _grid(self, weight: Tensor, layer: Layer) -> Coding:
+        axis = None if self.granularity == "tensor" else layer.outputs
+        group = self.group if self.granularity == "group" else 0
+        return grid(weight, self.bits, axis, self.symmetric, self.ranges, self.percentile, group)
+
+    @property
+    def _range(self) -> Callable[[Tensor, float, float], tuple[float, float]] | None:
+        if self.activation_ranges == "min-max":
+            return None
+        how, percentile = self.activation_ranges, self.percentile
+        return lambda counts, low, high: histogram_range(counts, low, high, self.activations, how, percentile)
 
     def build(self, state: State, context: Context) -> State:
         if not self.activations:
@@ -104,32 +106,37 @@ class Quantize(WeightStep):
             raise WorkbenchError(
                 f"{self.title}: activation ranges need train or calibration data; the task has neither"
             )
+        chosen = {layer.name: layer.parameter for layer in self.chosen(context.layers(state.model))}
+        for name, parameter in chosen.items():
+            if (dtype := state.model.get_parameter(parameter).dtype) != torch.float32:
+                raise WorkbenchError(
+                    f"{self.title}: {name} is {dtype}; integer kernels read and write float32, so activations can "
+                    "only be quantized in a float32 model. Use model.float(), or activations=0"
+                )
         # Integer kernels take a convolution with its bias; a BatchNorm between it and the next rounding would
         # force the sum back into floating point.
-        model = fold_batchnorm(state.model, context.example())
+        model = fold_batchnorm(state.model, context.example(), chosen)
         folded = State(model, _without(state.codings, changed(state.model, model)), state.pruned, state.notes)
-        names = [layer.name for layer in self.chosen(context.layers(folded.model))]
-        ranges, skipped = observe(model, names, context)
+        ranges, skipped = observe(model, chosen, context, self._range)
         built = apply_changes(folded, self.changes(folded, context), copy.deepcopy(model))
         for (name, place), (low, high) in ranges.items():
             quantizer = ActivationQuantizer(self.activations, low, high)
             attach(built.model.get_submodule(name), place, quantizer)
             if place == INPUT:
-                round_bias(built.model.get_submodule(name), built.codings[f"{name}.weight"], quantizer)
-        notes = tuple(f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items())
-        return State(built.model, built.codings, built.pruned, built.notes + notes)
+                _round_bias(built.model.get_submodule(name), built.codings[chosen[name]], quantizer)
+        notes = [f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items()]
+        notes += [
+            f"{name}: stored in full again, because its BatchNorm was folded into it"
+            for name in state.codings
+            if name not in built.codings
+        ]
+        return State(built.model, built.codings, built.pruned, (*built.notes, *notes))
 
 
-def round_bias(module: nn.Module, coding: Coding, entry: ActivationQuantizer) -> None:
-    """Put a layer's bias on the grid of its products, in place, as integer kernels add it.
-
-    It is a small change for each output and a large one for a deep network: rounding it only at the export made
-    one prediction in a hundred differ from what was measured.
-    """
-    if isinstance(coding, Uniform) and isinstance(module.bias, Tensor):
-        scale = coding.scale.double() * entry.scale
+def _round_bias(module: nn.Module, coding: Coding, entry: ActivationQuantizer) -> None:
+    if isinstance(module.bias, Tensor):
         with torch.no_grad():
-            module.bias.copy_(torch.round(module.bias.double() / scale) * scale)
+            module.bias.copy_(rounded_bias(module.bias, coding, entry))
 
 
 def changed(before: nn.Module, after: nn.Module) -> set[str]:
@@ -142,43 +149,72 @@ def _without(codings: Any, names: set[str]) -> dict[str, Any]:
     return {name: coding for name, coding in codings.items() if name not in names}
 
 
-Ranges = dict[tuple[str, str], tuple[float, float]]
+Place = tuple[str, str]
+Ranges = dict[Place, tuple[float, float]]
 
 
-def observe(model: nn.Module, names: Iterable[str], context: Context) -> tuple[Ranges, dict[str, str]]:
-    """Return smallest and largest value at the input and output of each layer, over the calibration split.
+def observe(
+    model: nn.Module,
+    names: Iterable[str],
+    context: Context,
+    chosen: Callable[[Tensor, float, float], Any] | None = None,
+) -> tuple[Ranges, dict[str, str]]:
+    """Return the range of values at the input and output of each layer, over the calibration split.
 
     Outputs are looked at where an integer kernel has to write integers again, which is at convolutions; a sum
     of products in a linear layer can go on as it is. An output that only a ReLU reads is looked at after it, so
     that the grid spends nothing on values that are cut off. Layers that take no floating-point input
     (embeddings) or were not reached are named with why not.
+
+    Args:
+        model: Left as it is.
+        names: Of its layers.
+        context: Gives the calibration split.
+        chosen: From a histogram with its bounds to a range; None for smallest and largest value.
     """
-    after_relu = followers(model, context.example())
+    wanted = list(names)
     ranges: Ranges = {}
 
-    def widen(key: tuple[str, str], value: Tensor) -> None:
-        low, high = (float(bound) for bound in torch.aminmax(value.detach()))
-        old = ranges.get(key, (low, high))
-        ranges[key] = min(old[0], low), max(old[1], high)
+    def widen(place: Place, value: Tensor) -> None:
+        low, high = (float(bound) for bound in torch.aminmax(value))
+        old = ranges.get(place, (low, high))
+        ranges[place] = min(old[0], low), max(old[1], high)
+
+    _watch(model, wanted, context, widen, "calibrating activation ranges")
+    skipped = {
+        name: "it takes no floating-point tensor or was not reached" for name in wanted if (name, INPUT) not in ranges
+    }
+    if chosen is None:
+        return ranges, skipped
+    counts = {place: torch.zeros(BINS) for place in ranges}
+
+    def count(place: Place, value: Tensor) -> None:
+        counts[place] += torch.histc(value, BINS, *ranges[place])
+
+    _watch(model, wanted, context, count, "counting activations")
+    return {place: chosen(counts[place], *ranges[place]) for place in ranges}, skipped
+
+
+def _watch(
+    model: nn.Module, names: Iterable[str], context: Context, look: Callable[[Place, Tensor], None], message: str
+) -> None:
+    after_relu = followers(model, context.example())
 
     def watch(name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if isinstance(inputs[0], Tensor) and inputs[0].is_floating_point() and isinstance(output, Tensor):
-                widen((name, INPUT), inputs[0])
+                look((name, INPUT), inputs[0])
                 if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-                    widen((name, OUTPUT), output.relu() if after_relu.get(name) == "relu" else output)
+                    look((name, OUTPUT), output.relu() if after_relu.get(name) == "relu" else output)
 
         return hook
 
-    wanted, watched = list(names), twin(model)
-    for name in wanted:
+    watched = twin(model)
+    for name in names:
         watched.get_submodule(name).register_forward_hook(watch(name))
     data = context.subject.task.split("calibration")
-    with torch.no_grad():
-        starts = range(0, len(data), 64)
-        for start in context.progress.over(starts, len(starts), "calibrating activation ranges"):
-            watched(*data.batch(range(start, min(start + 64, len(data))))[0])
-    skipped = {
-        name: "it takes no floating-point tensor or was not reached" for name in wanted if (name, INPUT) not in ranges
-    }
-    return ranges, skipped
+    starts = range(0, len(data), 64)
+    for start in context.progress.over(starts, len(starts), message):
+        inputs = data.batch(range(start, min(start + 64, len(data))))[0]
+        with TURN, torch.no_grad():
+            watched(*inputs)

@@ -55,6 +55,6 @@ def _key(ground: Ground) -> str:
     for name, value in ground.state.model.state_dict().items():
         digest.update(name.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     for name, coding in ground.state.codings.items():
-        digest.update(f"{name} {coding.kind} {coding.facts()}".encode())
+        digest.update(f"{name} {coding.kind} {coding.facts()} {coding.entropy}".encode())
     digest.update(f"{ground.context.seed} {ground.context.subject.task.metric.name}".encode())
     return digest.hexdigest()[:16]

@@ -1,0 +1,56 @@
+"""Layers that follow each other directly, so that a scale can move from one to the next."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.fx import Node
+
+from workbench.graph.fold import Reader, argument, is_layer, operator
+from workbench.graph.trace import trace
+from workbench.graph.walk import canonical_names
+
+# f(s x) = s f(x) for every s > 0, channel by channel.
+HOMOGENEOUS = (
+    "relu", "relu_", "leaky_relu", "dropout", "dropout_", "clone", "contiguous",
+    *(f"{pool}{dims}d" for pool in ("max_pool", "avg_pool", "adaptive_avg_pool") for dims in (1, 2, 3)),
+)  # fmt: skip
+
+
+def chains(model: nn.Module, example: tuple[Tensor, ...]) -> list[tuple[str, str]]:
+    """Return pairs of layers (first, second), in the order of the forward pass.
+
+    Only the second reads the first's output, with nothing in between that would not pass a positive factor of a
+    channel on; each of the two is called once, and its parameters are its own.
+
+    Raises:
+        WorkbenchError: The model cannot be traced.
+    """
+    program = trace(model, example)
+    reader = Reader(program, canonical_names(model))
+    found = []
+    for node in program.graph.nodes:
+        if is_layer(node) and (first := reader.owner(argument(node, 1, "weight"), "weight")):
+            reached = _next(node)
+            second = reader.owner(argument(reached, 1, "weight"), "weight") if reached is not None else None
+            if second is not None and _own_bias(reader, node):
+                found.append((first, second))
+    return found
+
+
+def _own_bias(reader: Reader, node: Node) -> bool:
+    bias = argument(node, 2, "bias")
+    return bias is None or reader.owner(bias, "bias") is not None
+
+
+def _next(node: Node) -> Node | None:
+    """Return the layer that alone uses the node's value, as what it multiplies with its weight."""
+    while len(node.users) == 1:
+        (user,) = node.users
+        if argument(user, 0, "input") is not node:
+            return None
+        if is_layer(user):
+            return user
+        if operator(user) not in HOMOGENEOUS:
+            return None
+        node = user
+    return None

@@ -1,0 +1,13 @@
+"""Rules of rounding. A new one is a new file and a line in the table."""
+
+from workbench.rounding.descent import Descent
+from workbench.rounding.learned import Learned
+from workbench.rounding.nearest import Nearest
+from workbench.rounding.rounding import Rounding
+from workbench.rounding.second_order import SecondOrder
+
+ROUNDINGS: dict[str, Rounding] = {rule.kind: rule for rule in (Nearest(), SecondOrder(), Descent(), Learned())}
+# What puts weights on any list of values, not on integers only.
+GENERAL = tuple(kind for kind, rule in ROUNDINGS.items() if not rule.uniform)
+
+__all__ = ["GENERAL", "ROUNDINGS", "Rounding"]

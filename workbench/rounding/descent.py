@@ -1,0 +1,56 @@
+"""Rounding each input to where it serves best while all others stand, again and again.
+
+Behdin et al.: "QuantEase: Optimization-based Quantization for Language Models", 2023 (cyclic coordinate descent),
+started from second-order rounding. No pass makes the squared error of the outputs larger.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from workbench.calibration import damped
+from workbench.rounding.layerwise import Grid, Layerwise
+from workbench.rounding.second_order import compensated
+
+PASSES = 8
+
+
+def descended(
+    weight: Tensor, rounded: Tensor, second: Tensor, grid: Grid, keep: Tensor, passes: int = PASSES
+) -> Tensor:
+    """Return rows on the grid, float64 [outputs, d], whose trace(D H D^T) is at most that of `rounded`.
+
+    Args:
+        weight: float64 [outputs, d].
+        rounded: Where to start, the same shape.
+        second: H, float64 [d, d].
+        grid: Where they go.
+        keep: bool [outputs, d], false where a weight has to stay zero.
+        passes: Over all inputs, at most.
+    """
+    rounded = rounded.clone()
+    slope = (rounded - weight) @ second  # half the gradient of every row's error
+    for _ in range(passes):
+        moved = False
+        for j in range(weight.shape[1]):
+            own = second[j, j]
+            if own <= 0:
+                continue
+            best = grid.column(rounded[:, j] - slope[:, j] / own, j) * keep[:, j]
+            step = best - rounded[:, j]
+            if bool(step.any()):
+                moved = True
+                rounded[:, j] = best
+                slope += step[:, None] * second[j]
+        if not moved:
+            break
+    return rounded
+
+
+class Descent(Layerwise):
+    kind = "descent"
+    title = "Coordinate descent (QuantEase)"
+
+    def rows(self, weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
+        wide = damped(second.unsqueeze(0))[0]
+        return descended(weight, compensated(weight, second, grid, keep), wide, grid, keep)

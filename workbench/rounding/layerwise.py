@@ -1,0 +1,98 @@
+"""Rounding one layer after the other so that its outputs on calibration data, not its weights, change least.
+
+With the second moments H of the inputs x, the mean squared change of a layer's outputs is trace(D H D^T) for a
+change D of its weights: all that a rule needs to know of the data. Each layer is looked at with the inputs that
+it gets once the layers before it were rounded.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from workbench.calibration import CONVOLUTIONS, input_moments
+from workbench.coding import Coding
+from workbench.errors import WorkbenchError
+from workbench.progress import Progress
+from workbench.rounding.rounding import Rounding
+from workbench.task import Task
+from workbench.twin import twin
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A coding as the rows of a weight matrix see it.
+
+    Attributes:
+        coding: Of a weight of this shape.
+        shape: [outputs, inputs, ...].
+    """
+
+    coding: Coding
+    shape: torch.Size
+
+    def round(self, rows: Tensor) -> Tensor:
+        """Return the nearest values, float64 [outputs, d]."""
+        return self.coding.round(rows.float().view(self.shape)).flatten(1).double()
+
+    def column(self, values: Tensor, number: int) -> Tensor:
+        """Return the nearest values of one column, float64 [outputs]."""
+        one = self.coding.select(1, [number // self.shape[2:].numel()])
+        return one.round(values.float().view(-1, 1, *[1] * (len(self.shape) - 2))).flatten().double()
+
+
+class Layerwise(Rounding):
+    """A rule for one weight matrix at a time. What is no convolution or linear layer is rounded to the nearest."""
+
+    needs_data = True
+
+    @abstractmethod
+    def rows(self, weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
+        """Return rounded rows.
+
+        Args:
+            weight: float64 [outputs, d].
+            second: float64 [d, d], the mean of x x^T of what they are multiplied with.
+            grid: Where they go.
+            keep: bool [outputs, d], false where a weight has to stay zero.
+        """
+
+    def weights(
+        self,
+        model: nn.Module,
+        codings: Mapping[str, Coding],
+        masks: Mapping[str, Tensor],
+        task: Task,
+        progress: Progress,
+    ) -> dict[str, Tensor]:
+        if not task.has("calibration"):
+            raise WorkbenchError(f"{self.title}: it needs train or calibration data; the task has neither")
+        rounded: dict[str, Tensor] = {}
+        for number, (name, coding) in enumerate(codings.items()):
+            share = progress.part(number / len(codings), (number + 1) / len(codings), f"rounding {name}")
+            share.update(0.0)
+            weight = model.get_parameter(name).detach()
+            layer = name.rpartition(".")[0]
+            found = None
+            if isinstance(model.get_submodule(layer), (nn.Linear, *CONVOLUTIONS)):
+                found = next(input_moments(twin(model, rounded), task, [layer], share), None)
+            if found is None:
+                rounded[name] = coding.round(weight).to(weight.dtype)
+            else:
+                keep = masks.get(name, torch.ones_like(weight, dtype=torch.bool))
+                rounded[name] = self._apart(weight, found[1].second, coding, keep).to(weight.dtype)
+        return rounded
+
+    def _apart(self, weight: Tensor, seconds: Tensor, coding: Coding, keep: Tensor) -> Tensor:
+        """Return the rounded weight of a layer, each of its groups by itself."""
+        size = len(weight) // len(seconds)
+        parts = []
+        for number, second in enumerate(seconds):
+            own = slice(number * size, (number + 1) * size)
+            grid = Grid(coding.select(0, range(own.start, own.stop)), weight[own].shape)
+            parts.append(self.rows(weight[own].double().flatten(1), second, grid, keep[own].flatten(1)))
+        return torch.cat(parts).view(weight.shape)

@@ -1,0 +1,28 @@
+"""Each weight becomes the value that is nearest to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from workbench.coding import Coding
+from workbench.progress import Progress
+from workbench.rounding.rounding import Rounding
+from workbench.task import Task
+
+
+class Nearest(Rounding):
+    kind = "nearest"
+    title = "To the nearest value"
+
+    def weights(
+        self,
+        model: nn.Module,
+        codings: Mapping[str, Coding],
+        masks: Mapping[str, Tensor],
+        task: Task,
+        progress: Progress,
+    ) -> dict[str, Tensor]:
+        found = {name: (model.get_parameter(name).detach(), coding) for name, coding in codings.items()}
+        return {name: coding.round(weight).to(weight.dtype) for name, (weight, coding) in found.items()}

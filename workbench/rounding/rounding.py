@@ -1,0 +1,51 @@
+"""What a rounding rule is: which of a grid's values each weight becomes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from workbench.coding import Coding
+from workbench.progress import Progress
+from workbench.task import Task
+
+
+class Rounding(ABC):
+    """Puts weights on the grids of their codings.
+
+    Class attributes:
+        kind: Its name in a step.
+        title: What people read.
+        needs_data: Whether it looks at the calibration split.
+        uniform: Whether it needs an integer grid.
+    """
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    needs_data: ClassVar[bool] = False
+    uniform: ClassVar[bool] = False
+
+    @abstractmethod
+    def weights(
+        self,
+        model: nn.Module,
+        codings: Mapping[str, Coding],
+        masks: Mapping[str, Tensor],
+        task: Task,
+        progress: Progress,
+    ) -> dict[str, Tensor]:
+        """Return every coded parameter's new values, of its shape and type.
+
+        Args:
+            model: Left as it is.
+            codings: By parameter name; tied parameters once.
+            masks: Of pruned parameters: false where a weight has to stay zero.
+            task: Gives calibration data.
+            progress: Where progress is told, and cancelling asked.
+
+        Raises:
+            WorkbenchError: There is no calibration data, or the layer's inputs do not allow it.
+        """

@@ -1,0 +1,45 @@
+"""Rounding one input after the other; the inputs not yet rounded make up for the error.
+
+Frantar, Ashkboos, Hoefler, Alistarh: "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
+Transformers", 2023, with inputs in the order of falling second moments.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from workbench.calibration import inverse_factor
+from workbench.rounding.layerwise import Grid, Layerwise
+
+BLOCK = 128
+
+
+def compensated(weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
+    """Return rounded rows, float64 [outputs, d]. Arguments as in `Layerwise.rows`.
+
+    Raises:
+        WorkbenchError: The second moments cannot be inverted.
+    """
+    order = second.diagonal().argsort(descending=True)
+    factor = inverse_factor(second[order][:, order].unsqueeze(0))[0]
+    left, rounded = weight[:, order].clone(), torch.empty_like(weight)
+    for start in range(0, len(order), BLOCK):
+        block = slice(start, min(start + BLOCK, len(order)))
+        errors = torch.empty_like(left[:, block])
+        for j in range(block.start, block.stop):
+            column = int(order[j])
+            rounded[:, column] = grid.column(left[:, j], column) * keep[:, column]
+            error = (left[:, j] - rounded[:, column]) / factor[j, j]
+            left[:, j : block.stop] -= torch.outer(error, factor[j, j : block.stop])
+            errors[:, j - start] = error
+        left[:, block.stop :] -= errors @ factor[block, block.stop :]
+    return rounded
+
+
+class SecondOrder(Layerwise):
+    kind = "second-order"
+    title = "Second-order (GPTQ)"
+
+    def rows(self, weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
+        return compensated(weight, second, grid, keep)

@@ -1,0 +1,42 @@
+"""Entropy coding of weights that are stored as codes: frequent codes take fewer bits.
+
+Huffman: "A Method for the Construction of Minimum-Redundancy Codes", 1952; Han, Mao, Dally: "Deep Compression", 2016.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from workbench.steps.state import Context, State
+from workbench.steps.step import Change, WeightStep
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntropyCode(WeightStep):
+    """Huffman-codes what is stored as codes, where that is shorter. No weight changes."""
+
+    kind: ClassVar[str] = "entropy_code"
+    title: ClassVar[str] = "Entropy-code"
+    summary: ClassVar[str] = (
+        "Writes frequent codes with fewer bits, layer by layer where that is shorter. Only the file changes; "
+        "it comes last, because steps that code weights anew start without it."
+    )
+
+    def changes(self, state: State, context: Context) -> dict[str, Change]:
+        found = {
+            layer.parameter: state.codings.get(layer.parameter) for layer in self.chosen(context.layers(state.model))
+        }
+        return {
+            name: Change(state.model.get_parameter(name).detach(), replace(coding, entropy=True))
+            for name, coding in found.items()
+            if coding is not None
+        }
+
+    def build(self, state: State, context: Context) -> State:
+        plain = [
+            layer.name for layer in self.chosen(context.layers(state.model)) if layer.parameter not in state.codings
+        ]
+        notes = tuple(f"{name}: not entropy-coded, it is stored as plain numbers; quantize it first" for name in plain)
+        built = super().build(state, context)
+        return replace(built, notes=built.notes + notes)
