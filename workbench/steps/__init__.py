@@ -23,16 +23,16 @@ KINDS: dict[str, type[Step]] = {
         Prune,
         PruneChannels,
         Quantize,
-        PruneGradually,
-        FindTicket,
         QuantizeLogarithmic,
         ShareWeights,
         KeepSigns,
         ShortenFloats,
+        EntropyCode,
         Equalize,
         CorrectBias,
-        EntropyCode,
         FineTune,
+        PruneGradually,
+        FindTicket,
     )
 }
 
