@@ -11,7 +11,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.evaluator import Evaluator
 from workbench.live import candidate
 from workbench.measure import Reference, Score, count, measure_size
-from workbench.measure.score import FIRST, Sampling, next_look, whole
+from workbench.measure.score import TOLD, WATCHED, Sampling, next_look, whole
 from workbench.steps import Context, State, Step
 
 
@@ -93,10 +93,12 @@ def advance(ground: Ground, step: Step, before: Outcome | None, aim: Aim, looks:
         before = Outcome(None, size.total, count(built, overlay)[1])
     if not ground.reference.metric.decomposes:
         return replace(before, score=whole(predict, ground.reference, quiet.progress))
-    sampling = Sampling.of(ground.reference, before.seen)
+    # With a limit of time every look is shown, and a trial that was begun may have been looked at before.
+    how = TOLD if looks is None and before.score is None else WATCHED
+    sampling = Sampling.of(ground.reference, how, before.seen)
     found = before.score
     while found is None or (aim.excess(found) > 1 and looks != 0):
-        wanted = FIRST if found is None else next_look(sampling, found, aim.tolerance, aim.relative)
+        wanted = how.first if found is None else next_look(sampling, found, aim.tolerance, aim.relative)
         found = sampling.look(predict, wanted, quiet.progress)
         looks = None if looks is None else looks - 1
     return replace(before, score=found, seen=sampling.facts())
