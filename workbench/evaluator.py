@@ -31,6 +31,7 @@ Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 TARGETS = "targets"
 BATCH = 64
 BATCHES = (32, 128, 256)
+SMALLEST = 8
 LEAST_SECONDS = 0.5
 # Where values are kept while the baseline runs, as shares of its operators, and how much of the memory each may take.
 WAISTS = (0.5, 0.75)
@@ -190,6 +191,8 @@ class Evaluator:
         """Return a function that runs the anchor and keeps small values on the way, for edits of late layers."""
         segments, total = anchor.segments, len(self.samples)
         # What a pass needs at once comes out of the same memory.
+        while self.batch > SMALLEST and 0 < self.prefixes.memory < 2 * segments.pass_bytes() * self.batch:
+            self.batch //= 2
         self.prefixes.reserve(segments.pass_bytes() * self.batch)
         borders, most = [segments.waist(share) for share in WAISTS], WAIST_SHARE * self.prefixes.bound
         kept = [border for border in borders if border and total * segments.row_bytes(border[0]) <= most]

@@ -71,13 +71,13 @@ class Prefixes:
 
     def __init__(self, total: int, bound: int | None = None) -> None:
         self.total = total
-        self.bound = self._memory = free_share() if bound is None else bound
+        self.bound = self.memory = free_share() if bound is None else bound
         self.peak = 0
         self._rows: OrderedDict[str, Rows] = OrderedDict()
 
     def reserve(self, size: int) -> None:
         """Leave some of the memory to whoever computes the rows, at most a half of it."""
-        self.bound = self._memory - min(size, self._memory // 2)
+        self.bound = self.memory - min(size, self.memory // 2)
 
     @property
     def bytes(self) -> int:
