@@ -31,7 +31,7 @@ class Sensitivity(View):
             layout={"width": "170px"},
         )  # fmt: skip
         self.limit = W.BoundedFloatText(
-            value=0.0, min=0.0, max=86400.0, step=10.0, description="seconds",
+            value=0.0, min=0.0, max=86400.0, step=10.0, description="time limit, s",
             tooltip="Time to spend, most of it on the points that are least certain; 0 for no limit",
             layout={"width": "170px"},
         )  # fmt: skip

@@ -52,7 +52,7 @@ def map_limit(table: Table | None) -> float:
 def _cell(drop: Drop | None) -> str:
     if drop is None:
         return "×"
-    return f"{'~' if drop.unclear else ''}{drop.value:.1f}".replace("-", "−") if drop.points else f"{drop.value:.3g}"
+    return f"{'~' if drop.unclear else ''}{round(drop.value, 1) + 0.0:.1f}".replace("-", "−") if drop.points else f"{drop.value:.3g}"
 
 
 def _words(point: Point, drop: Drop | None) -> str:

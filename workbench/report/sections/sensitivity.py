@@ -57,7 +57,7 @@ def _cell(point: Point | None) -> str:
     if point.score is None:
         return f"cannot be done: {point.reason}"
     drop = drop_of(point.score)
-    return f"{'~' if drop.unclear else ''}{drop.value:.2f}".replace("-", "−")
+    return f"{'~' if drop.unclear else ''}{round(drop.value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _points(scan: Scan) -> Table:
