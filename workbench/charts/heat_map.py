@@ -52,7 +52,10 @@ def map_limit(table: Table | None) -> float:
 def _cell(drop: Drop | None) -> str:
     if drop is None:
         return "×"
-    return f"{'~' if drop.unclear else ''}{round(drop.value, 1) + 0.0:.1f}".replace("-", "−") if drop.points else f"{drop.value:.3g}"
+    if not drop.points:
+        return f"{drop.value:.3g}"
+    # Adding 0.0 turns -0.0 into 0.0, which nobody wants to read.
+    return f"{'~' if drop.unclear else ''}{round(drop.value, 1) + 0.0:.1f}".replace("-", "−")
 
 
 def _words(point: Point, drop: Drop | None) -> str:
