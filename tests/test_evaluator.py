@@ -237,3 +237,30 @@ def test_what_was_not_used_for_longest_is_forgotten_first():
 
 def test_the_bound_is_a_quarter_of_what_is_free():
     assert Prefixes(10).bound == pytest.approx(free_share(), rel=0.2)
+
+
+def test_settings_that_the_graph_has_written_into_it_are_seen(images, evaluator):
+    """Two states may have the same modules and another number of bits for their activations."""
+    eight, seven = (run(images, Recipe((Quantize(activations=bits),))) for bits in (8, 7))
+    assert module.structure(eight.model) != module.structure(seven.model)
+    evaluator.anchor(eight)
+    for state in (eight, seven):
+        agree(evaluator.prepare(state), evaluator.plain(state))
+
+
+def test_a_model_with_other_sizes_becomes_the_anchor_only_if_the_graph_fits():
+    class Viewed(torch.nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.first, self.last = torch.nn.Linear(6, width), torch.nn.Linear(width, 3)
+            self.width = torch.tensor(width)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.first(x).relu().view(-1, self.first.out_features))
+
+    data = ArraySamples(torch.randn(120, 6), torch.zeros(120).long())
+    made, narrow = Evaluator(data, least=0.0), State(Viewed(4))
+    made.survey(State(Viewed(8)), Progress(), "")
+    assert made.worthwhile
+    made.anchor(narrow)
+    agree(made.prepare(narrow), made.plain(narrow), torch.arange(120))

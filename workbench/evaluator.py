@@ -37,6 +37,11 @@ LEAST_SECONDS = 0.5
 WAISTS = (0.5, 0.75)
 WAIST_SHARE = 0.2
 KEPT_PLANS = 4
+# What cutting channels changes in a module, and the mode, which is the same in every twin.
+SIZES = {
+    "in_channels", "out_channels", "in_features", "out_features", "num_features", "num_channels", "num_groups",
+    "groups", "embed_dim", "num_heads", "head_dim", "training",
+}  # fmt: skip
 # Folding and other kernels round differently in the last digits; what differs by more is another model.
 TOLERANCE = 1e-3
 
@@ -98,7 +103,8 @@ class Evaluator:
             known = (structure(state.model), self.layout) in self._segments
             if self.worthwhile and (known or not quick) and (not self._anchor or self._anchor.model is not state.model):
                 anchor = self._anchor_of(state, self.layout)
-                if anchor is not None and (known or self._agrees(self._whole(anchor), self.plain(state))):
+                # Also where the graph is known: a size that it has written into it may be another in this model.
+                if anchor is not None and self._agrees(self._whole(anchor), self.plain(state)):
                     self._settle(anchor)
 
     def prepare(self, state: State, overlay: Mapping[str, Tensor] | None = None) -> Predict:
@@ -114,7 +120,8 @@ class Evaluator:
             if anchor is None:
                 return self.plain(state, overlay)
             values = _values(state.model, overlay)
-            if state.model is not anchor.model and structure(state.model) != structure(anchor.model):
+            alike = state.model is anchor.model or structure(state.model) == structure(anchor.model)
+            if not alike or values.keys() != anchor.values.keys():
                 return self.plain(state, overlay)
             changed = {name for name, value in values.items() if not _same(value, anchor.values[name])}
             constants = anchor.segments.constants(values, anchor.constants, changed)
@@ -276,9 +283,7 @@ class Evaluator:
         kept = self.prefixes.has(names, numbers)
         places, missing = torch.arange(len(numbers)), ~kept
         parts = [(places[kept], self.prefixes.get(names, numbers[kept]))] if kept.any() else []
-        for start in self._nearer(anchor.segments, border):
-            if not missing.any():
-                break
+        for start in self._nearer(anchor.segments, border) if missing.any() else ():
             usable = missing & self.prefixes.has((*start, TARGETS), numbers)
             if usable.any():
                 *given, targets = self.prefixes.get((*start, TARGETS), numbers[usable])
@@ -317,8 +322,20 @@ class Evaluator:
 
 
 def structure(model: nn.Module) -> object:
-    """Return what two models share if one traced graph may do for both: names and types of their modules."""
-    return (type(model), *((name, type(module)) for name, module in model.named_modules()))
+    """Return what two models share if one traced graph may do for both.
+
+    That is the names, types and settings of their modules. Sizes may differ, as they do after channels were cut:
+    whether the graph does for others too is tried.
+    """
+    return tuple((name, type(module), _settings(module)) for name, module in model.named_modules())
+
+
+def _settings(module: nn.Module) -> tuple[tuple[str, object], ...]:
+    return tuple(
+        (name, value)
+        for name, value in vars(module).items()
+        if isinstance(value, bool | int | float | str) and name not in SIZES and not name.startswith("_")
+    )
 
 
 def _values(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:

@@ -73,6 +73,7 @@ class Segments:
         self._batch = size.node.expr
         self._fed = self._reached(self.inputs)
         self._segments: dict[tuple[Border, Border], tuple[Segment, tuple[str, ...]]] = {}
+        self._ways: dict[tuple[Border, Border], set[str] | None] = {}
         (output,) = [node for node in graph.nodes if node.op == "output"]
         flat: Sequence[Any] = output.args[0]
         values = [node.meta["val"] if isinstance(node, Node) else node for node in flat]
@@ -136,7 +137,8 @@ class Segments:
     def waist(self, share: float) -> Border | None:
         """Return the border of one small value that is closest behind this share of the model's operators."""
         reaches = [name for name in self._order if name in self._fed and self._has_rows(self._nodes[name])]
-        spots = [name for name in reaches if self.suffices((name,), (self.output,)) and name not in self.inputs]
+        # Not through `suffices`, which remembers what it found: here that would be every node's way to the end.
+        spots = [name for name in reaches if name not in self.inputs and self._walk((name,), (self.output,))]
         behind = [name for name in spots if reaches.index(name) >= share * len(reaches) and name != self.output]
         # A wide value close by may be far smaller a few operators later, such as after a stride.
         near = [name for name in behind if reaches.index(name) <= (share + WAIST_REACH) * len(reaches)]
@@ -195,6 +197,11 @@ class Segments:
 
     def _between(self, start: Border, end: Border) -> set[str] | None:
         """Return the fed nodes from `start` to `end`, both included; None if something before `start` is needed."""
+        if (start, end) not in self._ways:
+            self._ways[start, end] = self._walk(start, end)
+        return self._ways[start, end]
+
+    def _walk(self, start: Border, end: Border) -> set[str] | None:
         given, found = set(start), set(end)
         queue = [name for name in end if name not in given]
         while queue:
