@@ -87,8 +87,6 @@ def convert(state: State, example: tuple[Tensor, ...]) -> onnx.ModelProto:
     Raises:
         WorkbenchError: The model cannot be converted.
     """
-    if any(value.dtype == torch.bfloat16 for value in (*state.model.parameters(), *example)):
-        raise WorkbenchError("ONNX Runtime has no bfloat16 kernels on a CPU; convert a model.float()")
     return with_integers(_skeleton(state.model, example)[0], state.model, state.codings)
 
 
@@ -97,6 +95,8 @@ def _skeleton(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[onnx.Model
 
     The graph of an equal structure is used again where its outputs agree with the model's.
     """
+    if any(value.dtype == torch.bfloat16 for value in (*model.parameters(), *example)):
+        raise WorkbenchError("ONNX Runtime has no bfloat16 kernels on a CPU; convert a model.float()")
     key = _structure(model)
     with _lock:
         kept = _graphs.get(key)
