@@ -83,7 +83,8 @@ def draw(by_depth: list[dict[str, float]], by_size: list[dict[str, float]], path
     plots = []
     for rows, key, title in ((by_depth, "depth", "layers deep"), (by_size, "samples", "samples to validate on")):
         plot = figure(
-            title=f"Scan of every layer at {len(AMOUNTS)} amounts; dashed: linear growth", x_axis_label=title, y_axis_label="seconds",
+            title=f"Scan of every layer at {len(AMOUNTS)} amounts; dashed: linear growth",
+            x_axis_label=title, y_axis_label="seconds",
             x_axis_type="log", y_axis_type="log", width=560, height=400, toolbar_location=None,
         )  # fmt: skip
         xs = [entry[key] for entry in rows]
