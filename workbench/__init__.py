@@ -10,6 +10,7 @@ from workbench.recipe import Recipe
 from workbench.session import Session, Settings
 from workbench.steps import (
     CorrectBias,
+    Distill,
     EntropyCode,
     Equalize,
     FindTicket,
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cancelled",
     "CorrectBias",
+    "Distill",
     "EntropyCode",
     "Equalize",
     "FindTicket",

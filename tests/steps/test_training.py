@@ -8,7 +8,7 @@ from torch import nn
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress
 from workbench.recipe import Recipe, run
-from workbench.steps import FindTicket, FineTune, PruneGradually
+from workbench.steps import Distill, FindTicket, FineTune, PruneGradually
 from workbench.steps.training import SCHEDULES, Pick, batches, trainable
 from workbench.subject import Subject
 from workbench.task import Task
@@ -69,6 +69,7 @@ def test_training_stops_when_nothing_gets_better(images):
     # So large steps are no help at all.
     hopeless = {"learning_rate": 1.0, "batch_size": 100, "schedule": "constant"}
     assert epochs(images, FineTune(epochs=8, patience=2, **hopeless)) < 8
+    assert epochs(images, Distill(epochs=8, patience=2, **hopeless)) < 8
     assert epochs(images, FineTune(epochs=4, **hopeless)) == 4
 
 
@@ -145,7 +146,7 @@ def test_token_by_token_is_as_if_tokens_were_samples():
     torch.testing.assert_close(loss(*pictures), F.cross_entropy(*pictures))
 
 
-@pytest.mark.parametrize("labels_only", [FineTune(learning_rate=0.1)])
+@pytest.mark.parametrize("labels_only", [FineTune(learning_rate=0.1), Distill(learning_rate=0.1, soft=0.0)])
 def test_a_tagger_learns(labels_only):
     x = torch.randint(0, 12, (200, 7), generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng(devices=[]):

@@ -1,6 +1,7 @@
 """The methods. A new one is a new file and a line in the table of kinds."""
 
 from workbench.steps.correct_bias import CorrectBias
+from workbench.steps.distill import Distill
 from workbench.steps.entropy_code import EntropyCode
 from workbench.steps.equalize import Equalize
 from workbench.steps.find_ticket import FindTicket
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Step]] = {
         Equalize,
         CorrectBias,
         FineTune,
+        Distill,
         PruneGradually,
         FindTicket,
     )
@@ -41,6 +43,7 @@ __all__ = [
     "Change",
     "Context",
     "CorrectBias",
+    "Distill",
     "EntropyCode",
     "Equalize",
     "FindTicket",
