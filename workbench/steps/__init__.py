@@ -13,6 +13,7 @@ from workbench.steps.prune_channels import PruneChannels
 from workbench.steps.prune_gradually import PruneGradually
 from workbench.steps.quantize import Quantize
 from workbench.steps.quantize_logarithmic import QuantizeLogarithmic
+from workbench.steps.reestimate_norms import ReestimateNorms
 from workbench.steps.share_weights import ShareWeights
 from workbench.steps.shorten_floats import ShortenFloats
 from workbench.steps.state import Context, State
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Step]] = {
         EntropyCode,
         Equalize,
         CorrectBias,
+        ReestimateNorms,
         FineTune,
         Distill,
         PruneGradually,
@@ -56,6 +58,7 @@ __all__ = [
     "PruneGradually",
     "Quantize",
     "QuantizeLogarithmic",
+    "ReestimateNorms",
     "ShareWeights",
     "ShortenFloats",
     "State",
