@@ -25,6 +25,7 @@ from workbench.steps import (
     ShareWeights,
     ShortenFloats,
     Step,
+    TrainQuantized,
 )
 from workbench.subject import Subject
 from workbench.task import Task
@@ -60,6 +61,7 @@ __all__ = [
     "Step",
     "Subject",
     "Task",
+    "TrainQuantized",
     "WorkbenchError",
     "load",
     "load_model",

@@ -21,7 +21,7 @@ SUBJECTS = ("images", "vectors", "transformer")
 # Small settings for steps whose defaults take long; a step that is not named here runs with its defaults.
 QUICK = {"batch_size": 128, "epochs": 2}
 # What comes before steps that need it, and what a step refuses to work on.
-BEFORE: dict[str, str] = {}
+BEFORE = {"train_quantized": "quantize"}
 REFUSED = {("reestimate_norms", "transformer"): "no batch norm with running statistics"}
 BAD_TYPES = {bool: "yes", int: 1.5, float: "0.5", str: 3}
 

@@ -18,6 +18,7 @@ from workbench.steps.share_weights import ShareWeights
 from workbench.steps.shorten_floats import ShortenFloats
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, GraphStep, Step, TrainingStep, WeightStep, apply_changes, bookkeeping
+from workbench.steps.train_quantized import TrainQuantized
 
 KINDS: dict[str, type[Step]] = {
     step.kind: step
@@ -35,6 +36,7 @@ KINDS: dict[str, type[Step]] = {
         ReestimateNorms,
         FineTune,
         Distill,
+        TrainQuantized,
         PruneGradually,
         FindTicket,
     )
@@ -63,6 +65,7 @@ __all__ = [
     "ShortenFloats",
     "State",
     "Step",
+    "TrainQuantized",
     "TrainingStep",
     "WeightStep",
     "apply_changes",

@@ -286,5 +286,6 @@ def refuse_grid(state: State, kind: str) -> None:
     if state.codings:
         some = ", ".join(list(state.codings)[:3])
         raise WorkbenchError(
-            f"plain training would move {some} off the grid they are stored on; put {kind} before quantize"
+            f"plain training would move {some} off the grid they are stored on; put {kind} before quantize, or train "
+            "on the grid with train_quantized"
         )
