@@ -7,6 +7,8 @@ from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe, run
 from workbench.steps import Equalize, Prune, ReestimateNorms
 from workbench.steps.training import judge
+from workbench.subject import Subject
+from workbench.task import Task
 
 NORMS = ("bn1", "bn2", "bn3")
 
@@ -75,3 +77,10 @@ def test_norms_that_were_folded_or_not_chosen_are_not_there(images):
     for recipe in ((Equalize(), ReestimateNorms()), (ReestimateNorms(layers="fc"),)):
         with pytest.raises(WorkbenchError, match="there is no batch norm with running statistics behind"):
             run(images, Recipe(recipe))
+
+
+def test_one_sample_is_too_few(vectors):
+    inputs, targets = vectors.task.split("train").batch([0])
+    few = Subject("few", vectors.model, Task(train=(inputs[0], targets), validation=(inputs[0], targets)))
+    with pytest.raises(WorkbenchError, match="one train sample has no variance; it needs two or more"):
+        run(few, Recipe((ReestimateNorms(),)))

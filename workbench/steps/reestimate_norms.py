@@ -102,6 +102,8 @@ class ReestimateNorms(TrainingStep):
             )
         data = context.subject.task.split("train")
         order = torch.randperm(len(data), generator=context.generator())[: self.samples]
+        if len(order) < 2:
+            raise WorkbenchError(f"{self.title}: one train sample has no variance; it needs two or more")
         found = {name: Moments() for name in names}
         passed = copy.deepcopy(state.model)
         for name, module in passed.named_modules():
