@@ -10,6 +10,7 @@ from workbench.recipe import Recipe
 from workbench.session import Session, Settings
 from workbench.steps import (
     CorrectBias,
+    Distill,
     EntropyCode,
     Equalize,
     FindTicket,
@@ -20,9 +21,11 @@ from workbench.steps import (
     PruneGradually,
     Quantize,
     QuantizeLogarithmic,
+    ReestimateNorms,
     ShareWeights,
     ShortenFloats,
     Step,
+    TrainQuantized,
 )
 from workbench.subject import Subject
 from workbench.task import Task
@@ -32,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cancelled",
     "CorrectBias",
+    "Distill",
     "EntropyCode",
     "Equalize",
     "FindTicket",
@@ -47,6 +51,7 @@ __all__ = [
     "Quantize",
     "QuantizeLogarithmic",
     "Recipe",
+    "ReestimateNorms",
     "Score",
     "Session",
     "Settings",
@@ -56,6 +61,7 @@ __all__ = [
     "Step",
     "Subject",
     "Task",
+    "TrainQuantized",
     "WorkbenchError",
     "load",
     "load_model",

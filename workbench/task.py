@@ -27,8 +27,15 @@ def _like_outputs(loss: Callable[..., Tensor]) -> Loss:
     return judged
 
 
+def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of classes in the last dimension, [n, C] or token by token [n, T, C]."""
+    if outputs.ndim > 2 and targets.shape == outputs.shape[:-1]:
+        return F.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+    return F.cross_entropy(outputs, targets)
+
+
 LOSSES: dict[str, Loss] = {
-    "cross_entropy": F.cross_entropy,
+    "cross_entropy": _cross_entropy,
     "mse": _like_outputs(F.mse_loss),
     "l1": _like_outputs(F.l1_loss),
 }

@@ -54,7 +54,7 @@ def test_codes_fit_their_bits(case):
 @given(grids())
 def test_no_value_moves_by_more_than_half_a_scale(case):
     weight, coding = case
-    wide = coding._wide(coding.scale, weight.ndim).double()
+    wide = coding.wide(coding.scale, weight.ndim).double()
     error = (coding.round(weight).double() - weight.double()).abs()
     # An asymmetric grid's ends move by the rounding of its zero point: up to another half at the very edge.
     reach = 0.5 if not coding.zero_point.any() else 1.0
@@ -64,8 +64,8 @@ def test_no_value_moves_by_more_than_half_a_scale(case):
 @given(grids())
 def test_half_a_scale_holds_for_what_lies_inside_of_the_grid(case):
     weight, coding = case
-    wide = coding._wide(coding.scale, weight.ndim).double()
-    zero = coding._wide(coding.zero_point, weight.ndim)
+    wide = coding.wide(coding.scale, weight.ndim).double()
+    zero = coding.wide(coding.zero_point, weight.ndim)
     inside = ((coding.low - zero) * wide <= weight) & (weight <= (coding.high - zero) * wide)
     error = (coding.round(weight).double() - weight.double()).abs()
     assert bool((error <= wide * 0.501)[inside].all())

@@ -46,7 +46,8 @@ class Uniform(Coding):
     def count(self) -> int:
         return self.high - self.low + 1
 
-    def _wide(self, table: Tensor, ndim: int) -> Tensor:
+    def wide(self, table: Tensor, ndim: int) -> Tensor:
+        """Return a table in the shape of scales so that it meets a tensor of `ndim` dimensions element by element."""
         if self.axis is None:
             return table
         if self.groups:
@@ -57,15 +58,15 @@ class Uniform(Coding):
 
     def integers(self, values: Tensor) -> Tensor:
         """Return the nearest integers of the grid, int64, clipped to [low, high]."""
-        scaled = torch.round(values.float() / self._wide(self.scale, values.ndim))
-        return (scaled + self._wide(self.zero_point, values.ndim)).clamp(self.low, self.high).long()
+        scaled = torch.round(values.float() / self.wide(self.scale, values.ndim))
+        return (scaled + self.wide(self.zero_point, values.ndim)).clamp(self.low, self.high).long()
 
     def codes(self, values: Tensor) -> Tensor:
         return self.integers(values) - self.low
 
     def values(self, codes: Tensor) -> Tensor:
-        integers = codes + self.low - self._wide(self.zero_point, codes.ndim)
-        return integers.float() * self._wide(self.scale, codes.ndim)
+        integers = codes + self.low - self.wide(self.zero_point, codes.ndim)
+        return integers.float() * self.wide(self.scale, codes.ndim)
 
     def tables(self) -> dict[str, Tensor]:
         tables = {"scale": self.scale}

@@ -1,6 +1,7 @@
 """The methods. A new one is a new file and a line in the table of kinds."""
 
 from workbench.steps.correct_bias import CorrectBias
+from workbench.steps.distill import Distill
 from workbench.steps.entropy_code import EntropyCode
 from workbench.steps.equalize import Equalize
 from workbench.steps.find_ticket import FindTicket
@@ -12,10 +13,12 @@ from workbench.steps.prune_channels import PruneChannels
 from workbench.steps.prune_gradually import PruneGradually
 from workbench.steps.quantize import Quantize
 from workbench.steps.quantize_logarithmic import QuantizeLogarithmic
+from workbench.steps.reestimate_norms import ReestimateNorms
 from workbench.steps.share_weights import ShareWeights
 from workbench.steps.shorten_floats import ShortenFloats
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, GraphStep, Step, TrainingStep, WeightStep, apply_changes, bookkeeping
+from workbench.steps.train_quantized import TrainQuantized
 
 KINDS: dict[str, type[Step]] = {
     step.kind: step
@@ -30,7 +33,10 @@ KINDS: dict[str, type[Step]] = {
         EntropyCode,
         Equalize,
         CorrectBias,
+        ReestimateNorms,
         FineTune,
+        Distill,
+        TrainQuantized,
         PruneGradually,
         FindTicket,
     )
@@ -41,6 +47,7 @@ __all__ = [
     "Change",
     "Context",
     "CorrectBias",
+    "Distill",
     "EntropyCode",
     "Equalize",
     "FindTicket",
@@ -53,10 +60,12 @@ __all__ = [
     "PruneGradually",
     "Quantize",
     "QuantizeLogarithmic",
+    "ReestimateNorms",
     "ShareWeights",
     "ShortenFloats",
     "State",
     "Step",
+    "TrainQuantized",
     "TrainingStep",
     "WeightStep",
     "apply_changes",

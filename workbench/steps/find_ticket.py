@@ -22,6 +22,7 @@ from workbench.steps.patterns import keep_masks
 from workbench.steps.state import State
 from workbench.steps.training import (
     GradientStep,
+    Pick,
     Training,
     finished,
     first_names,
@@ -94,7 +95,7 @@ class FindTicket(GradientStep):
             drawn_again(model, context.seed)
         origin = copy.deepcopy(model.state_dict())
         trainings = self.rounds + 1
-        best: float | None = None
+        pick, batches = Pick(self.patience), self.steps(task) / self.epochs
         for number in range(trainings):
             model.load_state_dict(origin)
             training = Training(model, trainable(model, None), self, context, masks)
@@ -104,13 +105,15 @@ class FindTicket(GradientStep):
                     origin = copy.deepcopy(model.state_dict())
                 title = f"training {number + 1} of {trainings}, epoch {epoch + 1} of {self.epochs}"
                 for part, loss in enumerate(training.epoch(), 1):
-                    done = (number + (epoch + part / (self.steps(task) / self.epochs)) / self.epochs) / trainings
+                    done = (number + (epoch + part / batches) / self.epochs) / trainings
                     yield Tick(done, title, values={"loss": loss})
                 score = judge(model, task)
                 yield Tick((number + (epoch + 1) / self.epochs) / trainings, title, values={"score": score})
-                if number == self.rounds and (best is None or score > best):
-                    best = score
+                # Only the last training stops early: the rounds before it decide what is pruned.
+                if number == self.rounds and pick.takes(score):
                     yield replace(state, model=finished(model), pruned=state.pruned | set(names))
+                if pick.over:
+                    return
             if number < self.rounds:
                 gone = 1 - (1 - self.amount) ** ((number + 1) / self.rounds)
                 # The last one is the asked amount and not what rounding makes of it.

@@ -31,13 +31,4 @@ class FineTune(GradientStep):
         names = {layer.parameter for layer in self.chosen(context.layers(state.model))}
         parameters = trainable(model, names if self.layers != "*" or self.exclude else None)
         training = Training(model, parameters, self, context, zero_masks(model, state.pruned))
-        best, done, steps = judge(model, task), 0, self.steps(task)
-        for epoch in range(self.epochs):
-            for loss in training.epoch():
-                done += 1
-                yield Tick(done / steps, f"epoch {epoch + 1} of {self.epochs}", values={"loss": loss})
-            score = judge(model, task)
-            yield Tick(done / steps, f"epoch {epoch + 1} of {self.epochs}", values={"score": score})
-            if score > best or (epoch == 0 and score == best):
-                best = score
-                yield replace(state, model=finished(model))
+        yield from self.best_epochs(training, task, judge(model, task), lambda: replace(state, model=finished(model)))

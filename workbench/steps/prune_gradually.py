@@ -21,6 +21,7 @@ from workbench.steps.patterns import PATTERNS, RANKINGS, pattern_masks
 from workbench.steps.state import State
 from workbench.steps.training import (
     GradientStep,
+    Pick,
     Training,
     finished,
     first_names,
@@ -79,7 +80,7 @@ class PruneGradually(GradientStep):
         }
         training = Training(model, trainable(model, None), self, context, zero_masks(model, state.pruned))
         steps, done, updated = self.steps(task), 0, 0
-        best: float | None = None
+        pick = Pick(self.patience)
         quiet = replace(context, progress=context.progress.silent())
         for epoch in range(self.epochs):
             for loss in training.epoch():
@@ -92,9 +93,10 @@ class PruneGradually(GradientStep):
             score = judge(model, task)
             yield Tick(done / steps, f"epoch {epoch + 1} of {self.epochs}", values={"score": score})
             # Before the last portion has gone the model is not what was asked for, however good it is.
-            if updated == self.updates and (best is None or score > best):
-                best = score
+            if updated == self.updates and pick.takes(score):
                 yield replace(state, model=finished(model), pruned=state.pruned | set(outputs))
+            if pick.over:
+                return
 
     def _due(self, done: float) -> int:
         """Return how many portions must have gone; all of them once the ramp is over."""

@@ -1,18 +1,20 @@
-"""What steps that train have in common: batches and dropout by seed, masks that are kept, and the pick of the best."""
+"""What steps that train have in common: batches and dropout by seed, schedules, kept masks, the pick of the best."""
 
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import lr_scheduler
 
 from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.layers import Layer
+from workbench.progress import Tick
 from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import TrainingStep
@@ -21,6 +23,56 @@ from workbench.turn import TURN
 from workbench.twin import twin
 
 JUDGED_SAMPLES = 1000
+Objective = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
+
+
+def batches(order: Tensor, size: int) -> list[Tensor]:
+    """Return the numbers in `order`, [n], in batches of `size`; a single one that is left joins the batch before it.
+
+    A batch norm cannot train on one sample, which has no variance.
+    """
+    parts = list(torch.split(order, size))
+    if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+class Pick:
+    """Which epoch is the best so far, and whether it is time to stop waiting for a better one.
+
+    Args:
+        patience: Epochs to wait for a better one, 0 to wait to the end.
+        start: The score before training, which the first epoch may equal and others must beat; None for none.
+    """
+
+    def __init__(self, patience: int, start: float | None = None) -> None:
+        self._patience, self._best, self._epochs, self._waited = patience, start, 0, 0
+
+    def takes(self, score: float) -> bool:
+        """Return whether an epoch's score is the best."""
+        better = self._best is None or score > self._best or (self._epochs == 0 and score == self._best)
+        self._epochs, self._waited = self._epochs + 1, 0 if better else self._waited + 1
+        self._best = score if better else self._best
+        return better
+
+    @property
+    def over(self) -> bool:
+        """Whether patience is at its end."""
+        return 0 < self._patience <= self._waited
+
+
+Schedule = Callable[[torch.optim.Optimizer, int], lr_scheduler.LRScheduler]
+# From an optimizer, at its largest step size, and the number of batches.
+SCHEDULES: dict[str, Schedule] = {
+    "cosine": lambda optimizer, steps: lr_scheduler.CosineAnnealingLR(optimizer, steps),
+    "constant": lambda optimizer, steps: lr_scheduler.ConstantLR(optimizer, 1.0),
+    "one-cycle": lambda optimizer, steps: lr_scheduler.OneCycleLR(
+        optimizer, [group["lr"] for group in optimizer.param_groups], steps
+    ),
+    "step": lambda optimizer, steps: lr_scheduler.MultiStepLR(
+        optimizer, [max(steps // 2, 1), max(3 * steps // 4, 1)], 0.1
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,22 +80,64 @@ class GradientStep(TrainingStep):
     """A step that follows the gradient of the task's loss on the train split."""
 
     epochs: int = option(3, "Passes over the train data.", unit="epochs", low=1, high=100)
-    learning_rate: float = option(0.003, "Largest step size; it falls to zero along a cosine.", low=1e-6, high=1.0)
+    learning_rate: float = option(0.003, "Largest step size.", low=1e-6, high=1.0)
     batch_size: int = option(64, "Samples for one step.", unit="samples", low=1, high=4096)
     weight_decay: float = option(1e-4, "Pull of the weights towards zero.", low=0.0, high=0.1)
     optimizer: str = option("adamw", "AdamW, or SGD with Nesterov momentum 0.9.", choices=("adamw", "sgd"))
+    schedule: str = option(
+        "cosine",
+        "How the step size goes: along a cosine to zero, constant, up and then down to zero (one-cycle), or to a tenth "
+        "at one half and again at three quarters (step).",
+        choices=tuple(SCHEDULES),
+    )
+    patience: int = option(
+        0, "Epochs without a better one after which training stops; 0 never stops it.", unit="epochs", low=0, high=100
+    )
+    precision: str = option(
+        "full",
+        "Compute in the model's own precision, or large products in bfloat16, which some processors do faster.",
+        choices=("full", "bf16"),
+    )
 
     def steps(self, task: Task) -> int:
         """Return how many batches all epochs have."""
-        return self.epochs * math.ceil(len(task.split("train")) / self.batch_size)
+        return self.epochs * len(batches(torch.arange(len(task.split("train"))), self.batch_size))
 
-    def made_optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        """Return the chosen optimizer of these parameters."""
+    def made_optimizer(
+        self, parameters: Sequence[nn.Parameter], undecayed: Sequence[nn.Parameter] = ()
+    ) -> torch.optim.Optimizer:
+        """Return the chosen optimizer of parameters, and of those that are not pulled towards zero."""
+        groups: list[dict[str, Any]] = [{"params": parameters, "weight_decay": self.weight_decay}]
+        if undecayed:
+            groups.append({"params": undecayed, "weight_decay": 0.0})
         if self.optimizer == "adamw":
-            return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
-        return torch.optim.SGD(
-            parameters, lr=self.learning_rate, momentum=0.9, nesterov=True, weight_decay=self.weight_decay
-        )
+            return torch.optim.AdamW(groups, lr=self.learning_rate)
+        return torch.optim.SGD(groups, lr=self.learning_rate, momentum=0.9, nesterov=True)
+
+    def best_epochs(
+        self, training: Training, task: Task, start: float, rest: Callable[[], State]
+    ) -> Iterator[Tick | State]:
+        """Train, yielding the state of every epoch that is better than those before it.
+
+        Args:
+            training: What is trained.
+            task: Gives train and validation data.
+            start: The score before training; the first epoch may equal it, the others must be better.
+            rest: Makes the state after an epoch.
+        """
+        pick, done, steps = Pick(self.patience, start), 0, self.steps(task)
+        for epoch in range(self.epochs):
+            title = f"epoch {epoch + 1} of {self.epochs}"
+            for loss in training.epoch():
+                done += 1
+                yield Tick(done / steps, title, values={"loss": loss})
+            made = rest()
+            score = judge(made.model, task)
+            yield Tick(done / steps, title, values={"score": score})
+            if pick.takes(score):
+                yield made
+            if pick.over:
+                return
 
 
 class Training:
@@ -55,6 +149,8 @@ class Training:
         step: Gives optimizer, batches and their number, over which the learning rate falls.
         context: Gives data and seed.
         masks: By parameter, true where it may be other than zero; may be replaced on the way.
+        objective: From the model and a batch to the loss, None for the task's own.
+        undecayed: What is trained besides, without being pulled towards zero.
     """
 
     def __init__(
@@ -64,11 +160,15 @@ class Training:
         step: GradientStep,
         context: Context,
         masks: Mapping[str, Tensor],
+        objective: Objective | None = None,
+        undecayed: Sequence[nn.Parameter] = (),
     ) -> None:
         self.model, self.masks = model, dict(masks)
+        self._objective = objective or task_loss(context.subject.task)
         self._task, self._size = context.subject.task, step.batch_size
-        self._optimizer = step.made_optimizer(parameters)
-        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, step.steps(self._task))
+        self._optimizer = step.made_optimizer(parameters, undecayed)
+        self._schedule = SCHEDULES[step.schedule](self._optimizer, step.steps(self._task))
+        self._short = step.precision == "bf16"
         self._generator = context.generator()
         self._chance = torch.Generator().manual_seed(context.seed).get_state()
 
@@ -80,7 +180,7 @@ class Training:
         """
         data = self._task.split("train")
         order = torch.randperm(len(data), generator=self._generator)
-        for indices in torch.split(order, self._size):
+        for indices in batches(order, self._size):
             inputs, targets = data.batch(indices.tolist())
             # Dropout draws from the global generator; it gets this recipe's state, and then its own back.
             with TURN, torch.random.fork_rng(devices=[]):
@@ -101,13 +201,34 @@ class Training:
             module.training = True
         self._optimizer.zero_grad(set_to_none=True)
         with torch.enable_grad():
-            loss = self._task.loss(logits(self.model(*inputs)), targets)
+            with torch.autocast(inputs[0].device.type, torch.bfloat16, enabled=self._short):
+                loss = self._loss(inputs, targets)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         if not torch.isfinite(loss):
             raise WorkbenchError("the loss became infinite or NaN; use a smaller learning rate")
         self._optimizer.step()
         self.hold()
         return float(loss.detach())
+
+    def _loss(self, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        try:
+            return self._objective(self.model, inputs, targets)
+        except ValueError as error:
+            if len(targets) == 1 and "more than 1 value per channel" in str(error):
+                raise WorkbenchError(
+                    "a batch norm cannot train on one sample; give two or more, and a batch_size of 2 or more"
+                ) from error
+            raise
+
+
+def task_loss(task: Task) -> Objective:
+    """Return the task's own loss of what a model gives."""
+    return lambda model, inputs, targets: task.loss(full(logits(model(*inputs))), targets)
+
+
+def full(outputs: Tensor) -> Tensor:
+    """Return outputs in no less than float32, in which losses are computed."""
+    return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
 
 
 def judge(model: nn.Module, task: Task) -> float:
@@ -127,12 +248,11 @@ def judge(model: nn.Module, task: Task) -> float:
 
 def trainable(model: nn.Module, names: set[str] | None) -> list[nn.Parameter]:
     """Return the parameters to train: of the named weights, or all of them. The others no longer take gradients."""
-    chosen = []
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(names is None or name in names)
-        if parameter.requires_grad:
-            chosen.append(parameter)
-    return chosen
+    # By identity, since tied weights go by several names.
+    wanted = None if names is None else {id(model.get_parameter(name)) for name in names}
+    for parameter in model.parameters():
+        parameter.requires_grad_(wanted is None or id(parameter) in wanted)
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def zero_masks(model: nn.Module, pruned: frozenset[str]) -> dict[str, Tensor]:
@@ -166,5 +286,6 @@ def refuse_grid(state: State, kind: str) -> None:
     if state.codings:
         some = ", ".join(list(state.codings)[:3])
         raise WorkbenchError(
-            f"plain training would move {some} off the grid they are stored on; put {kind} before quantize"
+            f"plain training would move {some} off the grid they are stored on; put {kind} before quantize, or train "
+            "on the grid with train_quantized"
         )

@@ -1,0 +1,249 @@
+"""Distillation: the compressed model learns from what a better one gives, and not from the labels alone.
+
+Hinton, Vinyals, Dean: "Distilling the Knowledge in a Neural Network", 2015 (soft targets); Romero et al.: "FitNets:
+Hints for Thin Deep Nets", 2015 (features); Zagoruyko, Komodakis: "Paying More Attention to Attention: Improving the
+Performance of Convolutional Neural Networks via Attention Transfer", 2017. Features and attention are compared module
+by module under the same name, so nothing has to be learned in between, and all differences are relative: the same
+weight suits modules of any size.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workbench.context import Context
+from workbench.errors import WorkbenchError, first_line
+from workbench.layers import globs
+from workbench.load.load import load_model
+from workbench.progress import Tick
+from workbench.steps.option import option
+from workbench.steps.state import State
+from workbench.steps.training import (
+    GradientStep,
+    Objective,
+    Training,
+    finished,
+    full,
+    judge,
+    refuse_grid,
+    trainable,
+    zero_masks,
+)
+from workbench.task import Task, logits
+from workbench.twin import twin
+
+
+def soft_targets(outputs: Tensor, wanted: Tensor, temperature: float) -> Tensor:
+    """Return the mean Kullback-Leibler divergence of softened classes, times the temperature squared (Hinton et al.).
+
+    Args:
+        outputs: Logits [n, ..., classes].
+        wanted: The teacher's, of the same shape.
+        temperature: What both are divided by. The factor keeps gradients as large as those of labels.
+    """
+    mine, theirs = (F.log_softmax(x.flatten(0, -2).float() / temperature, dim=-1) for x in (outputs, wanted))
+    return F.kl_div(mine, theirs, reduction="batchmean", log_target=True) * temperature**2
+
+
+def feature_gap(features: Tensor, wanted: Tensor) -> Tensor:
+    """Return the squared difference of two outputs of one shape, relative to the square of the wanted one (FitNets)."""
+    return F.mse_loss(features.float(), wanted.float()) / wanted.float().square().mean().clamp(min=1e-12)
+
+
+def attention(features: Tensor, channels: int) -> Tensor:
+    """Return where a module's output is large: the squares summed over channels, of unit length for each sample.
+
+    Args:
+        features: [n, ...] with channels as one of the dimensions.
+        channels: Which.
+
+    Returns:
+        [n, positions].
+    """
+    return F.normalize(features.float().square().sum(channels).flatten(1), dim=1)
+
+
+def attention_gap(features: Tensor, wanted: Tensor) -> Tensor:
+    """Return the squared distance of two attention maps, mean over samples, 0 to 2 (Zagoruyko and Komodakis)."""
+    dim = channel_dim(wanted)
+    return (attention(features, dim) - attention(wanted, dim)).square().sum(1).mean()
+
+
+def channel_dim(features: Tensor) -> int:
+    """Return the dimension of channels: the last of tokens [n, T, C], the second of images [n, C, H, W]."""
+    return -1 if features.ndim == 3 else 1
+
+
+def positions(features: Tensor) -> tuple[int, ...]:
+    """Return the shape without samples and channels."""
+    shape = list(features.shape)
+    del shape[channel_dim(features)]
+    return tuple(shape[1:])
+
+
+GAPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"features": feature_gap, "attention": attention_gap}
+
+
+@contextmanager
+def watched(model: nn.Module, names: list[str]) -> Iterator[dict[str, list[Tensor]]]:
+    """Collect what the named modules give while the context is open, call by call."""
+    found: dict[str, list[Tensor]] = {}
+
+    def look(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.is_floating_point():
+                found.setdefault(name, []).append(output)
+
+        return hook
+
+    modules = dict(model.named_modules())
+    handles = [modules[name].register_forward_hook(look(name)) for name in names if name in modules]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def compared(
+    student: nn.Module, teacher: nn.Module, wanted: str, match: str, example: tuple[Tensor, ...]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the modules whose outputs can be compared, and of the others why not.
+
+    Args:
+        student: In evaluation mode.
+        teacher: In evaluation mode.
+        wanted: Globs of the names of its modules.
+        match: "features": outputs of one shape; "attention": of one shape but for channels, and with positions.
+        example: Inputs of two or more samples.
+
+    Raises:
+        WorkbenchError: A glob matches nothing.
+    """
+    every = [name for name, _ in teacher.named_modules() if name]
+    for glob in globs(wanted):
+        if not any(fnmatchcase(name, glob) for name in every):
+            raise WorkbenchError(f"no module of the teacher matches {glob!r}; there are {', '.join(every[:5])}, …")
+    names = [name for name in every if any(fnmatchcase(name, glob) for glob in globs(wanted))]
+    with torch.no_grad(), watched(teacher, names) as theirs, watched(student, names) as mine:
+        teacher(*example)
+        student(*example)
+    taken, left, seen = [], {}, set()
+    for name in (name for name in names if name in theirs):
+        own, other = theirs[name], mine.get(name, [])
+        if not other:
+            left[name] = "it is not in the model"
+        elif len(own) != 1 or len(other) != 1:
+            left[name] = "it is called more than once"
+        elif match == "features" and own[0].shape != other[0].shape:
+            left[name] = "its shape differs"
+        elif match == "attention" and (own[0].ndim < 3 or other[0].ndim != own[0].ndim):
+            left[name] = "it has no positions"
+        elif match == "attention" and positions(own[0]) != positions(other[0]):
+            left[name] = "its positions differ"
+        # A container gives what its last module gave; it is compared once.
+        elif id(own[0]) not in seen:
+            seen.add(id(own[0]))
+            taken.append(name)
+    return taken, left
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distill(GradientStep):
+    """Trains on with a teacher, by default the uncompressed model. Pruned weights stay zero."""
+
+    kind: ClassVar[str] = "distill"
+    title: ClassVar[str] = "Distill"
+    summary: ClassVar[str] = (
+        "Trains the compressed model to give what the uncompressed one gives, at its output and if wanted inside, "
+        "with weights that were pruned kept at zero, and keeps the epoch that scores best on validation."
+    )
+
+    teacher: str = option("", "Folder of an exported model that teaches; empty for the uncompressed model.")
+    soft: float = option(
+        0.9, "Part of the teacher's outputs in the loss; the rest is that of the labels.", low=0.0, high=1.0, step=0.05
+    )
+    temperature: float = option(
+        4.0, "What logits are divided by: more shows more of the wrong classes.", low=0.1, high=100.0
+    )
+    match: str = option(
+        "outputs",
+        "Compare outputs only, or also features (same shapes), or attention (where features are large; channels may "
+        "have gone) of inner modules.",
+        choices=("outputs", *GAPS),
+    )
+    modules: str = option("*", "Inner modules to compare: names or globs, with commas between them.")
+    match_weight: float = option(1.0, "Weight of inner differences in the loss.", low=0.0, high=1000.0)
+
+    def train(self, state: State, context: Context) -> Iterator[Tick | State]:
+        task = context.subject.task
+        refuse_grid(state, self.kind)
+        names = {layer.parameter for layer in self.chosen(context.layers(state.model))}
+        teacher = twin(load_model(self.teacher) if self.teacher else context.subject.model)
+        taken, left = self._compared(state.model, teacher, context.example())
+        model = copy.deepcopy(state.model)
+        parameters = trainable(model, names if self.layers != "*" or self.exclude else None)
+        objective = self._objective(teacher, task, taken)
+        training = Training(model, parameters, self, context, zero_masks(model, state.pruned), objective)
+        notes = (*state.notes, *self._notes(left))
+        yield from self.best_epochs(
+            training, task, judge(model, task), lambda: replace(state, model=finished(model), notes=notes)
+        )
+
+    def _compared(
+        self, model: nn.Module, teacher: nn.Module, example: tuple[Tensor, ...]
+    ) -> tuple[list[str], dict[str, str]]:
+        student = twin(model)
+        try:
+            with torch.no_grad():
+                shapes = [tuple(logits(net(*example)).shape) for net in (teacher, student)]
+        except WorkbenchError:
+            raise
+        except Exception as error:  # a teacher from elsewhere may raise anything
+            raise WorkbenchError(f"the teacher fails on the task's inputs: {first_line(error)}") from error
+        if shapes[0] != shapes[1]:
+            raise WorkbenchError(f"the teacher gives {shapes[0]} and the model {shapes[1]}; both must be the same")
+        if self.match == "outputs":
+            return [], {}
+        taken, left = compared(student, teacher, self.modules, self.match, example)
+        if not taken:
+            why = "; ".join(f"{name}: {reason}" for name, reason in list(left.items())[:3])
+            raise WorkbenchError(f"no {self.match} can be compared with the teacher's ({why or 'none was reached'})")
+        return taken, left
+
+    def _notes(self, left: Mapping[str, str]) -> list[str]:
+        return [
+            f"{self.match} not compared with the teacher's ({reason}): "
+            + ", ".join(name for name, why in left.items() if why == reason)
+            for reason in dict.fromkeys(left.values())
+        ]
+
+    def _objective(self, teacher: nn.Module, task: Task, taken: list[str]) -> Objective:
+        def loss(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+            with torch.no_grad(), watched(teacher, taken) as theirs:
+                wanted = full(logits(teacher(*inputs)))
+            with watched(model, taken) as mine:
+                outputs = full(logits(model(*inputs)))
+            total = self.soft * self._output_gap(outputs, wanted, targets)
+            if self.soft < 1:
+                total = total + (1 - self.soft) * task.loss(outputs, targets)
+            if taken:
+                gaps = [GAPS[self.match](mine[name][0], theirs[name][0]) for name in taken]
+                total = total + self.match_weight * torch.stack(gaps).mean()
+            return total
+
+        return loss
+
+    def _output_gap(self, outputs: Tensor, wanted: Tensor, targets: Tensor) -> Tensor:
+        if targets.is_floating_point() or outputs.shape[-1] < 2:
+            return F.mse_loss(outputs, wanted)
+        return soft_targets(outputs, wanted, self.temperature)

@@ -1,0 +1,199 @@
+"""Quantization-aware training: weights are trained through the rounding that they are stored with.
+
+Bengio, Léonard, Courville: "Estimating or Propagating Gradients Through Stochastic Neurons", 2013 (straight-through);
+Esser et al.: "Learned Step Size Quantization" (LSQ), 2020; Han, Mao, Dally: "Deep Compression", 2016 (trained
+centroids). The logarithm of a step size is trained relative to the fitted one: it stays positive, and one learning
+rate suits layers of any scale. With SGD a small step moves it as the paper's does; AdamW knows no gradient scale.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from workbench.coding import Codebook, Coding, Uniform
+from workbench.context import Context
+from workbench.errors import WorkbenchError
+from workbench.progress import Tick
+from workbench.quantizer import INPUT, rounded_bias
+from workbench.steps.option import option
+from workbench.steps.state import State
+from workbench.steps.training import (
+    GradientStep,
+    Training,
+    finished,
+    first_names,
+    full,
+    judge,
+    trainable,
+    zero_masks,
+)
+from workbench.task import logits
+
+
+def straight_through(values: Tensor, rounded: Tensor) -> Tensor:
+    """Return `rounded`, with the gradient of `values`."""
+    return rounded.detach() + (values - values.detach())
+
+
+def slowed(values: Tensor, part: Tensor | float) -> Tensor:
+    """Return `values`, with `part` of their gradient."""
+    return values.detach() + (values - values.detach()) * part
+
+
+class Trained(ABC):
+    """A coding in training: from a weight to its values, with gradients."""
+
+    def __init__(self, coding: Coding) -> None:
+        self._coding = coding
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What of the coding is trained beside the weight."""
+        return []
+
+    @abstractmethod
+    def values(self, weight: Tensor) -> Tensor:
+        """Return the weight's values on the grid as it now is, in the weight's shape and type."""
+
+    def coding(self) -> Coding:
+        """Return the coding as it now is."""
+        return self._coding
+
+
+class FixedGrid(Trained):
+    """The nearest value of a grid that stays as it is."""
+
+    def values(self, weight: Tensor) -> Tensor:
+        return straight_through(weight, self._coding.round(weight).to(weight.dtype))
+
+
+class LearnedStep(Trained):
+    """An integer grid whose step sizes are trained.
+
+    With steps s and zero points z, v = (round(clip(w / s, low - z, high - z))) s, rounding straight through. So dv/ds
+    is round(w / s) - w / s inside of the grid and its end outside, which is the paper's equation 3; dv/dw is 1 inside
+    and 0 outside.
+    """
+
+    def __init__(self, coding: Uniform, count: int) -> None:
+        super().__init__(coding)
+        self._uniform = coding
+        self._logarithm = nn.Parameter(torch.zeros_like(coding.scale))
+        # The paper's 1 / sqrt(weights of a step times largest integer).
+        self._part = (count / coding.scale.numel() * coding.high) ** -0.5
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        return [self._logarithm]
+
+    def values(self, weight: Tensor) -> Tensor:
+        # Divided by the squared step, the gradient of the logarithm moves a step as far as its own gradient would.
+        part = self._part / self._uniform.scale.square()
+        scale = self._uniform.scale * slowed(self._logarithm, part).exp()
+        step, zero = (self._uniform.wide(table, weight.ndim) for table in (scale, self._uniform.zero_point))
+        exact = (weight / step).clamp(self._uniform.low - zero, self._uniform.high - zero)
+        return (straight_through(exact, exact.round()) * step).to(weight.dtype)
+
+    def coding(self) -> Uniform:
+        return replace(self._uniform, scale=self._uniform.scale * self._logarithm.detach().exp())
+
+
+class LearnedBook(Trained):
+    """A codebook whose values are trained. Weights keep their codes, and a value of zero stays zero."""
+
+    def __init__(self, coding: Codebook, weight: Tensor) -> None:
+        super().__init__(coding)
+        self._codebook, self._codes = coding, coding.codes(weight)
+        self._shift = nn.Parameter(torch.zeros_like(coding.book))
+        self._unit = coding.book.square().mean().sqrt() * (coding.book != 0)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        return [self._shift]
+
+    def values(self, weight: Tensor) -> Tensor:
+        return (self._codebook.book + self._unit * self._shift)[self._codes].to(weight.dtype)
+
+    def coding(self) -> Codebook:
+        # Values may have passed each other.
+        book: Tensor = torch.unique(self._codebook.book + self._unit * self._shift.detach())
+        return replace(self._codebook, book=book)
+
+
+def in_training(coding: Coding, weight: Tensor, learned: bool) -> Trained:
+    """Return how a weight's coding is trained."""
+    if learned and isinstance(coding, Uniform):
+        return LearnedStep(coding, weight.numel())
+    if learned and isinstance(coding, Codebook):
+        return LearnedBook(coding, weight)
+    return FixedGrid(coding)
+
+
+def at_rest(state: State, model: nn.Module, trained: dict[str, Trained]) -> State:
+    """Return the state of a model in training: its weights on their grids, and biases on those of integer kernels."""
+    done = finished(model)
+    codings = dict(state.codings)
+    # Tied weights are one tensor under several names.
+    owners = {id(done.get_parameter(name)): found.coding() for name, found in trained.items()}
+    with torch.no_grad():
+        for name, found in trained.items():
+            weight = done.get_parameter(name)
+            weight.copy_(found.coding().round(found.values(model.get_parameter(name))))
+        for name in codings:
+            codings[name] = owners.get(id(done.get_parameter(name)), codings[name])
+            module = done.get_submodule(name.rpartition(".")[0])
+            bias, entry = getattr(module, "bias", None), getattr(module, INPUT, None)
+            if bias is not None and entry is not None:
+                bias.copy_(rounded_bias(bias, codings[name], entry))
+    return replace(state, model=done, codings=codings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainQuantized(GradientStep):
+    """Trains on with weights on the grids they are stored with. Pruned weights stay zero, activations their grids."""
+
+    kind: ClassVar[str] = "train_quantized"
+    title: ClassVar[str] = "Train quantized"
+    summary: ClassVar[str] = (
+        "Trains a model whose weights are quantized or shared, through the rounding and with the grids if wanted, so "
+        "that few bits lose less. Comes after quantize; keeps the epoch that scores best on validation."
+    )
+
+    grids: str = option(
+        "learned",
+        "Learned trains the step sizes of integer grids and the values of codebooks too; fixed leaves grids alone.",
+        choices=("learned", "fixed"),
+    )
+
+    def train(self, state: State, context: Context) -> Iterator[Tick | State]:
+        task = context.subject.task
+        names = first_names(state.model, self.chosen(context.layers(state.model)))
+        coded = [name for name in names if name in state.codings]
+        if not coded:
+            raise WorkbenchError(
+                f"{self.title}: no chosen layer is stored on a grid; put quantize, share_weights or the like before"
+            )
+        model = copy.deepcopy(state.model)
+        parameters = trainable(model, set(names) if self.layers != "*" or self.exclude else None)
+        trained = {
+            name: in_training(state.codings[name], model.get_parameter(name).detach(), self.grids == "learned")
+            for name in coded
+        }
+
+        def objective(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+            values = {name: found.values(model.get_parameter(name)) for name, found in trained.items()}
+            return task.loss(full(logits(functional_call(model, values, inputs))), targets)
+
+        grids = [parameter for found in trained.values() for parameter in found.parameters]
+        masks = zero_masks(model, state.pruned)
+        training = Training(model, parameters, self, context, masks, objective, undecayed=grids)
+        start = judge(model, task)
+        yield from self.best_epochs(training, task, start, lambda: at_rest(state, model, trained))
