@@ -33,7 +33,7 @@ class Looks:
     Intervals are wider than the normal distribution's 1.96 makes them, because whoever looks again and again may
     stop when they like. Pocock, "Group Sequential Methods in the Design and Analysis of Clinical Trials", 1977, gives
     2.3 for three looks and 2.56 for ten; the variances are estimates too, so a little more is needed. Found by
-    simulation: all looks together cover 98 % of a ResNet's edits, and 90 % of the worst population made up for it.
+    simulation: all looks together cover 97 % of a ResNet's edits, and 90 % of the worst population made up for it.
 
     Attributes:
         first: Samples at the first look.
