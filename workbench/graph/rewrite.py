@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.fx import Graph, Node
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from workbench.errors import WorkbenchError
+from workbench.graph.fold import argument
+from workbench.graph.fold import operator as name_of
 
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
 VIEWS = (
     "view", "reshape", "slice", "select", "transpose", "permute", "expand", "unsqueeze", "squeeze", "flatten",
-    "unflatten", "chunk", "split", "split_with_sizes", "unbind", "detach", "alias", "getitem", "narrow", "t", "movedim",
+    "unflatten", "chunk", "split", "split_with_sizes", "unbind", "detach", "alias", "narrow", "t", "movedim",
     "view_as", "expand_as", "diagonal", "unfold", "contiguous", "to", "dropout", "swapaxes", "tensor_split",
     "as_strided",
 )  # fmt: skip
-
-
-def operator_name(node: Node) -> str:
-    """Return the short name of a node's ATen operator, such as "conv2d" or "relu_", "" if it has none."""
-    schema = getattr(node.target, "_schema", None)
-    if node.op != "call_function":
-        return ""
-    return str(schema.name).rpartition("::")[2] if schema is not None else str(getattr(node.target, "__name__", ""))
-
-
-def argument(node: Node, position: int, name: str) -> Any:
-    """Return an operator's argument, however it was given."""
-    return node.args[position] if len(node.args) > position else node.kwargs.get(name)
+NORM = ((1, "weight"), (2, "bias"), (3, "running_mean"), (4, "running_var"))
+CONVOLUTION = ((2, "bias"), (3, "stride"), (4, "padding"), (5, "dilation"), (6, "groups"))
 
 
 def without_mutation(graph: Graph) -> None:
@@ -40,7 +34,7 @@ def without_mutation(graph: Graph) -> None:
     """
     order = {node: place for place, node in enumerate(graph.nodes)}
     for node in list(graph.nodes):
-        name = operator_name(node)
+        name = name_of(node)
         schema = getattr(node.target, "_schema", None)
         if node.op != "call_function" or schema is None or not schema.is_mutable or _writes_nothing(node):
             continue
@@ -55,17 +49,16 @@ def without_mutation(graph: Graph) -> None:
 
 def _writes_nothing(node: Node) -> bool:
     """A norm or dropout in evaluation mode has a schema that might write, and does not."""
-    name = operator_name(node)
-    return name == "batch_norm" and argument(node, 5, "training") is False
+    return name_of(node) == "batch_norm" and argument(node, 5, "training") is False
 
 
 def _is_shared(node: Node) -> bool:
     """Whether other values may lie in the same memory."""
-    return (
-        node.op != "call_function"
-        or operator_name(node) in VIEWS
-        or any(operator_name(user) in VIEWS for user in node.users)
-    )
+    return node.op != "call_function" or any(_is_view(value) for value in (node, *node.users))
+
+
+def _is_view(node: Node) -> bool:
+    return node.target is operator.getitem or name_of(node) in VIEWS
 
 
 def fold_norms(graph: Graph) -> None:
@@ -74,40 +67,22 @@ def fold_norms(graph: Graph) -> None:
     What it multiplies the weight with is computed from parameters, so it follows their values.
     """
     for norm in list(graph.nodes):
-        layer = argument(norm, 0, "input") if operator_name(norm) == "batch_norm" else None
+        layer = argument(norm, 0, "input") if name_of(norm) == "batch_norm" else None
         if not isinstance(layer, Node) or layer.target not in CONVOLUTIONS or len(layer.users) != 1:
             continue
-        gain, shift, mean, var = (argument(norm, place, name) for place, name in _NORM)
+        gain, shift, mean, var = (argument(norm, place, name) for place, name in NORM)
         if argument(norm, 5, "training") is not False or mean is None or var is None:
             continue
-        weight, bias = layer.args[1], argument(layer, 2, "bias")
+        weight, bias, eps = layer.args[1], argument(layer, 2, "bias"), argument(norm, 7, "eps")
         with graph.inserting_before(layer):
-            one = graph.call_function(fold_weight, (weight, gain, var, argument(norm, 7, "eps")))
-            two = graph.call_function(fold_bias, (bias, gain, shift, mean, var, argument(norm, 7, "eps")))
+            given: Any = (weight, bias, mean, var, eps, gain, shift)
+            fused = graph.call_function(fuse_conv_bn_weights, given)
+            one, two = (graph.call_function(operator.getitem, (fused, place)) for place in (0, 1))
         layer.args = (layer.args[0], one, two, *layer.args[3:])
         layer.kwargs = {name: value for name, value in layer.kwargs.items() if name != "bias"}
         layer.meta["val"] = norm.meta["val"]
         norm.replace_all_uses_with(layer)
         graph.erase_node(norm)
-
-
-_NORM = ((1, "weight"), (2, "bias"), (3, "running_mean"), (4, "running_var"))
-_Maybe = torch.Tensor | None
-
-
-def fold_weight(weight: torch.Tensor, gain: _Maybe, var: torch.Tensor, eps: float) -> torch.Tensor:
-    """Return a convolution's weight times what the norm after it multiplies with."""
-    scale = torch.rsqrt(var + eps) if gain is None else gain * torch.rsqrt(var + eps)
-    return weight * scale.view(-1, *(1,) * (weight.dim() - 1))
-
-
-def fold_bias(
-    bias: _Maybe, gain: _Maybe, shift: _Maybe, mean: torch.Tensor, var: torch.Tensor, eps: float
-) -> torch.Tensor:
-    """Return the bias of a convolution and the norm after it together."""
-    scale = torch.rsqrt(var + eps) if gain is None else gain * torch.rsqrt(var + eps)
-    moved = (-mean if bias is None else bias - mean) * scale
-    return moved if shift is None else moved + shift
 
 
 def in_channels_last(graph: Graph) -> None:
@@ -121,7 +96,7 @@ def in_channels_last(graph: Graph) -> None:
             node.args = (node.args[0], turned, *node.args[2:])
 
 
-def channels_last(value: torch.Tensor) -> torch.Tensor:
+def channels_last(value: Tensor) -> Tensor:
     """Return the tensor with dimension 1 innermost in memory, if it has four dimensions."""
     return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
 
@@ -156,7 +131,7 @@ def fuse(graph: Graph) -> None:
         end = relu or last
         if end is layer:
             continue
-        given = [argument(layer, place, name) for place, name in _CONVOLUTION]
+        given: list[Any] = [argument(layer, place, name) for place, name in CONVOLUTION]
         with graph.inserting_before(end):
             fused = graph.call_function(convolve, (layer.args[0], layer.args[1], *given, other, relu is not None))
         fused.meta["val"] = end.meta["val"]
@@ -165,20 +140,17 @@ def fuse(graph: Graph) -> None:
             graph.erase_node(node)
 
 
-_CONVOLUTION = ((2, "bias"), (3, "stride"), (4, "padding"), (5, "dilation"), (6, "groups"))
-
-
 def convolve(
-    value: torch.Tensor,
-    weight: torch.Tensor,
-    bias: _Maybe,
+    value: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
     stride: list[int] | None,
     padding: list[int] | None,
     dilation: list[int] | None,
     groups: int | None,
-    other: _Maybe,
+    other: Tensor | None,
     relu: bool,
-) -> torch.Tensor:
+) -> Tensor:
     """Return a 2d convolution, plus `other` if given, and cut off below zero if `relu`."""
     how = (weight, bias, padding or [0, 0], stride or [1, 1], dilation or [1, 1], groups or 1)
     mkldnn = torch.ops.mkldnn
@@ -196,8 +168,8 @@ def _alike(one: Node, other: Node) -> bool:
     """Whether two values have the same shape and type, so that nothing is spread out when they are added."""
     first, second = one.meta.get("val"), other.meta.get("val")
     return (
-        isinstance(first, torch.Tensor)
-        and isinstance(second, torch.Tensor)
+        isinstance(first, Tensor)
+        and isinstance(second, Tensor)
         and first.dtype == second.dtype == torch.float32
         and tuple(map(str, first.shape)) == tuple(map(str, second.shape))
     )
