@@ -321,6 +321,16 @@ class TwoOutputs(nn.Module):
         return self.label(feature.mean((2, 3))), feature
 
 
+class TiedLinears(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.last.weight = self.first.weight
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x)))
+
+
 class TiedWeights(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import workbench as wb
+from tests.nets import TiedLinears
 from workbench.load.load import load_model
 
 
@@ -62,19 +63,9 @@ def test_dropout_is_by_the_recipe_and_not_by_the_world():
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
-class Tied(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 8)
-        self.last.weight = self.first.weight
-
-    def forward(self, x):
-        return self.last(torch.relu(self.first(x)))
-
-
 def test_tied_weights_are_exported_once_and_come_back_tied(tmp_path):
     x, y = torch.randn(64, 8), torch.randint(0, 8, (64,))
-    subject = wb.Subject("tied", Tied(), wb.Task(train=(x, y), validation=(x, y)))
+    subject = wb.Subject("tied", TiedLinears(), wb.Task(train=(x, y), validation=(x, y)))
     session = wb.Session(subject, wb.Settings(seconds=0.0), threaded=False, autosave=None)
     session.apply(wb.Quantize(bits=8))
     folder = session.export(tmp_path / "out", formats=("safetensors",))
@@ -85,7 +76,7 @@ def test_tied_weights_are_exported_once_and_come_back_tied(tmp_path):
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
     x, y = torch.randn(64, 8), torch.randint(0, 8, (64,))
-    subject = wb.Subject("tied", Tied(), wb.Task(validation=(x, y)))
+    subject = wb.Subject("tied", TiedLinears(), wb.Task(validation=(x, y)))
     session = wb.Session(subject, wb.Settings(seconds=0.0), threaded=False, autosave=None)
     folder = session.export(tmp_path / "out", formats=("safetensors",))
     session.export(folder, formats=("safetensors",))

@@ -20,17 +20,15 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.graph import cut
 from workbench.importance import CRITERIA, WEIGHT_CRITERIA
 from workbench.importance.ranking import least_important
-from workbench.layers import choose, globs
+from workbench.layers import choose, first_names, globs
 from workbench.measure import Score, score
 from workbench.progress import Progress
 from workbench.steps import Context, State
 from workbench.steps.patterns import keep_masks
-from workbench.trials import Ground
+from workbench.trials import Aim, Ground
 
 Units = Literal["channels", "weights"]
 AMOUNTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-TOLERANCE = 0.01
-RELATIVE = 0.1
 
 Scores = Mapping[str, Tensor]
 Edit = tuple[State, Mapping[str, Tensor] | None]
@@ -140,7 +138,7 @@ def hold_contest(
     criteria: Sequence[str] = (),
     amounts: Sequence[float] = AMOUNTS,
     ranking: str = "local",
-    tolerance: float = TOLERANCE,
+    tolerance: float = Aim.tolerance,
     found: Callable[[Contest], None] = lambda _: None,
 ) -> Contest:
     """Return how all criteria rank the same units, and the scores that follow.
@@ -227,8 +225,7 @@ def _channels(state: State, context: Context, layers: str, exclude: str) -> _Tra
 
 def _weights(state: State, context: Context, layers: str, exclude: str) -> _Track:
     chosen = choose(context.layers(state.model), layers, globs(exclude))
-    by_tensor = {id(state.model.get_parameter(layer.parameter)): layer.parameter for layer in reversed(chosen)}
-    names = list(dict.fromkeys(reversed(by_tensor.values())))
+    names = list(first_names(state.model, chosen))
     weights = {name: state.model.get_parameter(name).detach() for name in names}
 
     def rank(kind: str, share: Context) -> Scores:
@@ -258,7 +255,7 @@ def _follow(
     for number, amount in enumerate(contest.amounts):
         progress.update(number / len(contest.amounts), f"{amount:.0%} gone")
         predict = ground.evaluator.prepare(*track.without(kind, scores, amount, contest.ranking == "global"))
-        yield Stop(amount, score(predict, ground.reference, tolerance, progress.silent(), relative=RELATIVE))
+        yield Stop(amount, score(predict, ground.reference, tolerance, progress.silent(), relative=Aim.relative))
 
 
 def _longer(entry: Entry, stop: Stop) -> Entry:

@@ -93,19 +93,26 @@ class Evaluator:
 
         return predict
 
-    def anchor(self, state: State, *, quick: bool = False) -> None:
+    def anchor(self, state: State, *, quick: bool = False) -> bool:
         """Make `state` the one whose values are kept; edits of it are cheap from now on.
 
         The first state of another structure has to be traced for this, which takes about a second; with `quick` that
         is left, and its edits run as they are.
+
+        Returns:
+            Whether it is the one.
         """
         with TURN:
-            known = (structure(state.model), self.layout) in self._segments
-            if self.worthwhile and (known or not quick) and (not self._anchor or self._anchor.model is not state.model):
-                anchor = self._anchor_of(state, self.layout)
-                # Also where the graph is known: a size that it has written into it may be another in this model.
-                if anchor is not None and self._agrees(self._whole(anchor), self.plain(state)):
-                    self._settle(anchor)
+            if self._anchor is not None and self._anchor.model is state.model:
+                return True
+            if not self.worthwhile or (quick and (structure(state.model), self.layout) not in self._segments):
+                return False
+            anchor = self._anchor_of(state, self.layout)
+            # Also where the graph is known: a size that it has written into it may be another in this model.
+            if anchor is None or not self._agrees(self._whole(anchor), self.plain(state)):
+                return False
+            self._settle(anchor)
+            return True
 
     def prepare(self, state: State, overlay: Mapping[str, Tensor] | None = None) -> Predict:
         """Return a function from sample numbers [n] to outputs and targets, the cheapest that gives the same.

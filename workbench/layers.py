@@ -57,6 +57,14 @@ class Layer:
     outputs: int = 0
 
 
+def first_names(model: nn.Module, found: Sequence[Layer]) -> dict[str, Layer]:
+    """Return layers by the names of their weights; of tied layers, which share one, the first."""
+    first: dict[int, tuple[str, Layer]] = {}
+    for layer in found:
+        first.setdefault(id(model.get_parameter(layer.parameter)), (layer.parameter, layer))
+    return dict(first.values())
+
+
 def layers(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Layer, ...]:
     """Return the facts of every layer with a weight of two or more dimensions, in the model's order.
 

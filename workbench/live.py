@@ -24,6 +24,7 @@ from workbench.measure.compute import count_macs
 from workbench.measure.latency import Forward
 from workbench.progress import Progress
 from workbench.steps import Context, State, Step, TrainingStep, WeightStep, bookkeeping
+from workbench.twin import twin
 
 LATENCY_SECONDS = 0.15
 NARROW = 0.01
@@ -96,18 +97,17 @@ def stages(step: Step, bench: Bench) -> Iterator[Preview]:
     seen = Preview(step, 0, params, nonzero, size, macs, changed=overlay, codings=built.codings, notes=new)
     yield seen
     reference, evaluator = bench.reference(), bench.evaluator
-    evaluator.anchor(state, quick=True)
+    settled = evaluator.anchor(state, quick=True)
     predict = evaluator.prepare(built, overlay)
     scores = anytime(lambda numbers: predict(numbers), reference, context.progress.silent(), tolerance=NARROW)
     seen = replace(seen, stage=1, score=next(scores))
     yield seen
     # Tracing a new structure takes longer than a first estimate may, so it comes after that one.
-    evaluator.anchor(state)
-    predict = evaluator.prepare(built, overlay)
+    if not settled and evaluator.anchor(state):
+        predict = evaluator.prepare(built, overlay)
     # Values in dense tensors do not change how long a kernel takes, but that too is measured and not assumed.
-    real = step.build(state, context) if overlay else built
     latency, unavailable = time_runtimes(
-        real,
+        replace(built, model=twin(built.model, overlay)),
         False,
         context.subject.task.example(1),
         bench.baselines(),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from workbench.coding import Coding
 from workbench.errors import WorkbenchError, first_line
@@ -121,8 +121,13 @@ class Subject:
         spread = range(0, len(data), max(len(data) // FINGERPRINT_SAMPLES, 1))
         inputs, targets = data.batch(spread)
         for part in (*inputs, targets):
-            digest.update(part.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(raw(part))
         for key, value in self.model.state_dict().items():
             digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(raw(value))
         return digest.hexdigest()[:16]
+
+
+def raw(value: Tensor) -> bytes:
+    """Return the bytes of a tensor's values, one after the other."""
+    return value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()

@@ -177,15 +177,14 @@ def test_a_net_without_bends_is_attributed_to_exactly(small):
 
 def test_attributions_to_a_layer_sum_to_the_difference_of_the_evidence(small):
     """All evidence flows through the hidden layer, so conductance and DeepLift hand all of it out."""
-    from workbench.importance import conductance, deep_lift
     from workbench.importance.attribution import Evidence
     from workbench.twin import twin
 
     inputs, targets = small.task.split("calibration").batch(range(48))
     evidence = Evidence(twin(small.model))
     difference = (evidence(*inputs, targets) - evidence(torch.zeros_like(inputs[0]), targets)).detach()
-    for method, error in ((deep_lift, 1e-6), (conductance, 0.1)):
-        found = method._attribute(evidence, evidence.model[2], inputs, targets).detach()
+    for kind, error in (("deep_lift", 1e-6), ("conductance", 0.1)):
+        found = CRITERIA[kind].attribute(evidence, evidence.model[2], inputs, targets).detach()
         assert float((found.sum(1) - difference).abs().mean()) <= error * float(difference.abs().mean())
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from torch import nn
 
+from tests.nets import TiedLinears
 from workbench.checkpoint import read, write
 from workbench.coding import Codebook, grid
 from workbench.errors import WorkbenchError
@@ -141,23 +141,13 @@ def test_only_chosen_layers_move(images):
     assert moved == {"hidden.weight", "fc.weight"}
 
 
-class Tied(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 8)
-        self.last.weight = self.first.weight
-
-    def forward(self, x):
-        return self.last(torch.relu(self.first(x)))
-
-
 @pytest.mark.parametrize("layers", ["*", "last"])
 def test_tied_weights_stay_tied_on_one_grid(layers):
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(64, 8, generator=generator), torch.randint(0, 8, (64,), generator=generator)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        subject = Subject("tied", Tied(), Task(train=(x, y), validation=(x, y)))
+        subject = Subject("tied", TiedLinears(), Task(train=(x, y), validation=(x, y)))
     state = run(subject, Recipe((Quantize(bits=4), TrainQuantized(layers=layers, learning_rate=0.05, epochs=5))))
     model = state.model
     assert model.first.weight is model.last.weight

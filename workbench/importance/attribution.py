@@ -7,8 +7,9 @@ is the evidence for the right answer: a linear function of the model's outputs, 
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,8 @@ from workbench.context import Context
 from workbench.errors import WorkbenchError, first_line
 from workbench.graph import Group
 from workbench.importance.activity import by_channel, consumers
-from workbench.importance.layer_inputs import NOBODY
+from workbench.importance.criterion import Criterion
+from workbench.importance.layer_inputs import unreadable
 from workbench.importance.slots import features
 from workbench.task import logits
 from workbench.turn import TURN
@@ -47,6 +49,24 @@ class Evidence(nn.Module):
             return outputs.flatten(1).sum(1)
         right = outputs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
         return (right - outputs.mean(-1)).reshape(len(outputs), -1).mean(1)
+
+
+class Attribution(Criterion):
+    """Ranks channels by what is attributed to them where they are read."""
+
+    needs_data = True
+    comparable = True
+    samples: ClassVar[int] = SAMPLES
+
+    def unfit(self, model: nn.Module, group: Group) -> str:
+        return unreadable(model, group, (nn.Linear, _ConvNd))
+
+    def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:
+        return attribute_units(model, groups, context, self.attribute, self.samples)
+
+    @abstractmethod
+    def attribute(self, evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        """Return what a layer's inputs have to do with the evidence, in the shape of the inputs [n, ...]."""
 
 
 def attribute_units(
@@ -88,14 +108,6 @@ def attribute_units(
             sums[name] += value.abs().sum(0)
     context.progress.update(1.0)
     return {name: value / total for name, value in sums.items()}
-
-
-def unattributable(model: nn.Module, group: Group) -> str:
-    """Return why nothing can be attributed to a group's units, "" if it can."""
-    if not group.consumers:
-        return NOBODY
-    others = [name for name in group.consumers if not isinstance(model.get_submodule(name), nn.Linear | _ConvNd)]
-    return f"{', '.join(others)} reads them, no linear layer or convolution" if others else ""
 
 
 def floating(inputs: Sequence[Tensor], title: str) -> None:

@@ -12,36 +12,29 @@ from torch import Tensor, nn
 
 from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.attribution import attribute_units, floating, unattributable
-from workbench.importance.criterion import Criterion
+from workbench.importance.attribution import Attribution, floating
 
 STEPS = 8  # on a path for every sample and layer: the costliest criterion after Shapley values
-SAMPLES = 64
 
 
-class Conductance(Criterion):
+class Conductance(Attribution):
     kind = "conductance"
     title = "Layer conductance (captum)"
-    needs_data = True
-    comparable = True
-
-    def unfit(self, model: nn.Module, group: Group) -> str:
-        return unattributable(model, group)
+    samples = 64
 
     def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:
         floating(context.example(), self.title)
-        return attribute_units(model, groups, context, _attribute, SAMPLES)
+        return super().units(model, groups, context)
 
+    def attribute(self, evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        from captum.attr import LayerConductance  # slow to import
 
-def _attribute(evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
-    from captum.attr import LayerConductance  # slow to import
-
-    found: Tensor = LayerConductance(evidence, layer).attribute(
-        inputs,
-        additional_forward_args=(targets,),
-        n_steps=STEPS,
-        method="riemann_trapezoid",  # captum's default leaves out both ends of the path
-        internal_batch_size=4 * len(targets),
-        attribute_to_layer_input=True,
-    )
-    return found
+        found: Tensor = LayerConductance(evidence, layer).attribute(
+            inputs,
+            additional_forward_args=(targets,),
+            n_steps=STEPS,
+            method="riemann_trapezoid",  # captum's default leaves out both ends of the path
+            internal_batch_size=4 * len(targets),
+            attribute_to_layer_input=True,
+        )
+        return found

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.graph import Group
-from workbench.importance.attribution import Evidence, attribute_units, floating, unattributable
-from workbench.importance.criterion import Criterion
+from workbench.importance.attribution import Attribution, Evidence, floating
 from workbench.turn import TURN
 from workbench.twin import twin
 
@@ -25,28 +24,22 @@ TOLERANCE = 0.01
 TRIED = 8
 
 
-class DeepLift(Criterion):
+class DeepLift(Attribution):
     kind = "deep_lift"
     title = "DeepLift (captum)"
-    needs_data = True
-    comparable = True
-
-    def unfit(self, model: nn.Module, group: Group) -> str:
-        return unattributable(model, group)
 
     def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:
         floating(context.example(), self.title)
         _refuse_incomplete(model, context)
-        return attribute_units(model, groups, context, _attribute)
+        return super().units(model, groups, context)
 
+    def attribute(self, evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        from captum.attr import LayerDeepLift  # slow to import
 
-def _attribute(evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
-    from captum.attr import LayerDeepLift  # slow to import
-
-    found: Tensor = LayerDeepLift(evidence, layer).attribute(
-        inputs, additional_forward_args=(targets,), attribute_to_layer_input=True
-    )
-    return found
+        found: Tensor = LayerDeepLift(evidence, layer).attribute(
+            inputs, additional_forward_args=(targets,), attribute_to_layer_input=True
+        )
+        return found
 
 
 def _refuse_incomplete(model: nn.Module, context: Context) -> None:

@@ -38,9 +38,9 @@ def refuse(names: Iterable[str], title: str, why: str) -> None:
         raise WorkbenchError(f"{title} says nothing about {', '.join(some)}: {why}; exclude {layers}")
 
 
-def unreadable(model: nn.Module, group: Group) -> str:
-    """Return why the inputs of a group's consumers cannot be looked at, "" if they can."""
+def unreadable(model: nn.Module, group: Group, kinds: tuple[type[nn.Module], ...] = READABLE) -> str:
+    """Return why the inputs of a group's consumers cannot be looked at, "" if all are of `kinds`."""
     if not group.consumers:
         return NOBODY
-    others = [name for name in group.consumers if not isinstance(model.get_submodule(name), READABLE)]
+    others = [name for name in group.consumers if not isinstance(model.get_submodule(name), kinds)]
     return f"{', '.join(others)} reads them, no linear layer or convolution" if others else ""

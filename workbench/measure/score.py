@@ -381,14 +381,23 @@ def score(
     progress = progress or Progress()
     for found in anytime(predict, reference, progress.silent(), tolerance=tolerance, relative=relative, looks=TOLD):
         progress.update(found.n / found.total, f"scored {found.n} of {found.total}")
-        if narrow_enough(found, tolerance, relative):
+        if excess(found, tolerance, relative) <= 1:
             return found
     return found
 
 
-def narrow_enough(found: Score, tolerance: float, relative: float = 0.0) -> bool:
-    """Return whether an interval is within ±`tolerance`, or within `relative` times the change."""
-    return found.exact or (tolerance > 0 and found.half_width <= max(tolerance, relative * abs(found.change)))
+def excess(found: Score, tolerance: float, relative: float = 0.0) -> float:
+    """Return how many times wider than enough an interval is; at most 1.0 if it is narrow enough.
+
+    Args:
+        found: The score; an exact one is always enough.
+        tolerance: Half-width that is enough; 0 asks for every sample.
+        relative: A half-width of this part of the change is enough too.
+    """
+    if found.exact:
+        return 0.0
+    enough = max(tolerance, relative * abs(found.change))
+    return found.half_width / enough if enough and tolerance else float("inf")
 
 
 def whole(predict: Predict, reference: Reference, progress: Progress) -> Score:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.context import Context
+from workbench.layers import first_names
 from workbench.progress import Tick
 from workbench.steps.option import option
 from workbench.steps.patterns import keep_masks
@@ -25,7 +26,6 @@ from workbench.steps.training import (
     Pick,
     Training,
     finished,
-    first_names,
     judge,
     refuse_grid,
     trainable,

@@ -16,7 +16,7 @@ from workbench.calibration import CONVOLUTIONS, damped, input_moments, inverse_f
 from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.importance import WEIGHT_CRITERIA, rank_weights
-from workbench.layers import Layer
+from workbench.layers import Layer, first_names
 from workbench.steps.compensation import column_update, least_squares
 from workbench.steps.option import option
 from workbench.steps.patterns import PATTERNS, RANKINGS, pattern_masks
@@ -66,12 +66,7 @@ class Prune(WeightStep):
     )
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
-        # Tied layers share one parameter: it is pruned once, under its first name.
-        by_tensor = {
-            id(state.model.get_parameter(layer.parameter)): layer
-            for layer in reversed(self.chosen(context.layers(state.model)))
-        }
-        layers = {layer.parameter: layer for layer in reversed(by_tensor.values())}
+        layers = first_names(state.model, self.chosen(context.layers(state.model)))
         if self.compensation != "none":
             _refuse_other(state.model, layers.values(), self.title)
         ranked = context.within(0.0, 0.5 if self.compensation != "none" else 1.0)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from workbench.context import Context
 from workbench.importance import WEIGHT_CRITERIA
+from workbench.layers import first_names
 from workbench.progress import Tick
 from workbench.steps.option import option
 from workbench.steps.patterns import PATTERNS, RANKINGS, pattern_masks
@@ -24,7 +25,6 @@ from workbench.steps.training import (
     Pick,
     Training,
     finished,
-    first_names,
     judge,
     refuse_grid,
     trainable,

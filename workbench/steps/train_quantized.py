@@ -21,6 +21,7 @@ from torch.func import functional_call
 from workbench.coding import Codebook, Coding, Uniform
 from workbench.context import Context
 from workbench.errors import WorkbenchError
+from workbench.layers import first_names
 from workbench.progress import Tick
 from workbench.quantizer import INPUT, rounded_bias
 from workbench.steps.option import option
@@ -29,7 +30,6 @@ from workbench.steps.training import (
     GradientStep,
     Training,
     finished,
-    first_names,
     full,
     judge,
     trainable,

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
+from workbench.augmentation import AUGMENTATIONS, augmented
 from workbench.context import Context
 from workbench.errors import WorkbenchError
-from workbench.layers import Layer
 from workbench.progress import Tick
 from workbench.steps.option import option
 from workbench.steps.state import State
@@ -98,6 +98,11 @@ class GradientStep(TrainingStep):
         "Compute in the model's own precision, or large products in bfloat16, which some processors do faster.",
         choices=("full", "bf16"),
     )
+    augmentation: str = option(
+        "none",
+        "Mirror images left to right, or shift them by up to an eighth, by chance, so that no image is seen twice.",
+        choices=tuple(AUGMENTATIONS),
+    )
 
     def steps(self, task: Task) -> int:
         """Return how many batches all epochs have."""
@@ -168,7 +173,7 @@ class Training:
         self._task, self._size = context.subject.task, step.batch_size
         self._optimizer = step.made_optimizer(parameters, undecayed)
         self._schedule = SCHEDULES[step.schedule](self._optimizer, step.steps(self._task))
-        self._short = step.precision == "bf16"
+        self._short, self._augmentation = step.precision == "bf16", step.augmentation
         self._generator = context.generator()
         self._chance = torch.Generator().manual_seed(context.seed).get_state()
 
@@ -182,6 +187,7 @@ class Training:
         order = torch.randperm(len(data), generator=self._generator)
         for indices in batches(order, self._size):
             inputs, targets = data.batch(indices.tolist())
+            inputs = augmented(inputs, self._augmentation, self._generator)
             # Dropout draws from the global generator; it gets this recipe's state, and then its own back.
             with TURN, torch.random.fork_rng(devices=[]):
                 torch.set_rng_state(self._chance)
@@ -258,14 +264,6 @@ def trainable(model: nn.Module, names: set[str] | None) -> list[nn.Parameter]:
 def zero_masks(model: nn.Module, pruned: frozenset[str]) -> dict[str, Tensor]:
     """Return for parameters that are pruned where they are not zero."""
     return {name: model.get_parameter(name).detach() != 0 for name in pruned}
-
-
-def first_names(model: nn.Module, layers: tuple[Layer, ...]) -> dict[str, Layer]:
-    """Return layers by the names of their weights; of tied layers, which share one, the first."""
-    found: dict[int, tuple[str, Layer]] = {}
-    for layer in layers:
-        found.setdefault(id(model.get_parameter(layer.parameter)), (layer.parameter, layer))
-    return dict(found.values())
 
 
 def finished(model: nn.Module) -> nn.Module:

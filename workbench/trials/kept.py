@@ -7,9 +7,8 @@ import json
 import os
 from pathlib import Path
 
-import torch
-
 from workbench.steps import Step
+from workbench.subject import raw
 from workbench.trials.trial import Ground, Outcome
 
 FORMAT = 2  # of what is kept; raised when the order of samples or a field changes
@@ -53,7 +52,7 @@ class Kept:
 def _key(ground: Ground) -> str:
     digest = hashlib.sha256(f"{FORMAT} {ground.context.subject.fingerprint}".encode())
     for name, value in ground.state.model.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(name.encode() + raw(value))
     for name, coding in ground.state.codings.items():
         digest.update(f"{name} {coding.kind} {coding.facts()} {coding.entropy}".encode())
     digest.update(f"{ground.context.seed} {ground.context.subject.task.metric.name}".encode())

@@ -11,7 +11,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.evaluator import Evaluator
 from workbench.live import candidate
 from workbench.measure import Reference, Score, count, measure_size
-from workbench.measure.score import TOLD, WATCHED, Sampling, next_look, whole
+from workbench.measure.score import TOLD, WATCHED, Sampling, excess, next_look, whole
 from workbench.steps import Context, State, Step
 
 
@@ -28,11 +28,8 @@ class Aim:
     relative: float = 0.1
 
     def excess(self, found: Score) -> float:
-        """Return how many times wider than enough an interval is; at most 1.0 if it is narrow enough."""
-        if found.exact:
-            return 0.0
-        enough = max(self.tolerance, self.relative * abs(found.change))
-        return found.half_width / enough if enough and self.tolerance else float("inf")
+        """Return how many times wider than enough an interval is, as `measure.score.excess`."""
+        return excess(found, self.tolerance, self.relative)
 
 
 @dataclass(frozen=True)
