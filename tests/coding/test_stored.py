@@ -1,11 +1,14 @@
 """Tensors as parts of a file: bit for bit, in exactly the planned bytes."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workbench.coding import grid, plan, restore, store
+from workbench.coding import grid, huffman, plan, restore, store
 from workbench.coding.stored import DTYPES
 from workbench.errors import WorkbenchError
 
@@ -67,6 +70,37 @@ def test_every_grid_comes_back_bit_for_bit(bits, count, kept, symmetric, axis, s
     values = tensor(torch.float32, count * 3, kept, seed).view(3, count)
     coding = grid(values, bits, axis, symmetric)
     check(coding.round(values), coding)
+
+
+@given(st.integers(1, 3000), st.sampled_from([0.0, 0.002, 0.02, 0.2]), st.booleans(), st.integers(0, 1000))
+@example(256, 0.0, True, 0)
+def test_entropy_coded_gaps_come_back_bit_for_bit(count, kept, last, seed):
+    values = tensor(torch.float32, count, kept, seed)
+    if last:  # a gap as long as the tensor
+        values[-1] = 1.0
+    coding = replace(grid(torch.tensor([-15.0, 15.0]), 4, None, symmetric=True), entropy=True)
+    check(coding.round(values), coding)
+
+
+def test_positions_of_few_values_are_gaps_near_their_entropy():
+    values = tensor(torch.float32, 40_000, 0.15)
+    coding = replace(grid(values, 3, None, symmetric=True), entropy=True)
+    planned = check(coding.round(values).masked_fill(values == 0, 0.0), coding)
+    kept = float((coding.round(values) != 0).double().mean())
+    entropy = -kept * math.log2(kept) - (1 - kept) * math.log2(1 - kept)
+    assert planned.layout == "gaps"
+    assert planned.position_bytes < 1.03 * 40_000 * entropy / 8 + 100
+
+
+def test_gaps_that_lead_too_far_are_refused():
+    values = tensor(torch.float32, 4000, 0.1)
+    coding = replace(grid(values, 3, None, symmetric=True), entropy=True)
+    parts, facts = store(coding.round(values), coding)
+    assert facts["layout"] == "gaps"
+    longer = huffman.squeeze(torch.full((3990,), 200), 8)
+    for bad in (longer, parts["gaps"][:-1], huffman.squeeze(torch.zeros(5000, dtype=torch.int64), 8)):
+        with pytest.raises(WorkbenchError, match="do not fit"):
+            restore({**parts, "gaps": bad}, facts)
 
 
 @pytest.mark.parametrize(("kept", "layout"), [(1.0, "dense"), (0.5, "bitmask"), (0.01, "index")])

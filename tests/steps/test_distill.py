@@ -9,7 +9,8 @@ from torch import nn
 from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe, run
 from workbench.steps import Distill, Prune, PruneChannels, Quantize
-from workbench.steps.distill import attention_gap, compared, feature_gap, soft_targets
+from workbench.steps.distill import attention_gap, compared, feature_gap
+from workbench.steps.taught import soft_targets
 from workbench.steps.training import judge
 from workbench.subject import Subject
 from workbench.task import Task

@@ -33,17 +33,24 @@ def expand(packed: Tensor, bits: int, count: int) -> Tensor:
     Raises:
         ValueError: The stream is damaged or holds another number of codes.
     """
+    codes = expand_up_to(packed, bits, count)
+    if len(codes) != count:
+        raise ValueError(f"an entropy-coded stream does not hold {count} codes")
+    return codes
+
+
+def expand_up_to(packed: Tensor, bits: int, most: int) -> Tensor:
+    """Return the codes of `squeeze`, of which there are at most `most`; errors as in `expand`."""
     width = np.dtype(_width(bits))
-    wanted = count * width.itemsize
     stream = zlib.decompressobj(RAW)
     try:
-        # One byte more than belongs there is enough to know; a forged stream could hold gigabytes.
-        data = stream.decompress(packed.numpy().tobytes(), wanted + 1)
+        # One byte more than may be there is enough to know; a forged stream could hold gigabytes.
+        data = stream.decompress(packed.numpy().tobytes(), most * width.itemsize + 1)
     except zlib.error as error:
         raise ValueError(str(error)) from error
-    if len(data) != wanted or not stream.eof:
-        raise ValueError(f"an entropy-coded stream does not hold {count} codes")
+    if len(data) > most * width.itemsize or len(data) % width.itemsize or not stream.eof:
+        raise ValueError(f"an entropy-coded stream is damaged or holds more than {most} codes")
     codes = torch.from_numpy(np.frombuffer(data, width).astype(np.int64))
-    if count and int(codes.max()) >> bits:
+    if len(codes) and int(codes.max()) >> bits:
         raise ValueError(f"an entropy-coded stream holds codes of more than {bits} bits")
     return codes

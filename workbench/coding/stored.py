@@ -1,9 +1,10 @@
 """A tensor as the parts of a file: which bytes it takes, and how it comes back.
 
 The layout is chosen by size alone: `dense` writes every value, `bitmask` one bit a value and the non-zero
-values, `index` the positions of the non-zero values. Sizes are known without packing anything (`plan`), so a
-slider can show them at once; `store` then writes exactly these bytes. A zero that was left out comes back as
-+0.0, whatever its sign was; everything else comes back bit for bit.
+values, `index` the positions of the non-zero values. Where codes are entropy-coded, `gaps` writes the numbers of
+zeros between them, entropy-coded too (Han, Mao, Dally: "Deep Compression", 2016). Sizes are known without packing
+anything (`plan`), so a slider can show them at once; `store` then writes exactly these bytes. A zero that was left
+out comes back as +0.0, whatever its sign was; everything else comes back bit for bit.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from workbench.coding import bits, huffman
 from workbench.coding.coding import CODINGS, Coding
 from workbench.errors import WorkbenchError
 
-LAYOUTS = ("dense", "bitmask", "index")
+LAYOUTS = ("dense", "bitmask", "index", "gaps")
+LONG = 255  # zeros that stand for no value: as many zeros as one byte can say
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Plan:
         coded_bytes: The dense values after coding.
         value_bytes: The values that are stored, after zeros were left out, packed in their bits.
         saved_bytes: How much shorter entropy coding makes these.
-        position_bytes: Mask or indices.
+        position_bytes: Mask, indices or gaps.
         table_bytes: Scales, zero points, codebooks.
         shapes: Part name to (dtype name of safetensors, shape).
         facts: Plain JSON that `restore` needs beside the parts; {} for a plain dense tensor.
@@ -77,11 +79,13 @@ def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
     kept = int(torch.count_nonzero(tensor)) if tensor.is_floating_point() and count > 64 else count
     index_dtype = torch.uint16 if count <= 1 << 16 else torch.int32
     positions = {"dense": 0, "bitmask": bits.packed_bytes(count, 1), "index": kept * index_dtype.itemsize}
-    stored = {name: count if name == "dense" else kept for name in LAYOUTS}
+    if coding and coding.entropy:
+        positions["gaps"] = len(_gaps(tensor.flatten() != 0))
+    stored = {name: count if name == "dense" else kept for name in positions}
     sizes = {name: bits.packed_bytes(kept_, width) for name, kept_ in stored.items()}
     # Sizes with entropy coding are known only once it was done, which takes milliseconds for a million codes.
     short = {name: min(sizes[name], len(stream)) for name, stream in _streams(tensor, coding).items()}
-    layout = min(LAYOUTS, key=lambda name: short.get(name, sizes[name]) + positions[name])
+    layout = min(positions, key=lambda name: short.get(name, sizes[name]) + positions[name])
     saved = sizes[layout] - short.get(layout, sizes[layout])
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
     if coding:
@@ -92,6 +96,8 @@ def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
         shapes["mask"] = ("U8", (positions["bitmask"],))
     if layout == "index":
         shapes["index"] = (DTYPES[index_dtype], (kept,))
+    if layout == "gaps":
+        shapes["gaps"] = ("U8", (positions["gaps"],))
     tables = coding.tables() if coding else {}
     shapes |= {name: (DTYPES[table.dtype], tuple(table.shape)) for name, table in tables.items()}
     return Plan(
@@ -114,6 +120,28 @@ def _streams(tensor: Tensor, coding: Coding | None) -> dict[str, Tensor]:
     codes = coding.codes(tensor).flatten()
     dense, kept = (huffman.squeeze(part, coding.bits) for part in (codes, codes[tensor.flatten() != 0]))
     return {name: dense if name == "dense" else kept for name in LAYOUTS}
+
+
+def _gaps(nonzero: Tensor) -> Tensor:
+    """Return where `nonzero` [n] is true as a Huffman stream of the zeros before each place, in parts of `LONG`."""
+    places = nonzero.nonzero().flatten()
+    zeros = torch.diff(places, prepend=torch.tensor([-1])) - 1
+    symbols = torch.full((int((zeros // LONG + 1).sum()),), LONG)
+    symbols[(zeros // LONG + 1).cumsum(0) - 1] = zeros % LONG
+    return huffman.squeeze(symbols, 8)
+
+
+def _places(stream: Tensor, count: int) -> Tensor:
+    """Return the places in a tensor of `count` values that `_gaps` wrote.
+
+    Raises:
+        ValueError: The stream is damaged.
+    """
+    symbols = huffman.expand_up_to(stream, 8, count)
+    places = (symbols + (symbols < LONG)).cumsum(0)[symbols < LONG] - 1
+    if len(places) and int(places[-1]) >= count:
+        raise ValueError("gaps lead beyond the end of the tensor")
+    return places
 
 
 def _facts(tensor: Tensor, coding: Coding | None, layout: str, squeezed: bool) -> dict[str, Any]:
@@ -153,6 +181,8 @@ def store(tensor: Tensor, coding: Coding | None = None) -> tuple[dict[str, Tenso
         parts["values"] = huffman.squeeze(values, coding.bits) if squeezed else bits.pack(values, coding.bits)
     if planned.layout == "bitmask":
         parts["mask"] = bits.pack(nonzero.long(), 1)
+    if planned.layout == "gaps":
+        parts["gaps"] = _gaps(nonzero)
     if planned.layout == "index":
         parts["index"] = nonzero.nonzero().flatten().to(torch.uint16 if tensor.numel() <= 1 << 16 else torch.int32)
     parts |= coding.tables() if coding else {}
@@ -188,6 +218,8 @@ def _restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Ten
         places = torch.arange(count)
     elif layout == "bitmask":
         places = bits.unpack(parts["mask"], 1, count).nonzero().flatten()
+    elif layout == "gaps":
+        places = _places(parts["gaps"], count)
     else:
         places = parts["index"].long()
     squeezed = coding is not None and facts.get("entropy", False)

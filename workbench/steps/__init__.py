@@ -6,6 +6,7 @@ from workbench.steps.entropy_code import EntropyCode
 from workbench.steps.equalize import Equalize
 from workbench.steps.find_ticket import FindTicket
 from workbench.steps.fine_tune import FineTune
+from workbench.steps.fold_norms import FoldNorms
 from workbench.steps.keep_signs import KeepSigns
 from workbench.steps.option import Option
 from workbench.steps.prune import Prune
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Step]] = {
         KeepSigns,
         ShortenFloats,
         EntropyCode,
+        FoldNorms,
         Equalize,
         CorrectBias,
         ReestimateNorms,
@@ -52,6 +54,7 @@ __all__ = [
     "Equalize",
     "FindTicket",
     "FineTune",
+    "FoldNorms",
     "GraphStep",
     "KeepSigns",
     "Option",

@@ -21,14 +21,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.context import Context
-from workbench.errors import WorkbenchError, first_line
+from workbench.errors import WorkbenchError
 from workbench.layers import globs
-from workbench.load.load import load_model
 from workbench.progress import Tick
 from workbench.steps.option import option
 from workbench.steps.state import State
+from workbench.steps.taught import TaughtStep
 from workbench.steps.training import (
-    GradientStep,
     Objective,
     Training,
     finished,
@@ -40,18 +39,6 @@ from workbench.steps.training import (
 )
 from workbench.task import Task, logits
 from workbench.twin import twin
-
-
-def soft_targets(outputs: Tensor, wanted: Tensor, temperature: float) -> Tensor:
-    """Return the mean Kullback-Leibler divergence of softened classes, times the temperature squared (Hinton et al.).
-
-    Args:
-        outputs: Logits [n, ..., classes].
-        wanted: The teacher's, of the same shape.
-        temperature: What both are divided by. The factor keeps gradients as large as those of labels.
-    """
-    mine, theirs = (F.log_softmax(x.flatten(0, -2).float() / temperature, dim=-1) for x in (outputs, wanted))
-    return F.kl_div(mine, theirs, reduction="batchmean", log_target=True) * temperature**2
 
 
 def feature_gap(features: Tensor, wanted: Tensor) -> Tensor:
@@ -158,7 +145,7 @@ def compared(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distill(GradientStep):
+class Distill(TaughtStep):
     """Trains on with a teacher, by default the uncompressed model. Pruned weights stay zero."""
 
     kind: ClassVar[str] = "distill"
@@ -168,12 +155,8 @@ class Distill(GradientStep):
         "with weights that were pruned kept at zero, and keeps the epoch that scores best on validation."
     )
 
-    teacher: str = option("", "Folder of an exported model that teaches; empty for the uncompressed model.")
     soft: float = option(
         0.9, "Part of the teacher's outputs in the loss; the rest is that of the labels.", low=0.0, high=1.0, step=0.05
-    )
-    temperature: float = option(
-        4.0, "What logits are divided by: more shows more of the wrong classes.", low=0.1, high=100.0
     )
     match: str = option(
         "outputs",
@@ -188,11 +171,11 @@ class Distill(GradientStep):
         task = context.subject.task
         refuse_grid(state, self.kind)
         names = {layer.parameter for layer in self.chosen(context.layers(state.model))}
-        teacher = twin(load_model(self.teacher) if self.teacher else context.subject.model)
+        teacher = self.made_teacher(state.model, context)
         taken, left = self._compared(state.model, teacher, context.example())
         model = copy.deepcopy(state.model)
         parameters = trainable(model, names if self.layers != "*" or self.exclude else None)
-        objective = self._objective(teacher, task, taken)
+        objective = self._matching(teacher, task, taken)
         training = Training(model, parameters, self, context, zero_masks(model, state.pruned), objective)
         notes = (*state.notes, *self._notes(left))
         yield from self.best_epochs(
@@ -202,19 +185,9 @@ class Distill(GradientStep):
     def _compared(
         self, model: nn.Module, teacher: nn.Module, example: tuple[Tensor, ...]
     ) -> tuple[list[str], dict[str, str]]:
-        student = twin(model)
-        try:
-            with torch.no_grad():
-                shapes = [tuple(logits(net(*example)).shape) for net in (teacher, student)]
-        except WorkbenchError:
-            raise
-        except Exception as error:  # a teacher from elsewhere may raise anything
-            raise WorkbenchError(f"the teacher fails on the task's inputs: {first_line(error)}") from error
-        if shapes[0] != shapes[1]:
-            raise WorkbenchError(f"the teacher gives {shapes[0]} and the model {shapes[1]}; both must be the same")
         if self.match == "outputs":
             return [], {}
-        taken, left = compared(student, teacher, self.modules, self.match, example)
+        taken, left = compared(twin(model), teacher, self.modules, self.match, example)
         if not taken:
             why = "; ".join(f"{name}: {reason}" for name, reason in list(left.items())[:3])
             raise WorkbenchError(f"no {self.match} can be compared with the teacher's ({why or 'none was reached'})")
@@ -227,23 +200,16 @@ class Distill(GradientStep):
             for reason in dict.fromkeys(left.values())
         ]
 
-    def _objective(self, teacher: nn.Module, task: Task, taken: list[str]) -> Objective:
+    def _matching(self, teacher: nn.Module, task: Task, taken: list[str]) -> Objective:
         def loss(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
             with torch.no_grad(), watched(teacher, taken) as theirs:
                 wanted = full(logits(teacher(*inputs)))
             with watched(model, taken) as mine:
                 outputs = full(logits(model(*inputs)))
-            total = self.soft * self._output_gap(outputs, wanted, targets)
-            if self.soft < 1:
-                total = total + (1 - self.soft) * task.loss(outputs, targets)
+            total = self.taught_loss(task, outputs, wanted, targets)
             if taken:
                 gaps = [GAPS[self.match](mine[name][0], theirs[name][0]) for name in taken]
                 total = total + self.match_weight * torch.stack(gaps).mean()
             return total
 
         return loss
-
-    def _output_gap(self, outputs: Tensor, wanted: Tensor, targets: Tensor) -> Tensor:
-        if targets.is_floating_point() or outputs.shape[-1] < 2:
-            return F.mse_loss(outputs, wanted)
-        return soft_targets(outputs, wanted, self.temperature)

@@ -21,7 +21,7 @@ from workbench.layers import Layer
 from workbench.quantizer import quantizers
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
-from workbench.steps.step import GraphStep
+from workbench.steps.step import GraphStep, recoded
 from workbench.task import logits
 from workbench.twin import twin
 
@@ -99,11 +99,7 @@ class Equalize(GraphStep):
             return State(state.model, state.codings, state.pruned, (*state.notes, note))
         equalize(model, pairs, self.rounds)
         self._check(state.model, model, context)
-        weights = {name: model.get_parameter(name).detach() for name in state.codings}
-        kept = {name: coding for name, coding in state.codings.items() if coding.holds(weights[name])}
-        lost = [name for name in weights if name not in kept]
-        notes = tuple(f"{name}: stored in full again, because its channels were scaled" for name in lost)
-        return State(model, kept, state.pruned, state.notes + notes)
+        return recoded(state, model, "its channels were scaled")
 
     def _check(self, before: nn.Module, after: nn.Module, context: Context) -> None:
         with torch.no_grad():

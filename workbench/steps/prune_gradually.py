@@ -20,8 +20,8 @@ from workbench.progress import Tick
 from workbench.steps.option import option
 from workbench.steps.patterns import PATTERNS, RANKINGS, pattern_masks
 from workbench.steps.state import State
+from workbench.steps.taught import TaughtStep
 from workbench.steps.training import (
-    GradientStep,
     Pick,
     Training,
     finished,
@@ -46,7 +46,7 @@ def without_gone(scores: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> d
 
 
 @dataclass(frozen=True, kw_only=True)
-class PruneGradually(GradientStep):
+class PruneGradually(TaughtStep):
     """Trains while more and more weights become zero, and then on without them; keeps the best epoch of these."""
 
     kind: ClassVar[str] = "prune_gradually"
@@ -78,7 +78,8 @@ class PruneGradually(GradientStep):
             name: layer.outputs
             for name, layer in first_names(state.model, self.chosen(context.layers(state.model))).items()
         }
-        training = Training(model, trainable(model, None), self, context, zero_masks(model, state.pruned))
+        objective, masks = self.objective(state.model, context), zero_masks(model, state.pruned)
+        training = Training(model, trainable(model, None), self, context, masks, objective)
         steps, done, updated = self.steps(task), 0, 0
         pick = Pick(self.patience)
         quiet = replace(context, progress=context.progress.silent())

@@ -158,6 +158,13 @@ def bookkeeping(state: State, changes: Mapping[str, Change]) -> dict[str, Any]:
     return {"codings": codings, "pruned": pruned}
 
 
+def recoded(state: State, model: nn.Module, why: str) -> State:
+    """Return the state with another model; weights that left their grids are stored in full again, and named."""
+    kept = {name: code for name, code in state.codings.items() if code.holds(model.get_parameter(name).detach())}
+    notes = tuple(f"{name}: stored in full again, because {why}" for name in state.codings if name not in kept)
+    return State(model, kept, state.pruned, state.notes + notes)
+
+
 @dataclass(frozen=True, kw_only=True)
 class GraphStep(Step):
     """A step that gives a new, physically different module."""

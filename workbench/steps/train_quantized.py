@@ -26,16 +26,14 @@ from workbench.progress import Tick
 from workbench.quantizer import INPUT, rounded_bias
 from workbench.steps.option import option
 from workbench.steps.state import State
+from workbench.steps.taught import TaughtStep
 from workbench.steps.training import (
-    GradientStep,
     Training,
     finished,
-    full,
     judge,
     trainable,
     zero_masks,
 )
-from workbench.task import logits
 
 
 def straight_through(values: Tensor, rounded: Tensor) -> Tensor:
@@ -157,7 +155,7 @@ def at_rest(state: State, model: nn.Module, trained: dict[str, Trained]) -> Stat
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainQuantized(GradientStep):
+class TrainQuantized(TaughtStep):
     """Trains on with weights on the grids they are stored with. Pruned weights stay zero, activations their grids."""
 
     kind: ClassVar[str] = "train_quantized"
@@ -188,12 +186,13 @@ class TrainQuantized(GradientStep):
             for name in coded
         }
 
-        def objective(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        def run(model: nn.Module, inputs: tuple[Tensor, ...]) -> object:
             values = {name: found.values(model.get_parameter(name)) for name, found in trained.items()}
-            return task.loss(full(logits(functional_call(model, values, inputs))), targets)
+            return functional_call(model, values, inputs)
 
         grids = [parameter for found in trained.values() for parameter in found.parameters]
         masks = zero_masks(model, state.pruned)
+        objective = self.objective(state.model, context, run)
         training = Training(model, parameters, self, context, masks, objective, undecayed=grids)
         start = judge(model, task)
         yield from self.best_epochs(training, task, start, lambda: at_rest(state, model, trained))

@@ -1,0 +1,99 @@
+"""A teacher for steps that train: what it gives is a part of the loss, beside the labels.
+
+Hinton, Vinyals, Dean: "Distilling the Knowledge in a Neural Network", 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workbench.context import Context
+from workbench.errors import WorkbenchError, first_line
+from workbench.load.load import load_model
+from workbench.steps.option import option
+from workbench.steps.training import GradientStep, Objective, full
+from workbench.task import Task, logits
+from workbench.twin import twin
+
+Run = Callable[[nn.Module, tuple[Tensor, ...]], object]
+
+
+def soft_targets(outputs: Tensor, wanted: Tensor, temperature: float) -> Tensor:
+    """Return the mean Kullback-Leibler divergence of softened classes, times the temperature squared (Hinton et al.).
+
+    Args:
+        outputs: Logits [n, ..., classes].
+        wanted: The teacher's, of the same shape.
+        temperature: What both are divided by. The factor keeps gradients as large as those of labels.
+    """
+    mine, theirs = (F.log_softmax(x.flatten(0, -2).float() / temperature, dim=-1) for x in (outputs, wanted))
+    return F.kl_div(mine, theirs, reduction="batchmean", log_target=True) * temperature**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaughtStep(GradientStep):
+    """A step that trains and may have a teacher, by default the uncompressed model."""
+
+    teacher: str = option("", "Folder of an exported model that teaches; empty for the uncompressed model.")
+    soft: float = option(
+        0.0,
+        "Part of the teacher's outputs in the loss; the rest is that of the labels. At 0 there is no teacher.",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+    )
+    temperature: float = option(
+        4.0, "What logits are divided by: more shows more of the wrong classes.", low=0.1, high=100.0
+    )
+
+    def made_teacher(self, model: nn.Module, context: Context) -> nn.Module:
+        """Return the teacher, in evaluation mode.
+
+        Raises:
+            WorkbenchError: It cannot be loaded, or its outputs have another shape than the model's.
+        """
+        teacher = twin(load_model(self.teacher) if self.teacher else context.subject.model)
+        try:
+            with torch.no_grad():
+                shapes = [tuple(logits(net(*context.example())).shape) for net in (teacher, twin(model))]
+        except WorkbenchError:
+            raise
+        except Exception as error:  # a teacher from elsewhere may raise anything
+            raise WorkbenchError(f"the teacher fails on the task's inputs: {first_line(error)}") from error
+        if shapes[0] != shapes[1]:
+            raise WorkbenchError(f"the teacher gives {shapes[0]} and the model {shapes[1]}; both must be the same")
+        return teacher
+
+    def taught_loss(self, task: Task, outputs: Tensor, wanted: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of outputs that are to be what the teacher gives, `wanted`, and what the labels say."""
+        classes = not targets.is_floating_point() and outputs.shape[-1] > 1
+        gap = soft_targets(outputs, wanted, self.temperature) if classes else F.mse_loss(outputs, wanted)
+        return self.soft * gap + (1 - self.soft) * task.loss(outputs, targets) if self.soft < 1 else gap
+
+    def objective(
+        self, model: nn.Module, context: Context, run: Run = lambda model, inputs: model(*inputs)
+    ) -> Objective:
+        """Return the loss of a model and a batch, without a teacher where `soft` is 0.
+
+        Args:
+            model: The model before training, which the teacher has to suit.
+            context: Gives the uncompressed model and the task.
+            run: From a model and inputs to outputs.
+        """
+        task = context.subject.task
+        teacher = self.made_teacher(model, context) if self.soft else None
+
+        def loss(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+            outputs = full(logits(run(model, inputs)))
+            if teacher is None:
+                return task.loss(outputs, targets)
+            with torch.no_grad():
+                wanted = full(logits(teacher(*inputs)))
+            return self.taught_loss(task, outputs, wanted, targets)
+
+        return loss
