@@ -35,6 +35,12 @@ def test_the_layers_share_them_out(name):
     assert sum(layer.macs for layer in layers(model, example)) == BY_HAND[name]
 
 
+def test_the_attention_of_torch_is_counted_though_its_fast_path_is_not():
+    model, example = nets.build("text")
+    attention = 7 * 8 * 24 + 2 * 7 * 7 * 8 + 7 * 8 * 8
+    assert count_macs(model, example) == 2 * attention + 2 * 7 * 8 * 16 + 8 * 4
+
+
 def test_macs_do_not_depend_on_the_batch():
     model, (image,) = nets.build("plain")
     other, _ = nets.build("plain")

@@ -20,6 +20,8 @@ from workbench.steps import KINDS
 SUBJECTS = ("images", "vectors", "transformer")
 # Small settings for steps whose defaults take long; a step that is not named here runs with its defaults.
 QUICK = {"batch_size": 128, "epochs": 2}
+# What all subjects can give up in the variant that is moved: half of the transformer's parameters are not in channels.
+MOVED = {"prune_channels": {"amount": 0.25}}
 # What comes before steps that need it, and what a step refuses to work on.
 BEFORE = {"train_quantized": "quantize"}
 REFUSED = {("reestimate_norms", "transformer"): "no batch norm with running statistics"}
@@ -39,7 +41,7 @@ def steps(kind):
             moved[name] = not option.default
         elif option.type is int and option.default == option.low == 0:
             moved[name] = int(option.high)  # zero means that a part of the step is switched off
-    return {"defaults": KINDS[kind](**quick), "moved": KINDS[kind](**{**moved, **quick})}
+    return {"defaults": KINDS[kind](**quick), "moved": KINDS[kind](**{**moved, **quick, **MOVED.get(kind, {})})}
 
 
 def recipe_to(kind, variant, seed=0):

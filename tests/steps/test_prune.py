@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests import nets
 from tests.test_checkpoint import subject_of
+from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe, run
 from workbench.steps import Prune
 from workbench.steps.patterns import keep_masks
@@ -84,3 +85,21 @@ def test_a_net_without_anything_but_attention_is_pruned():
     state = run(subject, Recipe((Prune(amount=0.5, layers="attention"),)))
     assert int((state.model.attention.in_proj_weight == 0).sum()) == 8 * 24 // 2
     assert nets.build("text")[0].attention.in_proj_weight.count_nonzero() == 8 * 24
+
+
+@pytest.mark.parametrize("ranking", ["local", "global"])
+def test_layers_have_amounts_of_their_own(images, ranking):
+    step = Prune(amount=0.5, by_layer="conv*=0.25, fc=1", ranking=ranking)
+    model = run(images, Recipe((step,))).model
+
+    def zeros(name):
+        weight = model.get_submodule(name).weight
+        return int((weight == 0).sum()), weight.numel()
+
+    for name, amount in (("conv1", 0.25), ("conv3", 0.25), ("fc", 1.0), ("hidden", 0.5)):
+        gone, full = zeros(name)
+        assert gone == int(amount * full)
+    with pytest.raises(WorkbenchError, match="matches 'conv9'"):
+        run(images, Recipe((Prune(by_layer="conv9=0.5"),)))
+    with pytest.raises(WorkbenchError, match="by_layer must be layers"):
+        Prune(by_layer="conv1=12")

@@ -11,7 +11,8 @@ from workbench.errors import WorkbenchError
 from workbench.importance.ranking import least_important
 from workbench.measure.compute import count_macs
 from workbench.recipe import Recipe, run
-from workbench.steps import Prune, PruneChannels, Quantize
+from workbench.steps import Context, Prune, PruneChannels, Quantize, State
+from workbench.steps.budget import units_to_go
 from workbench.subject import Subject
 from workbench.task import Task
 
@@ -105,3 +106,70 @@ def test_a_model_that_cannot_be_traced_says_so():
     subject = Subject("branching", Branching(), Task(validation=(torch.randn(8, 4), torch.zeros(8, dtype=torch.long))))
     with pytest.raises(WorkbenchError, match=r"step 1 \(prune_channels\): the model cannot be traced"):
         run(subject, Recipe((PruneChannels(),)))
+
+
+def spent(subject, state, budget):
+    """Return how much of a budget is left."""
+    if budget == "params":
+        return sum(value.numel() for value in state.model.parameters())
+    return count_macs(state.model, subject.task.example(2))
+
+
+@pytest.mark.parametrize("round_to", [1, 4])
+@pytest.mark.parametrize("ranking", ["local", "global"])
+@pytest.mark.parametrize("budget", ["params", "macs"])
+@pytest.mark.parametrize("amount", [0.15, 0.5, 0.8])
+def test_a_budget_is_met_to_within_one_block(images, budget, ranking, round_to, amount):
+    step = PruneChannels(amount=amount, budget=budget, ranking=ranking, round_to=round_to)
+    state = run(images, Recipe((step,)))
+    target = (1 - amount) * spent(images, State(images.model), budget)
+    assert spent(images, state, budget) <= target
+    widths = {"conv1": 8, "conv2": 16, "hidden": 24}
+    gone = {name: full - len(state.model.get_submodule(name).weight) for name, full in widths.items()}
+    # One of the groups gave the last block, and with it there the budget would not be met.
+    over = []
+    for name in [name for name, count in gone.items() if count]:
+        back = {**gone, name: gone[name] - round_to}
+        told = ", ".join(f"{layer}={count}" for layer, count in back.items())
+        more = run(images, Recipe((PruneChannels(amount=0.0, by_layer=told, round_to=round_to),)))
+        over.append(spent(images, more, budget) > target)
+    assert any(over)
+
+
+def test_a_budget_that_cannot_be_met_says_how_much_can_go(images):
+    with pytest.raises(WorkbenchError, match=r"at most 11\.7% of the parameters can go .*, not 50\.0%"):
+        run(images, Recipe((PruneChannels(layers="hidden", budget="params", amount=0.5),)))
+
+
+def test_dear_channels_go_first_where_all_matter_alike(images):
+    """With the same score for every channel, what saves most goes: macs of early layers, parameters of late ones."""
+    groups = [group for group in Context(images).groups(images.model) if group.protected is None]
+    scores = {group.name: torch.ones(len(group.units)) for group in groups}
+
+    def gone(budget):
+        return units_to_go(images.model, groups, scores, images.task.example(2), 0.3, budget=budget, together=True)
+
+    assert gone("macs").keys() == {"conv2"}  # read by conv3 and the sum, on 36 places
+    assert gone("params").keys() == {"conv2"}
+    assert len(gone("macs")["conv2"]) < len(scores["conv2"])
+
+
+def test_layers_have_amounts_of_their_own(images):
+    state = run(images, Recipe((PruneChannels(amount=0.5, by_layer="conv*=0.25, hidden=3"),)))
+    assert [len(state.model.get_submodule(name).weight) for name in ("conv1", "conv2", "hidden")] == [6, 12, 21]
+    state = run(images, Recipe((PruneChannels(amount=0.5, by_layer="hidden=3"),)))
+    assert [len(state.model.get_submodule(name).weight) for name in ("conv1", "conv2", "hidden")] == [4, 8, 21]
+    state = run(images, Recipe((PruneChannels(amount=0.5, budget="macs", by_layer="conv1=0"),)))
+    assert state.model.conv1.out_channels == 8
+    assert spent(images, state, "macs") <= 0.5 * spent(images, State(images.model), "macs")
+
+
+@pytest.mark.parametrize("told", ["conv1", "=0.5", "conv1=", "conv1=0.99", "conv1=-1", "conv1=0.5.1", "conv1=nan"])
+def test_other_forms_of_amounts_are_refused(told):
+    with pytest.raises(WorkbenchError, match=r"Prune channels: by_layer must be layers with .*0\.5, layer3"):
+        PruneChannels(by_layer=told)
+
+
+def test_amounts_of_layers_that_are_not_there_are_refused(images):
+    with pytest.raises(WorkbenchError, match=r"nothing that can go matches 'conv9'; there are conv1"):
+        run(images, Recipe((PruneChannels(by_layer="conv9=0.5"),)))

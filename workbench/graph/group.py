@@ -36,6 +36,7 @@ class Group:
         exact: Whether a unit removed gives the same outputs as a unit set to zero. False where a norm
             computes statistics over the units.
         protected: Why the units cannot be removed, None if they can.
+        heads: Whether the units are attention heads.
     """
 
     name: str
@@ -44,3 +45,4 @@ class Group:
     units: tuple[Unit, ...]
     exact: bool
     protected: str | None
+    heads: bool = False

@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     dynamic = tuple({0: Dim.AUTO} if value.dim() else None for value in example)
     attempts: list[tuple[tuple[Tensor, ...], Any]] = [(_at_least_two(example), dynamic), (example, None)]
     failure = Exception()  # the last attempt's, below
-    with TRACING, _slow_attention(), warnings.catch_warnings():
+    with TRACING, slow_attention(), warnings.catch_warnings():
         for message, category in KNOWN_WARNINGS:
             warnings.filterwarnings("ignore", message, category)
         for inputs, shapes in attempts:
@@ -100,12 +100,24 @@ def _at_least_two(example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(torch.cat([v, v]) if v.dim() and v.shape[0] == 1 else v for v in example)
 
 
+class _Slow:
+    """How many are at it, and the switch as it was before the first of them."""
+
+    lock, inside, before = Lock(), 0, True
+
+
 @contextmanager
-def _slow_attention() -> Iterator[None]:
-    """The fast path of `torch.nn` attention is one opaque operator, in which no channel can be followed."""
-    enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
+def slow_attention() -> Iterator[None]:
+    """The fast path of `torch.nn` attention is one opaque operator, in which nothing can be followed or counted."""
+    with _Slow.lock:
+        if not _Slow.inside:
+            _Slow.before = torch.backends.mha.get_fastpath_enabled()
+            torch.backends.mha.set_fastpath_enabled(False)
+        _Slow.inside += 1
     try:
         yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(enabled)
+        with _Slow.lock:
+            _Slow.inside -= 1
+            if not _Slow.inside:
+                torch.backends.mha.set_fastpath_enabled(_Slow.before)

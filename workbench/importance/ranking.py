@@ -18,18 +18,25 @@ def least_important(
     a multiple of `round_to`, and at least one (or `round_to`) always stays.
     """
     drop = {name: int(amount * len(score)) for name, score in scores.items()}
-    if together:
-        relative = {
-            name: score if comparable else score / score.mean().clamp(min=1e-12) for name, score in scores.items()
-        }
-        flat = torch.cat(list(relative.values()))
+    if together and scores:
+        flat = torch.cat(list(alike(scores, comparable).values()))
         gone = torch.zeros(len(flat), dtype=torch.bool)
         gone[flat.argsort(stable=True)[: int(amount * len(flat))]] = True
         parts = torch.split(gone, [len(score) for score in scores.values()])
         drop = {name: int(part.sum()) for name, part in zip(scores, parts, strict=True)}
+    return weakest(scores, drop, round_to)
+
+
+def weakest(scores: Mapping[str, Tensor], drop: Mapping[str, int], round_to: int) -> dict[str, list[int]]:
+    """Return so many units of every group, the least important ones; rounding as in `least_important`."""
     removed = {}
     for name, score in scores.items():
         stay = max(len(score) - drop[name], 1)
         stay = min(-(-stay // round_to) * round_to, len(score))
         removed[name] = sorted(score.argsort(stable=True)[: len(score) - stay].tolist())
     return {name: units for name, units in removed.items() if units}
+
+
+def alike(scores: Mapping[str, Tensor], comparable: bool) -> dict[str, Tensor]:
+    """Return scores that can be ranked together: relative to their group's mean unless they are `comparable`."""
+    return {name: score if comparable else score / score.mean().clamp(min=1e-12) for name, score in scores.items()}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.coding import Coding
+from workbench.graph.trace import slow_attention
 from workbench.layers import Layer
 from workbench.quantizer import INPUT, quantizers
 from workbench.twin import twin
@@ -31,8 +32,8 @@ def count_macs(model: nn.Module, example: tuple[Tensor, ...]) -> int:
     from torch.utils.flop_counter import FlopCounterMode  # slow to import, and the first look needs no MACs
 
     if model not in _COUNTS:
-        # The counter does not know the fused attention kernel of a CPU; written out, attention is two products.
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        # The counter does not know the fused kernels of a CPU; written out, attention is two products.
+        with torch.no_grad(), slow_attention(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             twin(model)(*example)
         _COUNTS[model] = counter.get_total_flops() // 2 // len(example[0])
     return _COUNTS[model]

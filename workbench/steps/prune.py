@@ -7,8 +7,8 @@ compensation name their papers in `patterns` and `compensation`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.importance import WEIGHT_CRITERIA, rank_weights
 from workbench.layers import Layer, first_names
+from workbench.steps.amounts import own_amount, own_amounts, refuse_unmatched
 from workbench.steps.compensation import column_update, least_squares
 from workbench.steps.option import option
 from workbench.steps.patterns import PATTERNS, RANKINGS, pattern_masks
@@ -38,6 +39,7 @@ class Prune(WeightStep):
     amounts: ClassVar[tuple[float, ...]] = (0.3, 0.5, 0.7, 0.9)
 
     amount: float = option(0.5, "Part of the weights that becomes zero.", low=0.0, high=1.0, step=0.01)
+    by_layer: str = option("", "Layers with a part of their weights of their own: layer2.*=0.5, layer3.*=0.25.")
     importance: str = option("magnitude", "What decides which weights matter.", choices=tuple(WEIGHT_CRITERIA))
     ranking: str = option(
         "local",
@@ -65,14 +67,23 @@ class Prune(WeightStep):
         choices=("none", "columns", "exact"),
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            own_amounts(self.by_layer, 1.0)
+        except WorkbenchError as error:
+            raise error.within(self.title) from None
+
+    def with_strength(self, layers: str, strength: float) -> Self:
+        return replace(super().with_strength(layers, strength), by_layer="")
+
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         layers = first_names(state.model, self.chosen(context.layers(state.model)))
         if self.compensation != "none":
             _refuse_other(state.model, layers.values(), self.title)
         ranked = context.within(0.0, 0.5 if self.compensation != "none" else 1.0)
         scores = rank_weights(WEIGHT_CRITERIA[self.importance], state.model, list(layers), ranked)
-        outputs = {name: layer.outputs for name, layer in layers.items()}
-        masks = pattern_masks(scores, outputs, self.amount, self.ranking, self.pattern, self.size)
+        masks = self._masks(scores, layers)
         weights = {name: state.model.get_parameter(name).detach() for name in layers}
         pruned = {name: weight.masked_fill(~masks[name], 0.0) for name, weight in weights.items()}
         if self.compensation != "none":
@@ -80,6 +91,20 @@ class Prune(WeightStep):
             keep = {name: mask & (weights[name] != 0) for name, mask in masks.items()}
             pruned |= self._compensated(state.model, layers, keep, context.within(0.5, 1.0, "making up for what goes"))
         return {name: Change(value, pruned=True) for name, value in pruned.items()}
+
+    def _masks(self, scores: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> dict[str, Tensor]:
+        """Return the masks of all weights; layers with an amount of their own are ranked by themselves."""
+        own = own_amounts(self.by_layer, 1.0)
+        refuse_unmatched(own, [layer.name for layer in layers.values()])
+        given = {name: own_amount(own, (layer.name,)) for name, layer in layers.items()}
+        outputs = {name: layer.outputs for name, layer in layers.items()}
+        rest = {name: score for name, score in scores.items() if given[name] is None}
+        masks = pattern_masks(rest, outputs, self.amount, self.ranking, self.pattern, self.size) if rest else {}
+        for name, amount in given.items():
+            if amount is not None:
+                alone = {name: scores[name]}
+                masks |= pattern_masks(alone, outputs, amount, self.ranking, self.pattern, self.size)
+        return masks
 
     def _compensated(
         self, model: nn.Module, layers: Mapping[str, Layer], keep: Mapping[str, Tensor], context: Context

@@ -6,30 +6,19 @@ Structural Pruning", 2023, but followed channel by channel instead of layer by l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from workbench.errors import WorkbenchError
-from workbench.graph import Group, cut, kept_indices, verify
 from workbench.importance import CRITERIA, rank_units
-from workbench.importance.ranking import least_important
-from workbench.layers import globs
+from workbench.steps.amounts import own_amounts, refuse_unmatched
+from workbench.steps.budget import BUDGETS, units_to_go
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import GraphStep
+from workbench.steps.units import free, reached, without
 
-
-def reached(groups: Sequence[Group], include: str, exclude: str) -> list[Group]:
-    """Return the groups with a producing layer that is included and none that is excluded."""
-    wanted, unwanted = globs(include), globs(exclude)
-    return [
-        group
-        for group in groups
-        if any(fnmatchcase(layer, glob) for layer in group.layers for glob in wanted)
-        and not any(fnmatchcase(layer, glob) for layer in group.layers for glob in unwanted)
-    ]
+MOST = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +34,21 @@ class PruneChannels(GraphStep):
     strength: ClassVar[str] = "amount"
     amounts: ClassVar[tuple[float, ...]] = (0.25, 0.5, 0.75)
 
-    amount: float = option(0.5, "Part of the channels that goes.", low=0.0, high=0.95, step=0.01)
+    amount: float = option(0.5, "Part of the budget that goes.", low=0.0, high=MOST, step=0.01)
+    budget: str = option(
+        "channels",
+        "Of what the amount is a part: of the channels of these layers, or of the parameters (params) or "
+        "multiply-accumulates (macs) of the whole model, which are met to within one channel.",
+        choices=BUDGETS,
+    )
+    by_layer: str = option(
+        "", "Layers with a part, or a number, of their channels of their own: layer2.*=0.5, layer3.0.conv1=12."
+    )
     importance: str = option("magnitude", "What decides which channels matter.", choices=tuple(CRITERIA))
     ranking: str = option(
         "local",
-        "Local takes the same part of every group; global ranks the channels of all groups together.",
+        "Local takes the same part of every group; global ranks the channels of all groups together, for a budget of "
+        "params or macs by their importance for what they cost.",
         choices=("local", "global"),
     )
     round_to: int = option(
@@ -60,27 +59,39 @@ class PruneChannels(GraphStep):
         high=64,
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            own_amounts(self.by_layer, MOST, counts=True)
+        except WorkbenchError as error:
+            raise error.within(self.title) from None
+
+    def with_strength(self, layers: str, strength: float) -> Self:
+        # A scan asks for a part of the layers it names, not of the whole model.
+        return replace(super().with_strength(layers, strength), budget="channels", by_layer="")
+
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
         groups = reached(context.groups(state.model), self.layers, self.exclude)
         criterion = CRITERIA[self.importance]
-        barred = {group.name: group.protected or criterion.unfit(state.model, group) for group in groups}
-        barred = {name: why for name, why in barred.items() if why}
-        free = [group for group in groups if group.name not in barred]
-        if not free:
-            why = "; ".join(f"{name}: {why}" for name, why in barred.items()) or "they produce no channels"
-            raise WorkbenchError(f"{self.title}: nothing in {self.layers} can be cut. {why}")
-        scores = rank_units(criterion, state.model, free, context.within(0.0, 0.5))
-        together = self.ranking == "global"
-        remove = least_important(scores, self.amount, together, self.round_to, criterion.comparable)
-        notes = tuple(f"{name}: not cut, {why}" for name, why in barred.items())
-        if not remove:
-            return State(state.model, state.codings, state.pruned, state.notes + notes)
-        context.progress.update(0.5, "checking that the smaller model computes the same")
-        verify(state.model, free, remove, context.example())
-        model = cut(state.model, free, remove)
-        codings = dict(state.codings)
-        for (parameter, dim), keep in kept_indices(state.model, free, remove).items():
-            if parameter in codings:
-                codings[parameter] = codings[parameter].select(dim, keep)
-        return State(model, codings, state.pruned, state.notes + notes)
+        try:
+            groups, notes = free(groups, criterion, state.model, self.layers)
+        except WorkbenchError as error:
+            raise error.within(self.title) from None
+        own = own_amounts(self.by_layer, MOST, counts=True)
+        refuse_unmatched(own, [name for group in groups for name in (group.name, *group.layers)])
+        scores = rank_units(criterion, state.model, groups, context.within(0.0, 0.5))
+        remove = units_to_go(
+            state.model,
+            groups,
+            scores,
+            context.example(),
+            self.amount,
+            budget=self.budget,
+            own=own,
+            together=self.ranking == "global",
+            round_to=self.round_to,
+            comparable=criterion.comparable,
+        )
+        found = without(state, state.model, groups, remove, context.within(0.5, 1.0)) if remove else state
+        return replace(found, notes=state.notes + notes)

@@ -1,0 +1,64 @@
+"""Units of coupled groups: which may go, and the state without them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from workbench.errors import WorkbenchError
+from workbench.graph import Group, cut, kept_indices, verify
+from workbench.importance import Criterion
+from workbench.layers import globs
+from workbench.steps.state import Context, State
+
+
+def reached(groups: Sequence[Group], include: str, exclude: str) -> list[Group]:
+    """Return the groups with a producing layer that is included and none that is excluded."""
+    wanted, unwanted = globs(include), globs(exclude)
+    return [
+        group
+        for group in groups
+        if any(fnmatchcase(layer, glob) for layer in group.layers for glob in wanted)
+        and not any(fnmatchcase(layer, glob) for layer in group.layers for glob in unwanted)
+    ]
+
+
+def free(
+    groups: Sequence[Group], criterion: Criterion, model: nn.Module, asked: str
+) -> tuple[list[Group], tuple[str, ...]]:
+    """Return the groups whose units may go and can be ranked, and a note on each of the others.
+
+    Raises:
+        WorkbenchError: There is none; the message says why, and what was `asked` for.
+    """
+    barred = {group.name: group.protected or criterion.unfit(model, group) for group in groups}
+    barred = {name: why for name, why in barred.items() if why}
+    found = [group for group in groups if group.name not in barred]
+    if not found:
+        why = "; ".join(f"{name}: {why}" for name, why in barred.items()) or "they produce none"
+        raise WorkbenchError(f"nothing in {asked} can be cut. {why}")
+    return found, tuple(f"{name}: not cut, {why}" for name, why in barred.items())
+
+
+def without(
+    state: State, model: nn.Module, groups: Sequence[Group], remove: Mapping[str, Sequence[int]], context: Context
+) -> State:
+    """Return the state without these units, after a check that the smaller model computes the same.
+
+    Args:
+        state: What it was made of.
+        model: Its model, or the same with other modules around the same parameters.
+        groups: Of `model`.
+        remove: For group names the numbers of the units that go.
+        context: Gives inputs.
+    """
+    context.progress.update(0.0, "checking that the smaller model computes the same")
+    verify(model, groups, remove, context.example())
+    codings = dict(state.codings)
+    for (parameter, dim), keep in kept_indices(model, groups, remove).items():
+        if parameter in codings:
+            codings[parameter] = codings[parameter].select(dim, keep)
+    return replace(state, model=cut(model, groups, remove), codings=codings)
