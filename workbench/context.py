@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,11 +20,15 @@ _GROUPS: WeakKeyDictionary[nn.Module, tuple[Group, ...]] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class Context:
-    """What surrounds a step or a criterion: the untouched subject, the seed, and the one to report to."""
+    """What surrounds a step or a criterion: the untouched subject, the seed, and the one to report to.
+
+    `folder` is where long work keeps its place, None for nowhere.
+    """
 
     subject: Subject
     seed: int = 0
     progress: Progress = field(default_factory=Progress)
+    folder: Path | None = None
 
     def generator(self) -> torch.Generator:
         """Return a fresh random generator; the same one for the same seed."""

@@ -121,7 +121,11 @@ def step_code(step: Step) -> str:
 
 
 def run(
-    subject: Subject, recipe: Recipe, progress: Progress | None = None, start: tuple[int, State] | None = None
+    subject: Subject,
+    recipe: Recipe,
+    progress: Progress | None = None,
+    start: tuple[int, State] | None = None,
+    folder: Path | None = None,
 ) -> State:
     """Return the state that a recipe makes of a subject. The subject is not touched.
 
@@ -130,6 +134,7 @@ def run(
         recipe: The steps.
         progress: Where progress is told, and cancelling asked.
         start: Number of steps that are done already, and their state.
+        folder: Where training keeps its place, so that it goes on where it was cut short; None for nowhere.
 
     Raises:
         WorkbenchError: A step cannot be done; the message names it.
@@ -141,7 +146,7 @@ def run(
         share = progress.part(number / len(left), (number + 1) / len(left), step.title)
         share.update(0.0)
         try:
-            state = step.build(state, Context(subject, recipe.seed, share))
+            state = step.build(state, Context(subject, recipe.seed, share, folder))
         except WorkbenchError as error:
             raise error.within(f"step {done + number + 1} ({step.kind})") from None
     return state

@@ -289,7 +289,7 @@ class Session(traitlets.HasTraits):
             progress: Who is told, and may stop it.
         """
         progress = progress or Progress()
-        folder = self._autosave.folder / "scans" if self._autosave else None
+        folder = self._folder("scans")
         reference = self.reference(progress=progress.part(0.0, 0.05))
         number = self.history.at
 
@@ -406,6 +406,9 @@ class Session(traitlets.HasTraits):
     def _context(self, progress: Progress | None = None) -> Context:
         return Context(self.subject, self.settings.seed, progress or Progress())
 
+    def _folder(self, name: str) -> Path | None:
+        return self._autosave.folder / name if self._autosave else None
+
     def _evaluator(self, split: Split) -> Evaluator:
         """Return what runs models on a split; test is scored once, so nothing of it is kept."""
         with self._states_lock:
@@ -427,7 +430,7 @@ class Session(traitlets.HasTraits):
         for number in range(done, len(recipe)):
             part = Recipe(recipe.steps[: number + 1], recipe.seed)
             share = progress.part((number - done) / (len(recipe) - done), (number + 1 - done) / (len(recipe) - done))
-            start = run(self.subject, part, share, (number, start))
+            start = run(self.subject, part, share, (number, start), self._folder("training"))
             with self._states_lock:
                 self._states[part.key] = start
         with self._states_lock:

@@ -25,6 +25,7 @@ from workbench.errors import WorkbenchError
 from workbench.layers import globs
 from workbench.progress import Tick
 from workbench.steps.option import option
+from workbench.steps.place import Place
 from workbench.steps.state import State
 from workbench.steps.taught import TaughtStep
 from workbench.steps.training import (
@@ -179,7 +180,11 @@ class Distill(TaughtStep):
         training = Training(model, parameters, self, context, zero_masks(model, state.pruned), objective)
         notes = (*state.notes, *self._notes(left))
         yield from self.best_epochs(
-            training, task, judge(model, task), lambda: replace(state, model=finished(model), notes=notes)
+            training,
+            Place(context, self, state),
+            task,
+            judge(model, task),
+            lambda: replace(state, model=finished(model), notes=notes),
         )
 
     def _compared(

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from workbench.context import Context
 from workbench.progress import Tick
+from workbench.steps.place import Place
 from workbench.steps.state import State
 from workbench.steps.training import GradientStep, Training, finished, judge, refuse_grid, trainable, zero_masks
 
@@ -31,4 +32,10 @@ class FineTune(GradientStep):
         names = {layer.parameter for layer in self.chosen(context.layers(state.model))}
         parameters = trainable(model, names if self.layers != "*" or self.exclude else None)
         training = Training(model, parameters, self, context, zero_masks(model, state.pruned))
-        yield from self.best_epochs(training, task, judge(model, task), lambda: replace(state, model=finished(model)))
+        yield from self.best_epochs(
+            training,
+            Place(context, self, state),
+            task,
+            judge(model, task),
+            lambda: replace(state, model=finished(model)),
+        )

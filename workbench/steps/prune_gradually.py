@@ -19,13 +19,12 @@ from workbench.layers import first_names
 from workbench.progress import Tick
 from workbench.steps.option import option
 from workbench.steps.patterns import PATTERNS, RANKINGS, pattern_masks
+from workbench.steps.place import Place
 from workbench.steps.state import State
 from workbench.steps.taught import TaughtStep
 from workbench.steps.training import (
-    Pick,
     Training,
     finished,
-    judge,
     refuse_grid,
     trainable,
     zero_masks,
@@ -80,24 +79,25 @@ class PruneGradually(TaughtStep):
         }
         objective, masks = self.objective(state.model, context), zero_masks(model, state.pruned)
         training = Training(model, trainable(model, None), self, context, masks, objective)
-        steps, done, updated = self.steps(task), 0, 0
-        pick = Pick(self.patience)
+        updated = 0
         quiet = replace(context, progress=context.progress.silent())
-        for epoch in range(self.epochs):
-            for loss in training.epoch():
-                done += 1
-                due = self._due(done / steps)
-                if due > updated:
-                    updated = due
-                    self._prune(training, outputs, cubic(updated / self.updates, self.amount), quiet)
-                yield Tick(done / steps, f"epoch {epoch + 1} of {self.epochs}", values={"loss": loss})
-            score = judge(model, task)
-            yield Tick(done / steps, f"epoch {epoch + 1} of {self.epochs}", values={"score": score})
+
+        def prune(part: float) -> None:
+            nonlocal updated
+            if self._due(part) > updated:
+                updated = self._due(part)
+                self._prune(training, outputs, cubic(updated / self.updates, self.amount), quiet)
+
+        yield from self.best_epochs(
+            training,
+            Place(context, self, state),
+            task,
+            None,
+            lambda: replace(state, model=finished(model), pruned=state.pruned | set(outputs)),
+            prune,
             # Before the last portion has gone the model is not what was asked for, however good it is.
-            if updated == self.updates and pick.takes(score):
-                yield replace(state, model=finished(model), pruned=state.pruned | set(outputs))
-            if pick.over:
-                return
+            lambda: updated == self.updates,
+        )
 
     def _due(self, done: float) -> int:
         """Return how many portions must have gone; all of them once the ramp is over."""

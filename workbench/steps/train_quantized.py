@@ -25,6 +25,7 @@ from workbench.layers import first_names
 from workbench.progress import Tick
 from workbench.quantizer import INPUT, rounded_bias
 from workbench.steps.option import option
+from workbench.steps.place import Place
 from workbench.steps.state import State
 from workbench.steps.taught import TaughtStep
 from workbench.steps.training import (
@@ -195,4 +196,6 @@ class TrainQuantized(TaughtStep):
         objective = self.objective(state.model, context, run)
         training = Training(model, parameters, self, context, masks, objective, undecayed=grids)
         start = judge(model, task)
-        yield from self.best_epochs(training, task, start, lambda: at_rest(state, model, trained))
+        yield from self.best_epochs(
+            training, Place(context, self, state), task, start, lambda: at_rest(state, model, trained)
+        )

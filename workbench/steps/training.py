@@ -16,6 +16,7 @@ from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.progress import Tick
 from workbench.steps.option import option
+from workbench.steps.place import Place
 from workbench.steps.state import State
 from workbench.steps.step import TrainingStep
 from workbench.task import Task, logits
@@ -54,6 +55,14 @@ class Pick:
         self._epochs, self._waited = self._epochs + 1, 0 if better else self._waited + 1
         self._best = score if better else self._best
         return better
+
+    def facts(self) -> list[float | None]:
+        """Return what was picked so far, as plain values."""
+        return [self._best, self._epochs, self._waited]
+
+    def restore(self, facts: Sequence[Any]) -> None:
+        """Go on with what `facts` gave."""
+        self._best, self._epochs, self._waited = facts
 
     @property
     def over(self) -> bool:
@@ -120,29 +129,54 @@ class GradientStep(TrainingStep):
         return torch.optim.SGD(groups, lr=self.learning_rate, momentum=0.9, nesterov=True)
 
     def best_epochs(
-        self, training: Training, task: Task, start: float, rest: Callable[[], State]
+        self,
+        training: Training,
+        place: Place,
+        task: Task,
+        start: float | None,
+        rest: Callable[[], State],
+        after_batch: Callable[[float], None] = lambda part: None,
+        ready: Callable[[], bool] = lambda: True,
     ) -> Iterator[Tick | State]:
         """Train, yielding the state of every epoch that is better than those before it.
 
         Args:
             training: What is trained.
+            place: Where it was when it was cut short; it goes on there, as if it had never stopped.
             task: Gives train and validation data.
-            start: The score before training; the first epoch may equal it, the others must be better.
-            rest: Makes the state after an epoch.
+            start: The score before training, which the first epoch may equal and the others must beat; None for none.
+            rest: Makes the state after an epoch, from nothing but what is trained.
+            after_batch: Called with the part of the training that is over, after every batch.
+            ready: Whether the state after an epoch may be kept at all.
         """
-        pick, done, steps = Pick(self.patience, start), 0, self.steps(task)
-        for epoch in range(self.epochs):
+        pick, steps, first, best = Pick(self.patience, start), self.steps(task), 0, None
+        if (kept := place.read()) is not None:
+            first, best = kept["epochs"], kept["best"]
+            yield Tick(first / self.epochs, f"going on after epoch {first} of {self.epochs}")
+            if best is not None:
+                training.restore(best)
+                yield rest()
+            training.restore(kept["now"])
+            pick.restore(kept["pick"])
+        done = first * steps // self.epochs
+        for epoch in range(first, 0 if pick.over else self.epochs):
             title = f"epoch {epoch + 1} of {self.epochs}"
             for loss in training.epoch():
                 done += 1
+                after_batch(done / steps)
                 yield Tick(done / steps, title, values={"loss": loss})
             made = rest()
             score = judge(made.model, task)
+            takes = ready() and pick.takes(score)
+            now = training.facts()
+            best = now if takes else best
+            place.write({"epochs": epoch + 1, "now": now, "best": best, "pick": pick.facts()})
             yield Tick(done / steps, title, values={"score": score})
-            if pick.takes(score):
+            if takes:
                 yield made
             if pick.over:
-                return
+                break
+        place.forget()
 
 
 class Training:
@@ -168,7 +202,7 @@ class Training:
         objective: Objective | None = None,
         undecayed: Sequence[nn.Parameter] = (),
     ) -> None:
-        self.model, self.masks = model, dict(masks)
+        self.model, self.masks, self._undecayed = model, dict(masks), list(undecayed)
         self._objective = objective or task_loss(context.subject.task)
         self._task, self._size = context.subject.task, step.batch_size
         self._optimizer = step.made_optimizer(parameters, undecayed)
@@ -195,6 +229,33 @@ class Training:
                 self._chance = torch.get_rng_state()
             self._schedule.step()
             yield loss
+
+    def facts(self) -> dict[str, Any]:
+        """Return copies of all that changes in training, as tensors and plain values."""
+        return copy.deepcopy(
+            {
+                "model": self.model.state_dict(),
+                "undecayed": [value.detach() for value in self._undecayed],
+                "masks": self.masks,
+                "optimizer": self._optimizer.state_dict(),
+                "schedule": self._schedule.state_dict(),
+                "order": self._generator.get_state(),
+                "chance": self._chance,
+            }
+        )
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Go on with what `facts` gave."""
+        facts = copy.deepcopy(dict(facts))  # the optimizer takes tensors as they are
+        self.model.load_state_dict(facts["model"])
+        with torch.no_grad():
+            for value, kept in zip(self._undecayed, facts["undecayed"], strict=True):
+                value.copy_(kept)
+        self.masks = facts["masks"]
+        self._optimizer.load_state_dict(facts["optimizer"])
+        self._schedule.load_state_dict(facts["schedule"])
+        self._generator.set_state(facts["order"])
+        self._chance = facts["chance"]
 
     def hold(self) -> None:
         """Set to zero what the masks say."""
