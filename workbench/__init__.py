@@ -25,6 +25,7 @@ from workbench.steps import (
     ReestimateNorms,
     ShareWeights,
     ShortenFloats,
+    Smooth,
     Step,
     TrainQuantized,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "ShareWeights",
     "ShortenFloats",
     "Size",
+    "Smooth",
     "Step",
     "Subject",
     "Task",

@@ -17,6 +17,7 @@ from workbench.steps.quantize_logarithmic import QuantizeLogarithmic
 from workbench.steps.reestimate_norms import ReestimateNorms
 from workbench.steps.share_weights import ShareWeights
 from workbench.steps.shorten_floats import ShortenFloats
+from workbench.steps.smooth import Smooth
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, GraphStep, Step, TrainingStep, WeightStep, apply_changes, bookkeeping
 from workbench.steps.train_quantized import TrainQuantized
@@ -34,6 +35,7 @@ KINDS: dict[str, type[Step]] = {
         EntropyCode,
         FoldNorms,
         Equalize,
+        Smooth,
         CorrectBias,
         ReestimateNorms,
         FineTune,
@@ -66,6 +68,7 @@ __all__ = [
     "ReestimateNorms",
     "ShareWeights",
     "ShortenFloats",
+    "Smooth",
     "State",
     "Step",
     "TrainQuantized",

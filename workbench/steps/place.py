@@ -15,7 +15,6 @@ from workbench.steps.state import Context, State
 from workbench.steps.step import Step
 from workbench.subject import raw
 
-
 FORMAT = 1  # of what is kept; raised when what training needs changes
 
 

@@ -1,0 +1,174 @@
+"""Scales moved between layer norms and the linear layers that read them, so that both are easier to quantize.
+
+Xiao et al.: "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models", 2023: inputs
+with outliers are divided by what the weights are multiplied with, so that both keep moderate ranges. Lin et al.: "AWQ:
+Activation-aware Weight Quantization for LLM Compression and Acceleration", 2024: weights of channels with large inputs
+are scaled up, so that rounding them costs less; how much is searched for on the calibration split, layer by layer.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from workbench.coding import grid
+from workbench.errors import WorkbenchError
+from workbench.graph.readers import norm_readers
+from workbench.quantizer import quantizers
+from workbench.steps.option import option
+from workbench.steps.state import Context, State
+from workbench.steps.step import GraphStep, recoded
+from workbench.task import logits
+from workbench.turn import TURN
+from workbench.twin import twin
+
+BATCH = 64
+EXPONENTS = torch.linspace(0.0, 1.0, 21).tolist()  # that AWQ's search tries
+TOLERANCE = 1e-3
+
+
+@dataclass
+class Inputs:
+    """Statistics of what a norm gives, x [..., d], over the calibration split.
+
+    Attributes:
+        largest: max |x|, [d].
+        second: Sum of x x^T, float64 [d, d].
+        count: How many x.
+    """
+
+    largest: Tensor
+    second: Tensor
+    count: int = 0
+
+    def add(self, values: Tensor) -> None:
+        """Take more values, [..., d]."""
+        rows = values.reshape(-1, values.shape[-1])
+        self.largest = torch.maximum(self.largest, rows.abs().amax(0))
+        wide = rows.double()
+        self.second += wide.T @ wide
+        self.count += len(rows)
+
+
+def balance(inputs: Tensor, weights: Tensor, migration: float) -> Tensor:
+    """Return SmoothQuant's factors max|x|^migration / max|w|^(1 - migration), [d]; 1 where a channel is always zero.
+
+    Args:
+        inputs: Largest magnitude of every input, [d].
+        weights: Largest magnitude of the weights that multiply it, [d].
+        migration: 0 leaves inputs with all of the ranges, 1 evens them out and leaves it to the weights.
+    """
+    used = (inputs > 0) & (weights > 0)
+    found = inputs.clamp(min=1e-12) ** migration / weights.clamp(min=1e-12) ** (1 - migration)
+    return torch.where(used, found, torch.ones_like(found))
+
+
+def rounding_error(weight: Tensor, factors: Tensor, second: Tensor, bits: int) -> float:
+    """Return the squared error of W x summed over data, when W s is rounded per output and x divided by s.
+
+    Args:
+        weight: W, [outputs, d].
+        factors: s, [d].
+        second: Sum of x x^T, [d, d].
+        bits: Of the symmetric grid.
+    """
+    scaled = weight * factors
+    gap = ((grid(scaled, bits, 0, True).round(scaled) - scaled) / factors).double()
+    return float(((gap @ second) * gap).sum())
+
+
+def searched(inputs: Inputs, weights: Sequence[Tensor], bits: int) -> Tensor:
+    """Return AWQ's factors rms(x)^a, [d], with the a in 0 to 1 that loses least when the weights are rounded."""
+    size = (inputs.second.diagonal() / max(inputs.count, 1)).sqrt().float()
+    best, least = torch.ones_like(size), float("inf")
+    for exponent in EXPONENTS:
+        factors = size.clamp(min=1e-4 * float(size.max().clamp(min=1e-12))) ** exponent
+        factors = factors / (factors.max() * factors.min()).sqrt()
+        error = sum(rounding_error(weight, factors, inputs.second, bits) for weight in weights)
+        if error < least:
+            best, least = factors, error
+    return best
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smooth(GraphStep):
+    """Moves scales from layer norms to the linear layers that read them. The model computes the same as before."""
+
+    kind: ClassVar[str] = "smooth"
+    title: ClassVar[str] = "Smooth activations"
+    summary: ClassVar[str] = (
+        "Moves scales between layer norms and the linear layers that read them, from calibration data. Outputs stay "
+        "the same; quantization loses less afterwards where some channels are much larger than others."
+    )
+
+    method: str = option(
+        "activations",
+        "For grids of activations and weights (SmoothQuant), or for grids of weights alone (AWQ).",
+        choices=("activations", "weights"),
+    )
+    migration: float = option(
+        0.5, "How much of the activations' range goes to the weights (SmoothQuant).", low=0.0, high=1.0, step=0.05
+    )
+    bits: int = option(4, "Of the grid that weights will be on (AWQ).", unit="bits", low=2, high=8)
+
+    def build(self, state: State, context: Context) -> State:
+        if quantizers(state.model):
+            raise WorkbenchError(f"{self.title}: activations are on grids that would no longer fit; smooth first")
+        chosen = {layer.parameter for layer in self.chosen(context.layers(state.model))}
+        pairs = {
+            norm: weights
+            for norm, weights in norm_readers(state.model, context.example())
+            if chosen.issuperset(weights)
+        }
+        if not pairs:
+            note = f"{self.title.lower()}: no layer norm is read by the chosen linear layers alone"
+            return State(state.model, state.codings, state.pruned, (*state.notes, note))
+        model = copy.deepcopy(state.model)
+        for norm, inputs in observed(state.model, list(pairs), context).items():
+            self._move(model, norm, pairs[norm], inputs)
+        self._check(state.model, model, context)
+        return recoded(state, model, "its inputs were scaled")
+
+    def _move(self, model: nn.Module, norm: str, names: Sequence[str], inputs: Inputs) -> None:
+        weights = [model.get_parameter(name) for name in names]
+        with torch.no_grad():
+            if self.method == "weights":
+                factors = searched(inputs, [weight.detach() for weight in weights], self.bits)
+            else:
+                peaks = torch.stack([weight.abs().amax(0) for weight in weights]).amax(0)
+                factors = balance(inputs.largest, peaks, self.migration)
+            for name in ("weight", "bias"):
+                model.get_submodule(norm).get_parameter(name).div_(factors)
+            for weight in weights:
+                weight.mul_(factors)
+
+    def _check(self, before: nn.Module, after: nn.Module, context: Context) -> None:
+        with torch.no_grad():
+            wanted, got = (logits(twin(model)(*context.example())) for model in (before, after))
+        if not torch.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE * float(wanted.abs().max())):
+            raise WorkbenchError(f"{self.title}: the smoothed model no longer computes the same, so it was not kept")
+
+
+def observed(model: nn.Module, norms: Sequence[str], context: Context) -> Mapping[str, Inputs]:
+    """Return statistics of what the named norms give on the calibration split."""
+    watched, found = twin(model), {}
+    for name in norms:
+        width = len(watched.get_submodule(name).get_parameter("weight"))
+        found[name] = Inputs(torch.zeros(width), torch.zeros(width, width, dtype=torch.float64))
+
+        def hook(_: nn.Module, __: Any, output: Tensor, inputs: Inputs = found[name]) -> None:
+            inputs.add(output.detach())
+
+        watched.get_submodule(name).register_forward_hook(hook)
+    data = context.subject.task.split("calibration")
+    starts = range(0, len(data), BATCH)
+    for start in context.progress.over(starts, len(starts), "looking at what norms give"):
+        batch, _ = data.batch(range(start, min(start + BATCH, len(data))))
+        with TURN, torch.no_grad():
+            watched(*batch)
+    return found
