@@ -8,13 +8,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from workbench.graph import Group, coupled_groups
+from workbench.graph import Group, coupled_groups, head_groups
 from workbench.layers import Layer, layers
 from workbench.progress import Progress
 from workbench.subject import Subject
 
 _LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()
 _GROUPS: WeakKeyDictionary[nn.Module, tuple[Group, ...]] = WeakKeyDictionary()
+_HEADS: WeakKeyDictionary[nn.Module, tuple[nn.Module, tuple[Group, ...]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,9 @@ class Context:
         if model not in _GROUPS:
             _GROUPS[model] = coupled_groups(model, self.example())
         return _GROUPS[model]
+
+    def heads(self, model: nn.Module) -> tuple[nn.Module, tuple[Group, ...]]:
+        """Return what a built model is as one that can lose attention heads, and its heads; traced once for each."""
+        if model not in _HEADS:
+            _HEADS[model] = head_groups(model, self.example())
+        return _HEADS[model]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.graph.chains import chains
-from workbench.graph.coupling import coupled_groups
+from workbench.graph.coupling import coupled_groups, head_groups
 from workbench.graph.cut import cut, kept_indices, mask, protect_failing, verify
 from workbench.graph.fold import fold_batchnorm, followers
 from workbench.graph.group import Group, Slot, Unit
@@ -21,6 +21,7 @@ __all__ = [
     "cut",
     "fold_batchnorm",
     "followers",
+    "head_groups",
     "is_depthwise",
     "kept_indices",
     "mask",

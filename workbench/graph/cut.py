@@ -16,6 +16,7 @@ from workbench.errors import WorkbenchError, first_line
 from workbench.graph.group import Group, Slot
 from workbench.graph.refit import is_depthwise, refit
 from workbench.graph.walk import canonical_names
+from workbench.twin import twin
 
 # Largest difference between the cut and the masked model, as a part of the largest output.
 TOLERANCE = 1e-4
@@ -111,6 +112,14 @@ def verify(model: nn.Module, groups: Sequence[Group], remove: Removal, example: 
                 f"without these channels the outputs differ by {difference:.1e} of their size from those "
                 "with the channels set to zero"
             )
+
+
+def check_same(model: nn.Module, other: nn.Module, example: tuple[Tensor, ...]) -> None:
+    """Raise an error if `other`, which is to compute the same as `model`, does not."""
+    found, expected = (_outputs(twin(one), example) for one in (other, model))
+    _check_outputs(found, expected)
+    if (difference := _difference(found, expected)) > TOLERANCE:
+        raise WorkbenchError(f"the model made of the traced graph gives outputs that differ by {difference:.1e}")
 
 
 def protect_failing(model: nn.Module, groups: Sequence[Group], example: tuple[Tensor, ...]) -> tuple[Group, ...]:

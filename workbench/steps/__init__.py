@@ -11,6 +11,7 @@ from workbench.steps.option import Option
 from workbench.steps.prune import Prune
 from workbench.steps.prune_channels import PruneChannels
 from workbench.steps.prune_gradually import PruneGradually
+from workbench.steps.prune_heads import PruneHeads
 from workbench.steps.quantize import Quantize
 from workbench.steps.quantize_logarithmic import QuantizeLogarithmic
 from workbench.steps.reestimate_norms import ReestimateNorms
@@ -25,6 +26,7 @@ KINDS: dict[str, type[Step]] = {
     for step in (
         Prune,
         PruneChannels,
+        PruneHeads,
         Quantize,
         QuantizeLogarithmic,
         ShareWeights,
@@ -58,6 +60,7 @@ __all__ = [
     "Prune",
     "PruneChannels",
     "PruneGradually",
+    "PruneHeads",
     "Quantize",
     "QuantizeLogarithmic",
     "ReestimateNorms",
