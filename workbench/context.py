@@ -7,14 +7,16 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
-from workbench.graph import Group, coupled_groups, head_groups
+from workbench.graph import Branch, Group, branches, coupled_groups, head_groups
 from workbench.layers import Layer, layers
 from workbench.progress import Progress
 from workbench.subject import Subject
 
 _LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()
 _GROUPS: WeakKeyDictionary[nn.Module, tuple[Group, ...]] = WeakKeyDictionary()
+_BRANCHES: WeakKeyDictionary[nn.Module, tuple[GraphModule, tuple[Branch, ...]]] = WeakKeyDictionary()
 _HEADS: WeakKeyDictionary[nn.Module, tuple[nn.Module, tuple[Group, ...]]] = WeakKeyDictionary()
 
 
@@ -55,3 +57,9 @@ class Context:
         if model not in _HEADS:
             _HEADS[model] = head_groups(model, self.example())
         return _HEADS[model]
+
+    def branches(self, model: nn.Module) -> tuple[GraphModule, tuple[Branch, ...]]:
+        """Return what a built model is as a graph, and its residual branches; traced once for each."""
+        if model not in _BRANCHES:
+            _BRANCHES[model] = branches(model, self.example())
+        return _BRANCHES[model]

@@ -28,6 +28,7 @@ REFUSED = {
     ("reestimate_norms", "transformer"): "no batch norm with running statistics",
     ("prune_heads", "images"): "no attention heads",
     ("prune_heads", "vectors"): "no attention heads",
+    ("prune_blocks", "vectors"): "no residual branch",
 }
 BAD_TYPES = {bool: "yes", int: 1.5, float: "0.5", str: 3}
 

@@ -22,7 +22,7 @@ from workbench.quantizer import ActivationQuantizer, quantizer_at
 aten = torch.ops.aten
 
 
-def as_module(program: ExportedProgram, model: nn.Module) -> nn.Module:
+def as_module(program: ExportedProgram, model: nn.Module) -> GraphModule:
     """Return a traced model as a module made of its graph, with the model's own parameters under their names.
 
     Args:

@@ -9,6 +9,7 @@ from workbench.steps.fine_tune import FineTune
 from workbench.steps.keep_signs import KeepSigns
 from workbench.steps.option import Option
 from workbench.steps.prune import Prune
+from workbench.steps.prune_blocks import PruneBlocks
 from workbench.steps.prune_channels import PruneChannels
 from workbench.steps.prune_gradually import PruneGradually
 from workbench.steps.prune_heads import PruneHeads
@@ -27,6 +28,7 @@ KINDS: dict[str, type[Step]] = {
         Prune,
         PruneChannels,
         PruneHeads,
+        PruneBlocks,
         Quantize,
         QuantizeLogarithmic,
         ShareWeights,
@@ -58,6 +60,7 @@ __all__ = [
     "KeepSigns",
     "Option",
     "Prune",
+    "PruneBlocks",
     "PruneChannels",
     "PruneGradually",
     "PruneHeads",
