@@ -21,7 +21,11 @@ SUBJECTS = ("images", "vectors", "transformer")
 # Small settings for steps whose defaults take long; a step that is not named here runs with its defaults.
 QUICK = {"batch_size": 128, "epochs": 2}
 # What all subjects can give up in the variant that is moved: half of the transformer's parameters are not in channels.
-MOVED = {"prune_channels": {"amount": 0.25}, "prune_heads": {"amount": 0.1}}
+MOVED = {
+    "prune_channels": {"amount": 0.25},
+    "prune_channels_iteratively": {"amount": 0.25},
+    "prune_heads": {"amount": 0.1},
+}
 # What comes before steps that need it, and what a step refuses to work on.
 BEFORE = {"train_quantized": "quantize"}
 REFUSED = {

@@ -11,6 +11,7 @@ from workbench.steps.option import Option
 from workbench.steps.prune import Prune
 from workbench.steps.prune_blocks import PruneBlocks
 from workbench.steps.prune_channels import PruneChannels
+from workbench.steps.prune_channels_iteratively import PruneChannelsIteratively
 from workbench.steps.prune_gradually import PruneGradually
 from workbench.steps.prune_heads import PruneHeads
 from workbench.steps.quantize import Quantize
@@ -43,6 +44,7 @@ KINDS: dict[str, type[Step]] = {
         TrainQuantized,
         PruneGradually,
         FindTicket,
+        PruneChannelsIteratively,
     )
 }
 
@@ -62,6 +64,7 @@ __all__ = [
     "Prune",
     "PruneBlocks",
     "PruneChannels",
+    "PruneChannelsIteratively",
     "PruneGradually",
     "PruneHeads",
     "Quantize",
