@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError
 from workbench.importance import CRITERIA, rank_units
 from workbench.importance.ranking import weakest
 from workbench.progress import Tick
-from workbench.steps.budget import BUDGETS, WORDS, costs_of, counts_for
+from workbench.steps.budget import BUDGETS, RANKINGS, WORDS, costs_of, counts_for
 from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.training import GradientStep, Pick, Training, finished, judge, refuse_grid, trainable, zero_masks
@@ -45,9 +45,9 @@ class PruneChannelsIteratively(GradientStep):
     importance: str = option("taylor", "What decides which channels matter.", choices=tuple(CRITERIA))
     ranking: str = option(
         "global",
-        "Local takes the same part of every group; global ranks the channels of all groups together, by their "
-        "importance for what they cost.",
-        choices=("local", "global"),
+        "Local takes the same part of every group; global ranks the channels of all groups together; worth does so by "
+        "their importance for what they cost in the budget, and takes more from layers that are dear.",
+        choices=RANKINGS,
     )
     round_to: int = option(
         1, "The number of channels that stay is a multiple of this.", unit="channels", low=1, high=64
@@ -90,13 +90,12 @@ class PruneChannelsIteratively(GradientStep):
             scores = rank_units(criterion, state.model, groups, quiet)
             costs = costs_of(self.budget, state.model, groups, scores, context.example())
             whole = whole or costs.after({})
-            together = self.ranking == "global"
             counts = counts_for(
                 costs,
                 left * whole,
                 scores,
                 {},
-                together,
+                self.ranking,
                 self.round_to,
                 criterion.comparable,
                 WORDS[self.budget],

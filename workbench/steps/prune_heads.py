@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 from workbench.errors import WorkbenchError
 from workbench.importance import CRITERIA, rank_units
 from workbench.steps.amounts import own_amounts, refuse_unmatched
-from workbench.steps.budget import units_to_go
+from workbench.steps.budget import RANKINGS, units_to_go
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import GraphStep
@@ -48,9 +48,9 @@ class PruneHeads(GraphStep):
     importance: str = option("taylor", "What decides which heads matter.", choices=tuple(CRITERIA))
     ranking: str = option(
         "global",
-        "Local takes the same part of every attention; global ranks the heads of all together, for a budget of params "
-        "or macs by their importance for what they cost.",
-        choices=("local", "global"),
+        "Local takes the same part of every attention; global ranks the heads of all together; worth does so by "
+        "their importance for what they cost in the budget, and takes more from layers that are dear.",
+        choices=RANKINGS,
     )
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class PruneHeads(GraphStep):
             self.amount,
             budget="channels" if self.budget == "heads" else self.budget,
             own=own,
-            together=self.ranking == "global",
+            ranking=self.ranking,
             comparable=criterion.comparable,
         )
         found = without(state, model, groups, remove, context.within(0.5, 1.0)) if remove else state
