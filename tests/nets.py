@@ -295,6 +295,79 @@ class TextEncoder(nn.Module):
         return self.head(self.attention(x, x, x, need_weights=False)[0].mean(1))
 
 
+class SelfAttention(nn.Module):
+    """Queries, keys and values by layers of their own, and the products written out, under a mask."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.dense, self.dropout = nn.Linear(width, width), nn.Dropout(0.1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        B, N, C = x.shape
+        q, k, v = (
+            layer(x).view(B, N, self.heads, -1).permute(0, 2, 1, 3) for layer in (self.query, self.key, self.value)
+        )
+        scores = torch.matmul(q, k.transpose(-1, -2)) / (C // self.heads) ** 0.5
+        weights = self.dropout(scores.masked_fill(~mask, -1e4).softmax(-1))
+        return self.dense((weights @ v).permute(0, 2, 1, 3).contiguous().view(B, N, C))
+
+
+class Bert(nn.Module):
+    """Norms after the sums, one hidden width, and an attention that sees no padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.place = nn.Embedding(20, 12, padding_idx=0), nn.Embedding(7, 12)
+        self.attention, self.norm1 = SelfAttention(12, 3), nn.LayerNorm(12)
+        self.inner, self.outer, self.norm2 = nn.Linear(12, 16), nn.Linear(16, 12), nn.LayerNorm(12)
+        self.head = nn.Linear(12, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = (x > 0)[:, None, None, :]
+        x = self.embed(x) + self.place(torch.arange(x.shape[1]))
+        x = self.norm1(x + self.attention(x, mask))
+        x = self.norm2(x + self.outer(F.gelu(self.inner(x))))
+        return self.head(x[:, 0])
+
+
+class CrossAttention(nn.Module):
+    """One input asks the other, which is of another width: packed weights are not possible."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Linear(6, 16)
+        self.attention = nn.MultiheadAttention(8, 4, kdim=2, vdim=2, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        asked = b.view(b.shape[0], 2, 2)
+        return self.head(self.attention(self.left(a).view(a.shape[0], 2, 8), asked, asked)[0].mean(1))
+
+
+class WindowAttention(EncoderBlock):
+    """Each head adds a bias of its own to the scores, read from a table by place."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__(width, heads)
+        self.table = nn.Parameter(torch.randn(9, heads) * 0.1)
+        self.register_buffer("index", torch.arange(25) % 9)
+
+    def attend(self, x: Tensor) -> Tensor:
+        B, N, C = x.shape
+        q, k, v = self.qkv(x).reshape(B, N, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        bias = self.table[self.index].view(N, N, -1).permute(2, 0, 1)
+        weights = (q @ k.transpose(-2, -1) + bias[None]).softmax(-1)
+        return self.proj((weights @ v).transpose(1, 2).reshape(B, N, C))
+
+
+class WindowTransformer(VisionTransformer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(WindowAttention(12, 3))
+
+
 class TwoInputs(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -390,6 +463,9 @@ NETS: dict[str, tuple[Callable[[], nn.Module], Example]] = {
     "flattened": (Flattened, image()),
     "vit": (VisionTransformer, image()),
     "text": (TextEncoder, tokens()),
+    "bert": (Bert, tokens()),
+    "cross": (CrossAttention, vectors(6, 4)),
+    "window": (WindowTransformer, image()),
     "mlp": (mlp, vectors(10)),
     "two_inputs": (TwoInputs, vectors(6, 4)),
     "two_outputs": (TwoOutputs, image()),

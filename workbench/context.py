@@ -8,14 +8,17 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
-from workbench.graph import Group, coupled_groups
+from workbench.graph import Branch, Group, branches, coupled_groups, head_groups
 from workbench.layers import Layer, layers
 from workbench.progress import Progress
 from workbench.subject import Subject
 
 _LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()
 _GROUPS: WeakKeyDictionary[nn.Module, tuple[Group, ...]] = WeakKeyDictionary()
+_BRANCHES: WeakKeyDictionary[nn.Module, tuple[GraphModule, tuple[Branch, ...]]] = WeakKeyDictionary()
+_HEADS: WeakKeyDictionary[nn.Module, tuple[nn.Module, tuple[Group, ...]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,15 @@ class Context:
         if model not in _GROUPS:
             _GROUPS[model] = coupled_groups(model, self.example())
         return _GROUPS[model]
+
+    def heads(self, model: nn.Module) -> tuple[nn.Module, tuple[Group, ...]]:
+        """Return what a built model is as one that can lose attention heads, and its heads; traced once for each."""
+        if model not in _HEADS:
+            _HEADS[model] = head_groups(model, self.example())
+        return _HEADS[model]
+
+    def branches(self, model: nn.Module) -> tuple[GraphModule, tuple[Branch, ...]]:
+        """Return what a built model is as a graph, and its residual branches; traced once for each."""
+        if model not in _BRANCHES:
+            _BRANCHES[model] = branches(model, self.example())
+        return _BRANCHES[model]

@@ -24,7 +24,8 @@ from workbench.jobs import Job, Jobs
 from workbench.layers import Layer
 from workbench.live import Bench, Live, Preview
 from workbench.measure import Measurement, Reference, Score, measure, refer, score
-from workbench.measure.latency import Forward
+from workbench.measure.latency import Forward, Latency
+from workbench.pace import paced
 from workbench.progress import Progress
 from workbench.recipe import Recipe, run
 from workbench.runtimes import RUNTIMES
@@ -310,6 +311,23 @@ class Session(traitlets.HasTraits):
         )
         self.table = replace(table, state=number)
         return self.table
+
+    def pace(
+        self, step: Step, part: float, runtime: str = "onnxruntime", progress: Progress | None = None
+    ) -> tuple[Step, Latency]:
+        """Return `step` at the least strength that takes `part` of the baseline's latency away, and what was measured.
+
+        Nothing is applied. Errors as in `workbench.pace.paced`.
+        """
+        baseline = self.baselines().get(runtime)
+        if baseline is None:
+            why = self._refused.get(runtime, f"the session measures on {', '.join(self.settings.runtimes)}")
+            raise WorkbenchError(f"latency on {runtime} cannot be measured: {why}")
+        inputs = self.subject.task.example(self.settings.batch)
+        context, seconds = self._context(progress), self.settings.seconds
+        return paced(
+            step, self.state, context, part, baseline=baseline, runtime=runtime, inputs=inputs, seconds=seconds
+        )
 
     def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
         """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`."""

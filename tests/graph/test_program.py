@@ -5,13 +5,15 @@ import json
 
 import pytest
 import torch
+from torch import nn
 
 from tests import nets
 from workbench.errors import WorkbenchError
+from workbench.graph import coupled_groups, cut
 from workbench.graph.program import from_text, to_text
 
 NETS = ("plain", "padded", "mobile", "convnext", "grouped", "vit", "text", "mlp", "two_inputs", "tied",
-        "shared", "flattened")  # fmt: skip
+        "shared", "flattened", "bert", "cross")  # fmt: skip
 
 
 def tensors(model):
@@ -146,3 +148,14 @@ def test_constants_that_are_no_state_are_refused():
 
     with pytest.raises(WorkbenchError, match=r"constant tensors .* neither parameters nor buffers"):
         to_text(Adds(), (torch.zeros(2, 3),))
+
+
+def test_a_table_is_a_module_again_and_can_be_cut():
+    model, example = nets.build("bert")
+    again = from_text(to_text(model, example), model.state_dict())
+    table = again.get_submodule("embed")
+    assert isinstance(table, nn.Embedding)
+    assert (table.num_embeddings, table.embedding_dim, table.padding_idx) == (20, 12, 0)
+    smaller = cut(again, coupled_groups(again, example), {"attention.dense": [0, 5]}).get_submodule("embed")
+    assert isinstance(smaller, nn.Embedding)
+    assert smaller.embedding_dim == 10

@@ -116,7 +116,7 @@ def spent(subject, state, budget):
 
 
 @pytest.mark.parametrize("round_to", [1, 4])
-@pytest.mark.parametrize("ranking", ["local", "global"])
+@pytest.mark.parametrize("ranking", ["local", "global", "worth"])
 @pytest.mark.parametrize("budget", ["params", "macs"])
 @pytest.mark.parametrize("amount", [0.15, 0.5, 0.8])
 def test_a_budget_is_met_to_within_one_block(images, budget, ranking, round_to, amount):
@@ -147,7 +147,7 @@ def test_dear_channels_go_first_where_all_matter_alike(images):
     scores = {group.name: torch.ones(len(group.units)) for group in groups}
 
     def gone(budget):
-        return units_to_go(images.model, groups, scores, images.task.example(2), 0.3, budget=budget, together=True)
+        return units_to_go(images.model, groups, scores, images.task.example(2), 0.3, budget=budget, ranking="worth")
 
     assert gone("macs").keys() == {"conv2"}  # read by conv3 and the sum, on 36 places
     assert gone("params").keys() == {"conv2"}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from workbench.graph.branches import Branch, Bypass, branches, without_branches
 from workbench.graph.chains import chains
-from workbench.graph.coupling import coupled_groups
-from workbench.graph.cut import cut, kept_indices, mask, protect_failing, verify
+from workbench.graph.coupling import coupled_groups, head_groups
+from workbench.graph.cut import check_same, cut, kept_indices, mask, protect_failing, verify
 from workbench.graph.fold import fold_batchnorm, followers
 from workbench.graph.group import Group, Slot, Unit
 from workbench.graph.refit import is_depthwise
@@ -12,15 +13,20 @@ from workbench.graph.trace import topology, trace
 from workbench.graph.walk import canonical_names
 
 __all__ = [
+    "Branch",
+    "Bypass",
     "Group",
     "Slot",
     "Unit",
+    "branches",
     "canonical_names",
     "chains",
+    "check_same",
     "coupled_groups",
     "cut",
     "fold_batchnorm",
     "followers",
+    "head_groups",
     "is_depthwise",
     "kept_indices",
     "mask",
@@ -28,4 +34,5 @@ __all__ = [
     "topology",
     "trace",
     "verify",
+    "without_branches",
 ]

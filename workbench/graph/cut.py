@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Interpreter
 from torch.utils._pytree import tree_leaves
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.graph.group import Group, Slot
 from workbench.graph.refit import is_depthwise, refit
 from workbench.graph.walk import canonical_names
+from workbench.twin import twin
 
 # Largest difference between the cut and the masked model, as a part of the largest output.
 TOLERANCE = 1e-4
@@ -113,6 +116,15 @@ def verify(model: nn.Module, groups: Sequence[Group], remove: Removal, example: 
             )
 
 
+def check_same(model: nn.Module | Interpreter, other: nn.Module, example: tuple[Tensor, ...]) -> None:
+    """Raise an error if `other`, made of a traced graph, does not compute the same as `model`."""
+    run = model.run if isinstance(model, Interpreter) else twin(model)
+    found, expected = _outputs(twin(other), example), _outputs(run, example)
+    _check_outputs(found, expected)
+    if (difference := _difference(found, expected)) > TOLERANCE:
+        raise WorkbenchError(f"the model made of the traced graph gives outputs that differ by {difference:.1e}")
+
+
 def protect_failing(model: nn.Module, groups: Sequence[Group], example: tuple[Tensor, ...]) -> tuple[Group, ...]:
     """Return the groups, with those protected whose cut does not `verify`.
 
@@ -173,11 +185,12 @@ def _keep(tensor: Tensor, kept: Sequence[list[int] | None]) -> Tensor:
     return nn.Parameter(smaller, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else smaller
 
 
-def _outputs(model: nn.Module, example: tuple[Tensor, ...]) -> list[Tensor]:
+def _outputs(model: Callable[..., Any], example: tuple[Tensor, ...]) -> list[Tensor]:
     """Return all output tensors in eval mode; a model that draws random numbers draws the same each time."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return [leaf for leaf in tree_leaves(model.eval()(*example)) if isinstance(leaf, Tensor)]
+        run = model.eval() if isinstance(model, nn.Module) else model
+        return [leaf for leaf in tree_leaves(run(*example)) if isinstance(leaf, Tensor)]
 
 
 def _check_outputs(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:

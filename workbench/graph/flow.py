@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.graph.labels import POSITION, Array, Labels
+from workbench.graph.labels import POSITION, Array, Classes, Labels
 
 Dims = tuple[Array, ...]
 
@@ -37,6 +37,37 @@ class Roles:
     consumers: dict[tuple[str, int], str] = field(default_factory=dict)
 
 
+@dataclass
+class Splits:
+    """Dimensions of channels that a reshape takes apart, by the reshape's name and the first new dimension.
+
+    Which of the new dimensions counts attention heads shows only later in the graph. A first walk gives each of them
+    labels of its own, and `found` tells after it where heads are; a second walk knows.
+
+    Attributes:
+        axes: For a split the number, among the new dimensions, of the one that counts heads; None in the first walk.
+        inputs: The labels that are taken apart.
+        outputs: The labels of the new dimensions.
+    """
+
+    axes: Mapping[tuple[str, int], int] | None = None
+    inputs: dict[tuple[str, int], Array] = field(default_factory=dict)
+    outputs: dict[tuple[str, int], list[Array]] = field(default_factory=dict)
+
+    def found(self, classes: Classes) -> dict[tuple[str, int], int]:
+        """Return which dimension counts heads: the first that is free and that a matrix product takes one by one."""
+        heads, found = classes.heads.copy(), dict[tuple[str, int], int]()
+        for key, dims in reversed(self.outputs.items()):
+            for number, labels in enumerate(dims):
+                of = classes.of[labels[labels >= 0]]
+                if of.size and (classes.reason[of] < 0).all() and heads[of].all():
+                    found[key] = number
+                    # What is taken apart further on passes it on to what it was taken from.
+                    heads[classes.of[self.inputs[key]]] = True
+                    break
+        return found
+
+
 @dataclass(frozen=True)
 class Call:
     """One operator call.
@@ -49,6 +80,8 @@ class Call:
         labels: Where couplings are noted.
         owner: Gives the name of the layer that a parameter belongs to, in the place where it is used.
         roles: Where layers are noted.
+        name: The node's name in the graph.
+        splits: Where channels that are taken apart are noted.
     """
 
     op: str
@@ -58,6 +91,8 @@ class Call:
     labels: Labels
     owner: Callable[[str, str], str]
     roles: Roles
+    name: str = ""
+    splits: Splits = field(default_factory=Splits)
 
     def dims(self, name: str) -> Dims:
         """Return the labels of a tensor argument that must be there."""

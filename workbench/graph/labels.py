@@ -23,12 +23,14 @@ class Classes:
         of: The class of every label, [labels].
         reason: For every class the number of the first reason why it is fixed, or -1, [classes].
         inexact: Whether a norm computes statistics over the class, [classes].
+        heads: Whether a matrix product takes the class one by one, as it does attention heads, [classes].
         reasons: The texts.
     """
 
     of: Array
     reason: Array
     inexact: npt.NDArray[np.bool_]
+    heads: npt.NDArray[np.bool_]
     reasons: tuple[str, ...]
 
     def why(self, number: int) -> str | None:
@@ -50,6 +52,7 @@ class Labels:
         self._reasons: dict[str, int] = {}
         self._fixed: list[tuple[Array, int]] = []
         self._inexact: list[Array] = []
+        self._heads: list[Array] = []
 
     def fresh(self, size: int) -> Array:
         """Return new labels, [size]."""
@@ -70,6 +73,10 @@ class Labels:
     def inexact(self, labels: Array) -> None:
         """Note that a norm computes statistics over these labels."""
         self._inexact.append(labels[labels >= 0])
+
+    def heads(self, labels: Array) -> None:
+        """Note that a matrix product takes these one by one."""
+        self._heads.append(labels[labels >= 0])
 
     def unify(self, one: Array, other: Array, place: str) -> Array:
         """Couple two label arrays of one size, index by index, and return the labels of the result."""
@@ -104,10 +111,15 @@ class Labels:
         reason = np.full(number, -1, dtype=np.int64)
         for labels, why in reversed(self._fixed):
             reason[of[labels]] = why
-        inexact = np.zeros(number, dtype=np.bool_)
-        for labels in self._inexact:
-            inexact[of[labels]] = True
-        return Classes(of, reason, inexact, tuple(self._reasons))
+        inexact, heads = (self._marked(number, of, noted) for noted in (self._inexact, self._heads))
+        return Classes(of, reason, inexact, heads, tuple(self._reasons))
+
+    @staticmethod
+    def _marked(number: int, of: Array, noted: list[Array]) -> npt.NDArray[np.bool_]:
+        marked = np.zeros(number, dtype=np.bool_)
+        for labels in noted:
+            marked[of[labels]] = True
+        return marked
 
     def _components(self) -> tuple[int, Array]:
         from scipy.sparse import coo_array  # slow to import, and not every session asks for groups

@@ -13,12 +13,12 @@ from torch.export import ExportedProgram
 
 from workbench.graph.group import Group, Slot, Unit
 from workbench.graph.labels import Array, Classes
-from workbench.graph.walk import Walk
+from workbench.graph.walk import Walk, walked
 
 
 def propose_groups(model: nn.Module, program: ExportedProgram) -> tuple[Group, ...]:
     """Return the groups that follow from the graph alone, without having cut anything."""
-    walk = Walk(program, model)
+    walk = walked(program, model)
     classes = walk.labels.classes()
     units = _units(walk, classes)
     gathered: dict[tuple[object, ...], list[int]] = defaultdict(list)
@@ -62,8 +62,9 @@ def _group(walk: Walk, classes: Classes, units: dict[int, Unit], numbers: Sequen
     first = units[numbers[0]]
     layers = _layers(walk.roles.producers, first)
     consumers = _layers(walk.roles.consumers, first)
-    exact = not classes.inexact[list(numbers)].any()
-    return Group(layers[0], layers, consumers, tuple(units[n] for n in numbers), bool(exact), classes.why(numbers[0]))
+    exact, heads = not classes.inexact[list(numbers)].any(), bool(classes.heads[list(numbers)].any())
+    why = classes.why(numbers[0])
+    return Group(layers[0], layers, consumers, tuple(units[n] for n in numbers), bool(exact), why, heads)
 
 
 def _named(groups: Iterable[Group]) -> tuple[Group, ...]:

@@ -12,16 +12,53 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 from torch.fx.graph import CodeGen
 
+from workbench.graph.walk import canonical_names, module_of
 from workbench.quantizer import ActivationQuantizer, quantizer_at
 
 aten = torch.ops.aten
 
 
+def as_module(program: ExportedProgram, model: nn.Module) -> GraphModule:
+    """Return a traced model as a module made of its graph, with the model's own parameters under their names.
+
+    Args:
+        program: The model's graph; operators may have been edited.
+        model: What it was traced from.
+    """
+    graph = program.module(check_guards=False)
+    _dropouts(graph, model)
+    made = with_modules(graph)
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    first = canonical_names(model)
+    for path, module in made.named_modules():
+        for store in (module._parameters, module._buffers):
+            for name in store:
+                full = f"{path}.{name}" if path else name
+                if full in first:
+                    store[name] = tensors[first[full]]
+    return made
+
+
+def _dropouts(graph: GraphModule, model: nn.Module) -> None:
+    """Make dropouts modules again, in place, since as operators traced for evaluation they would never drop."""
+    modules = dict(model.named_modules())
+    for node in list(graph.graph.nodes):
+        place = module_of(node)
+        if node.target is aten.dropout.default and isinstance(modules.get(place), nn.Dropout):
+            graph.add_submodule(place, nn.Dropout(node.args[1]).eval())
+            with graph.graph.inserting_before(node):
+                call = graph.graph.call_module(place, (node.args[0],))
+            call.meta = dict(node.meta)
+            node.replace_all_uses_with(call)
+            graph.graph.erase_node(node)
+
+
 def with_modules(graph: GraphModule) -> GraphModule:
-    """Return the graph with convolutions, linear layers, norms and quantizers as modules."""
+    """Return the graph with convolutions, linear layers, embeddings, norms and quantizers as modules."""
     for node in list(graph.graph.nodes):
         quantizer = quantizer_at(node)
         if quantizer is not None:
@@ -29,14 +66,16 @@ def with_modules(graph: GraphModule) -> GraphModule:
             _replace(graph, node, source, place, ActivationQuantizer(bits, 0.0, 1.0))
             continue
         make = MAKERS.get(node.target) if node.op == "call_function" else None
-        found = _place(node) if make is not None else None
+        # An embedding's table comes before what is looked up in it.
+        entering = node.args[1 if node.target is aten.embedding.default else 0] if make is not None else None
+        found = _place(node, entering) if make is not None else None
         if make is None or found is None:
             continue
         try:
             module = make(_given(node))
         except (TypeError, ValueError, AttributeError):
             continue  # an unusual form of the operator stays an operator
-        _replace(graph, node, node.args[0], found, module)
+        _replace(graph, node, entering, found, module)
     graph.graph.eliminate_dead_code()
     return _bare(graph)
 
@@ -51,7 +90,7 @@ def _bare(graph: GraphModule) -> GraphModule:
     return GraphModule(graph, graph.graph)
 
 
-def _replace(graph: GraphModule, node: Node, source: Node, place: str, module: nn.Module) -> None:
+def _replace(graph: GraphModule, node: Node, source: Any, place: str, module: nn.Module) -> None:
     _own(module, graph.get_submodule(place))
     parent, _, name = place.rpartition(".")
     setattr(graph.get_submodule(parent), name, module)
@@ -83,11 +122,10 @@ def _attribute(owner: Any, target: Any) -> Tensor:
     return owner  # type: ignore[no-any-return]  # the end of a get_attr is a tensor
 
 
-def _place(node: Node) -> str | None:
+def _place(node: Node, source: Any) -> str | None:
     """Return where the module was: the owner of its parameters, if all of them have one and no one else reads them."""
-    tensors = [
-        value for value in (*node.args[1:], *node.kwargs.values()) if isinstance(value, Node) and value.op == "get_attr"
-    ]
+    given = (*node.args, *node.kwargs.values())
+    tensors = [value for value in given if isinstance(value, Node) and value.op == "get_attr" and value is not source]
     owners = {str(value.target).rpartition(".")[0] for value in tensors}
     names = {str(value.target).rpartition(".")[2] for value in tensors}
     known = {"weight", "bias", "running_mean", "running_var"}
@@ -161,6 +199,11 @@ def _group_norm(given: dict[str, Any]) -> nn.Module:
     return nn.GroupNorm(given["num_groups"], given["weight"].numel(), eps=given["eps"])
 
 
+def _embedding(given: dict[str, Any]) -> nn.Module:
+    rows, features = given["weight"].shape
+    return nn.Embedding(rows, features, None if given["padding_idx"] < 0 else given["padding_idx"])
+
+
 MAKERS: dict[Any, Callable[..., nn.Module]] = {
     aten.conv1d.default: _convolution(nn.Conv1d, transposed=False),
     aten.conv2d.default: _convolution(nn.Conv2d, transposed=False),
@@ -170,6 +213,7 @@ MAKERS: dict[Any, Callable[..., nn.Module]] = {
     aten.conv_transpose2d.input: _convolution(nn.ConvTranspose2d, transposed=True),
     aten.conv_transpose3d.input: _convolution(nn.ConvTranspose3d, transposed=True),
     aten.linear.default: _linear,
+    aten.embedding.default: _embedding,
     aten.batch_norm.default: _batch_norm,
     aten.layer_norm.default: _layer_norm,
     aten.group_norm.default: _group_norm,

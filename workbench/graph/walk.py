@@ -13,7 +13,7 @@ from torch.export.graph_signature import InputKind
 from torch.fx import Node
 from torch.fx.node import map_arg
 
-from workbench.graph.flow import Call, Dims, Labelled, Roles
+from workbench.graph.flow import Call, Dims, Labelled, Roles, Splits
 from workbench.graph.labels import Labels
 from workbench.graph.rules import RULES, opaque
 
@@ -27,16 +27,18 @@ class Walk:
         labels: All couplings.
         parameters: The labelled parameters and buffers by name; tied ones are there once.
         roles: Which of their dimensions belong to layers.
+        splits: Which of their dimensions are taken apart.
+        values: The labels of every tensor in the graph.
     """
 
-    def __init__(self, program: ExportedProgram, model: nn.Module) -> None:
-        self.labels, self.roles = Labels(), Roles()
+    def __init__(self, program: ExportedProgram, model: nn.Module, splits: Splits) -> None:
+        self.labels, self.roles, self.splits = Labels(), Roles(), splits
         self.parameters: dict[str, Labelled] = {}
         self._names = canonical_names(model)
         self._inputs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
-        self._values: dict[Node, Any] = {}
+        self.values: dict[Node, Any] = {}
         for node in program.graph.nodes:
-            self._values[node] = self._visit(node)
+            self.values[node] = self._visit(node)
 
     def _visit(self, node: Node) -> Any:
         value = node.meta.get("val")
@@ -47,13 +49,13 @@ class Walk:
         if node.op != "call_function":
             return None
         if node.target is operator.getitem:
-            source: Any = self._values[node.all_input_nodes[0]]
+            source: Any = self.values[node.all_input_nodes[0]]
             number: Any = node.args[1]
             return source[number] if isinstance(source, list) else None
         tensors = [value] if isinstance(value, Tensor) else _tensors(value)
-        if not tensors and not any(isinstance(self._values[n], (Labelled, list)) for n in node.all_input_nodes):
+        if not tensors and not any(isinstance(self.values[n], (Labelled, list)) for n in node.all_input_nodes):
             return _size(value)
-        name = _operator_name(node.target)
+        name = operator_name(node.target)
         if not tensors and name.startswith(IGNORED):
             return _size(value)
         results = self._call(node, name, tuple(tuple(map(_size, tensor.shape)) for tensor in tensors))
@@ -74,7 +76,7 @@ class Walk:
 
     def _output(self, node: Node) -> None:
         for source in node.all_input_nodes:
-            value = self._values[source]
+            value = self.values[source]
             for tensor in value if isinstance(value, list) else [value]:
                 for labels in tensor.dims if isinstance(tensor, Labelled) else ():
                     self.labels.fix(labels, "reaches the model's output")
@@ -89,6 +91,8 @@ class Walk:
             self.labels,
             self._owner,
             self.roles,
+            node.name,
+            self.splits,
         )
         try:
             results = _listed(RULES.get(name, opaque)(call))
@@ -101,7 +105,7 @@ class Walk:
         return [Labelled(dims) for dims in results]
 
     def _arguments(self, node: Node) -> dict[str, Any]:
-        args, kwargs = map_arg((node.args, node.kwargs), lambda other: self._values[other])
+        args, kwargs = map_arg((node.args, node.kwargs), lambda other: self.values[other])
         if not isinstance(node.target, torch._ops.OpOverload):
             return {**{str(number): value for number, value in enumerate(args)}, **kwargs}
         schema = node.target._schema.arguments
@@ -113,6 +117,12 @@ class Walk:
         """Return the layer that uses a parameter; a tied one has several, a lone one is its own."""
         owners = [name.rpartition(".")[0] for name, first in self._names.items() if first == parameter]
         return place if place in owners else owners[0] or parameter
+
+
+def walked(program: ExportedProgram, model: nn.Module) -> Walk:
+    """Return the walk over a traced graph that knows where attention heads are."""
+    first = Walk(program, model, Splits())
+    return Walk(program, model, Splits(first.splits.found(first.labels.classes()))) if first.splits.outputs else first
 
 
 def canonical_names(model: nn.Module) -> dict[str, str]:
@@ -135,7 +145,8 @@ def module_of(node: Node) -> str:
     return "" if path.startswith("_empty") else path.partition("@")[0]
 
 
-def _operator_name(target: Any) -> str:
+def operator_name(target: Any) -> str:
+    """Return an operator's name as `aten` has it, without the underscore of the in-place form."""
     if isinstance(target, torch._ops.OpOverload):
         name = target._schema.name
         namespace, _, short = name.partition("::")

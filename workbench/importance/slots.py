@@ -11,6 +11,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from workbench.graph import Group, canonical_names, is_depthwise
 
+WEIGHTS = ("weight", "in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+
 
 class Place(NamedTuple):
     """A dimension of a parameter."""
@@ -24,12 +26,12 @@ Owners = dict[Place, Tensor]
 
 def producing(model: nn.Module, group: Group) -> Owners:
     """Return the places of weights that compute the units, and for each of their indices the unit, -1 for none."""
-    return owners(model, group, [_place(model, layer, outputs=True) for layer in group.layers])
+    return owners(model, group, [place for layer in group.layers for place in _places(model, layer, outputs=True)])
 
 
 def reading(model: nn.Module, group: Group) -> Owners:
     """Return the places of weights that the units are multiplied with, as `producing`; empty where nothing reads."""
-    return owners(model, group, [_place(model, layer, outputs=False) for layer in group.consumers])
+    return owners(model, group, [place for layer in group.consumers for place in _places(model, layer, outputs=False)])
 
 
 def owners(model: nn.Module, group: Group, places: Iterable[Place]) -> Owners:
@@ -46,7 +48,7 @@ def owners(model: nn.Module, group: Group, places: Iterable[Place]) -> Owners:
 
 def features(model: nn.Module, group: Group, consumer: str) -> Tensor:
     """Return which unit each input channel or feature of a consuming layer belongs to, int64 [inputs]; -1 for none."""
-    place = _place(model, consumer, outputs=False)
+    (place,) = _places(model, consumer, outputs=False)
     owner = owners(model, group, [place])[place]
     module = model.get_submodule(consumer)
     # The inner groups of a grouped convolution number their inputs from zero again.
@@ -75,9 +77,11 @@ def mean(values: Mapping[str, Tensor], found: Owners, units: int) -> Tensor:
     return total(values, found, units) / total(ones, found, units)
 
 
-def _place(model: nn.Module, layer: str, outputs: bool) -> Place:
+def _places(model: nn.Module, layer: str, outputs: bool) -> list[Place]:
     module = model.get_submodule(layer)
-    name = "in_proj_weight" if isinstance(module, nn.MultiheadAttention) else "weight"
     turned = isinstance(module, _ConvTransposeNd) and not is_depthwise(module)
-    full = f"{layer}.{name}" if layer else name
-    return Place(canonical_names(model).get(full, full), int(outputs == turned))
+    # Attention has other names, and keeps them where it is no longer a module of torch's.
+    found = [name for name in WEIGHTS if module._parameters.get(name) is not None]
+    first = canonical_names(model)
+    full = [f"{layer}.{name}" if layer else name for name in found]
+    return [Place(first[name], int(outputs == turned)) for name in full]

@@ -10,8 +10,11 @@ from workbench.steps.fold_norms import FoldNorms
 from workbench.steps.keep_signs import KeepSigns
 from workbench.steps.option import Option
 from workbench.steps.prune import Prune
+from workbench.steps.prune_blocks import PruneBlocks
 from workbench.steps.prune_channels import PruneChannels
+from workbench.steps.prune_channels_iteratively import PruneChannelsIteratively
 from workbench.steps.prune_gradually import PruneGradually
+from workbench.steps.prune_heads import PruneHeads
 from workbench.steps.quantize import Quantize
 from workbench.steps.quantize_logarithmic import QuantizeLogarithmic
 from workbench.steps.reestimate_norms import ReestimateNorms
@@ -27,6 +30,8 @@ KINDS: dict[str, type[Step]] = {
     for step in (
         Prune,
         PruneChannels,
+        PruneHeads,
+        PruneBlocks,
         Quantize,
         QuantizeLogarithmic,
         ShareWeights,
@@ -43,6 +48,7 @@ KINDS: dict[str, type[Step]] = {
         TrainQuantized,
         PruneGradually,
         FindTicket,
+        PruneChannelsIteratively,
     )
 }
 
@@ -61,8 +67,11 @@ __all__ = [
     "KeepSigns",
     "Option",
     "Prune",
+    "PruneBlocks",
     "PruneChannels",
+    "PruneChannelsIteratively",
     "PruneGradually",
+    "PruneHeads",
     "Quantize",
     "QuantizeLogarithmic",
     "ReestimateNorms",

@@ -1,9 +1,9 @@
 """How many units of which group go, so that a budget of units, parameters or multiply-accumulates is met.
 
-A budget is met greedily: units go in the order of their importance for what they cost, which is Dantzig's rule for the
-knapsack ("Discrete-Variable Extremum Problems", 1957), as in Shen et al.: "Structural Pruning via Latency-Saliency
-Knapsack" (HALP), 2022. What is left of the cost follows from the shapes; bisection finds the first place in that order
-that is enough.
+A budget is met greedily: units go in an order, by importance alone or by importance for what they cost. The latter is
+Dantzig's rule for the knapsack ("Discrete-Variable Extremum Problems", 1957), as in Shen et al.: "Structural Pruning
+via Latency-Saliency Knapsack" (HALP), 2022. It can empty a dear layer, and lost more where the two were compared, so it
+is a choice. What is left of the cost follows from the shapes; bisection finds the first place that is enough.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from workbench.importance.ranking import alike, least_important, weakest
 from workbench.steps.amounts import Own, own_amount
 
 BUDGETS = ("channels", "params", "macs")
+RANKINGS = ("local", "global", "worth")
 WORDS = {"channels": "units", "params": "parameters", "macs": "multiply-accumulates"}
 Scores = Mapping[str, Tensor]
 
@@ -34,7 +35,7 @@ def units_to_go(
     *,
     budget: str = "channels",
     own: Own = (),
-    together: bool = False,
+    ranking: str = "local",
     round_to: int = 1,
     comparable: bool = False,
 ) -> dict[str, list[int]]:
@@ -48,7 +49,8 @@ def units_to_go(
         amount: Part of the units, or of the whole model's parameters or multiply-accumulates, that goes.
         budget: Of what `amount` is a part, one of `BUDGETS`.
         own: Parts, or as whole numbers counts, of the units of single groups, whatever the budget says of the others.
-        together: Rank the units of all groups without an amount of their own, else take the same part of each.
+        ranking: Of groups without an amount of their own, one of `RANKINGS`: take the same part of each; rank the units
+            of all; or rank them by their importance for what they cost.
         round_to: What stays of a group that loses units is a multiple of this.
         comparable: Whether scores of different groups are in one unit of measure.
 
@@ -64,11 +66,11 @@ def units_to_go(
     fixed = weakest({name: scores[name] for name in told}, told, round_to)
     rest = {name: score for name, score in scores.items() if name not in told}
     if budget == "channels":
-        return least_important(rest, amount, together, round_to, comparable) | fixed
+        return least_important(rest, amount, ranking != "local", round_to, comparable) | fixed
     costs = costs_of(budget, model, groups, scores, example)
     drop = {name: len(units) for name, units in fixed.items()}
     target = (1 - amount) * costs.after({})
-    counts = counts_for(costs, target, rest, drop, together, round_to, comparable, WORDS[budget])
+    counts = counts_for(costs, target, rest, drop, ranking, round_to, comparable, WORDS[budget])
     return weakest(scores, {name: counts.get(name, 0) for name in scores}, 1)
 
 
@@ -106,7 +108,7 @@ def counts_for(
     target: float,
     scores: Scores,
     drop: Mapping[str, int],
-    together: bool,
+    ranking: str,
     round_to: int,
     comparable: bool = False,
     what: str = "cost",
@@ -120,7 +122,7 @@ def counts_for(
         target: What may be left.
         scores: Importance of the units of every group that may give some, [units].
         drop: What goes of other groups in any case.
-        together: Rank the units of all groups, by importance for their cost; else take the same part of each group.
+        ranking: One of `RANKINGS`, as in `units_to_go`.
         round_to: Units of a block; what stays of a group that loses some is a multiple of it.
         comparable: Whether scores of different groups are in one unit of measure.
         what: The cost's name, for a message.
@@ -128,7 +130,7 @@ def counts_for(
     Raises:
         WorkbenchError: Even if only one unit of each group stays, too much is left.
     """
-    blocks = _blocks(costs, scores, drop, together, round_to, comparable)
+    blocks = _blocks(costs, scores, drop, ranking, round_to, comparable)
     # From the cost of nothing gone on; `accumulate` makes all prefixes, each a small dict.
     prefixes = list(accumulate(blocks, lambda gone, block: {**gone, **block}, initial=dict(drop)))
     # Sums of floats are not exact.
@@ -143,18 +145,20 @@ def counts_for(
 
 
 def _blocks(
-    costs: Costs, scores: Scores, drop: Mapping[str, int], together: bool, round_to: int, comparable: bool
+    costs: Costs, scores: Scores, drop: Mapping[str, int], ranking: str, round_to: int, comparable: bool
 ) -> list[dict[str, int]]:
     """Return in the order in which blocks go how many units of a group are gone with each."""
     whole, found = costs.after(drop), []
     for name, score in alike(scores, comparable).items():
         ordered, start, key = score.double().sort(stable=True).values, 0, 0.0
-        worth = max(whole - costs.after({**drop, name: 1}), 1e-12) if together and len(score) > 1 else 1.0
+        dear = ranking == "worth" and len(score) > 1
+        cost = max(whole - costs.after({**drop, name: 1}), 1e-12) if dear else 1.0
         while len(score) - start > round_to:
             # What stays is a multiple after the first block already.
             end = start + ((len(score) - start) % round_to or round_to)
             # A mean of equal scores may come out smaller than the one before by a rounding.
-            key = max(key, float(ordered[start:end].mean()) / worth) if together else end / len(score)
+            mean = float(ordered[start:end].mean()) / cost
+            key = end / len(score) if ranking == "local" else max(key, mean)
             found.append((key, name, end))
             start = end
     return [{name: end} for _, name, end in sorted(found, key=lambda block: block[0])]

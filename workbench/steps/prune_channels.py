@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 from workbench.errors import WorkbenchError
 from workbench.importance import CRITERIA, rank_units
 from workbench.steps.amounts import own_amounts, refuse_unmatched
-from workbench.steps.budget import BUDGETS, units_to_go
+from workbench.steps.budget import BUDGETS, RANKINGS, units_to_go
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import GraphStep
@@ -47,9 +47,9 @@ class PruneChannels(GraphStep):
     importance: str = option("magnitude", "What decides which channels matter.", choices=tuple(CRITERIA))
     ranking: str = option(
         "local",
-        "Local takes the same part of every group; global ranks the channels of all groups together, for a budget of "
-        "params or macs by their importance for what they cost.",
-        choices=("local", "global"),
+        "Local takes the same part of every group; global ranks the channels of all groups together; worth does so by "
+        "their importance for what they cost in the budget, and takes more from layers that are dear.",
+        choices=RANKINGS,
     )
     round_to: int = option(
         1,
@@ -89,7 +89,7 @@ class PruneChannels(GraphStep):
             self.amount,
             budget=self.budget,
             own=own,
-            together=self.ranking == "global",
+            ranking=self.ranking,
             round_to=self.round_to,
             comparable=criterion.comparable,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 
 from workbench.graph.flow import Call, Dims, Rule, positions
-from workbench.graph.labels import Array
+from workbench.graph.labels import POSITION, Array
 
 
 def _words(text: str) -> list[str]:
@@ -46,7 +46,11 @@ ALONG = _words("""
 """)
 
 PRODUCTS = _words("""
-    scaled_dot_product_attention matmul bmm mm addmm baddbmm einsum dot linalg_matmul
+    mm addmm baddbmm einsum dot
+""")
+# Of two matrices each, or of queries, keys and values, with any number of dimensions before, taken one by one.
+BATCHED = _words("""
+    scaled_dot_product_attention matmul bmm linalg_matmul
 """)
 
 CONSTANTS = _words("""
@@ -109,6 +113,25 @@ def product(call: Call) -> list[Dims]:
     return _hide(call, f"used in a matrix product ('{call.op}')")
 
 
+def batched(call: Call) -> list[Dims]:
+    """Follow what stands before the matrices, such as attention heads; what is multiplied is fixed."""
+    tensors = [value.dims for value in call.tensors()]
+    why = f"used in a matrix product ('{call.op}')"
+    if min(map(len, tensors)) < 3:
+        return _hide(call, why)
+    for dims in tensors:
+        for labels in dims[-2:]:
+            call.fix(labels, why)
+    before = [dims[:-2] for dims in tensors]
+    rank = max(map(len, before))
+    shared = tuple(_broadcast(call, [dims[axis] for dims in before if len(dims) >= -axis]) for axis in range(-rank, 0))
+    for labels in shared:
+        call.labels.heads(labels)
+    places = all((labels == POSITION).all() for dims in tensors for labels in dims[-2:])
+    last = tuple(positions(n) if places else call.constant(why, n) for n in call.shapes[0][-2:])
+    return [(*shared, *last)]
+
+
 def constant(call: Call) -> list[Dims]:
     why = "meets a tensor made with a constant size"
     return [tuple(call.constant(why, size) for size in shape) for shape in call.shapes]
@@ -147,6 +170,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(REDUCTIONS, reduction),
     **dict.fromkeys(ALONG, along),
     **dict.fromkeys(PRODUCTS, product),
+    **dict.fromkeys(BATCHED, batched),
     **dict.fromkeys(CONSTANTS, constant),
     "glu": glu,
     "prelu": prelu,

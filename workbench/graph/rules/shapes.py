@@ -10,6 +10,7 @@ import numpy as np
 from workbench.graph.flow import Call, Dims, Rule, is_tracked, positions
 from workbench.graph.labels import Array
 
+SPLIT = "split by a reshape, as attention heads are,"
 RESHAPES = (
     "view",
     "reshape",
@@ -34,7 +35,8 @@ def reshape(call: Call) -> Dims:
     long_in = [axis for axis, labels in enumerate(source) if len(labels) != 1]
     long_out = [axis for axis, size in enumerate(shape) if size != 1]
     for ins, outs in _aligned([len(source[a]) for a in long_in], [shape[a] for a in long_out]):
-        regrouped = _regroup(call, [source[long_in[i]] for i in ins], [shape[long_out[o]] for o in outs])
+        sizes = [shape[long_out[o]] for o in outs]
+        regrouped = _regroup(call, [source[long_in[i]] for i in ins], sizes, (call.name, outs.start))
         for out, labels in zip(outs, regrouped, strict=True):
             result[long_out[out]] = labels
     return tuple(result)
@@ -54,7 +56,7 @@ def _aligned(ins: Sequence[int], outs: Sequence[int]) -> Iterator[tuple[range, r
         yield range(start_i, i), range(start_o, o)
 
 
-def _regroup(call: Call, ins: list[Array], sizes: list[int]) -> list[Array]:
+def _regroup(call: Call, ins: list[Array], sizes: list[int], key: tuple[str, int]) -> list[Array]:
     if len(ins) == len(sizes) == 1:
         return ins
     tracked = [axis for axis, labels in enumerate(ins) if is_tracked(labels)]
@@ -66,8 +68,12 @@ def _regroup(call: Call, ins: list[Array], sizes: list[int]) -> list[Array]:
         found = _one_axis(ins, tracked[0], sizes)
         if found is not None:
             return found
-    split = len(sizes) > 1
-    why = "split by a reshape, as attention heads are," if split else "merged with other channels by a reshape"
+    if call.splits.axes is None:
+        if all((ins[axis] >= 0).all() for axis in tracked):
+            return _explored(call, ins, tracked, sizes, key)
+    elif len(tracked) == 1 and key in call.splits.axes:
+        return _taken_apart(call, ins, tracked[0], sizes, call.splits.axes[key])
+    why = SPLIT if len(sizes) > 1 else "merged with other channels by a reshape"
     for labels in ins:
         call.fix(labels, why)
     return [call.constant(why, size) for size in sizes]
@@ -82,6 +88,46 @@ def _one_axis(ins: list[Array], tracked: int, sizes: list[int]) -> list[Array] |
         if (line == line[:, :1]).all():
             return [line[:, 0] if a == axis else positions(s) for a, s in enumerate(sizes)]
     return None
+
+
+def _explored(call: Call, ins: list[Array], tracked: list[int], sizes: list[int], key: tuple[str, int]) -> list[Array]:
+    """Return labels of their own for each new dimension that counts something of one dimension taken apart."""
+    call.splits.inputs[key], call.splits.outputs[key] = ins[tracked[0]], []
+    if len(tracked) > 1:
+        return [call.labels.fresh(size) for size in sizes]
+    for axis, size in enumerate(sizes):
+        lines = _lines(ins, tracked[0], sizes, axis)
+        part = _parts(lines, len(ins[tracked[0]]))
+        number = int(part.max()) + 1
+        counts = call.labels.fresh(number)[part[lines[:, 0]]] if number > 1 else positions(size)
+        call.splits.outputs[key].append(counts)
+    return call.splits.outputs[key]
+
+
+def _taken_apart(call: Call, ins: list[Array], tracked: int, sizes: list[int], axis: int) -> list[Array]:
+    """Couple the channels that have the same place in one new dimension; the others are places within a head."""
+    line = ins[tracked][_lines(ins, tracked, sizes, axis)]
+    call.unify(np.repeat(line[:, 0], line.shape[1]), line.reshape(-1))
+    return [line[:, 0] if a == axis else positions(size) for a, size in enumerate(sizes)]
+
+
+def _lines(ins: list[Array], tracked: int, sizes: list[int], axis: int) -> Array:
+    """Return the channels' numbers in the dimension that is taken apart, [size of the new dimension, others]."""
+    before, after = math.prod(map(len, ins[:tracked])), math.prod(map(len, ins[tracked + 1 :]))
+    flat = np.tile(np.repeat(np.arange(len(ins[tracked])), after), before).reshape(sizes)
+    return np.moveaxis(flat, axis, 0).reshape(sizes[axis], -1)
+
+
+def _parts(lines: Array, size: int) -> Array:
+    """Return the part that each of `size` channels is in, where all channels of a line are in one part."""
+    part = np.arange(size)
+    while True:
+        least = part[lines].min(axis=1)
+        smaller = part.copy()
+        np.minimum.at(smaller, lines, np.broadcast_to(least[:, None], lines.shape))
+        if (smaller == part).all():
+            return np.unique(part, return_inverse=True)[1]
+        part = smaller
 
 
 def permute(call: Call) -> Dims:

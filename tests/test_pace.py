@@ -1,0 +1,66 @@
+"""A latency budget: the search, with a clock that counts multiply-accumulates instead of seconds."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench import pace
+from workbench.errors import WorkbenchError
+from workbench.measure.compute import count_macs
+from workbench.measure.latency import summarize
+from workbench.pace import least_enough
+from workbench.recipe import Recipe, run
+from workbench.runtimes import RUNTIMES
+from workbench.steps import FineTune, PruneChannels
+
+
+@given(st.integers(0, 200), st.integers(0, 220))
+def test_the_least_that_is_enough_is_found_in_few_looks(most, border):
+    asked = []
+
+    def enough(number):
+        asked.append(number)
+        return number >= border
+
+    assert least_enough(most, enough) == (border if border <= most else None)
+    assert len(asked) == len(set(asked)) <= (most + 1).bit_length()
+    assert all(0 <= number <= most for number in asked)
+
+
+@pytest.fixture
+def counted(images, monkeypatch):
+    """Time is what a model multiplies, and the baseline takes what the untouched one does."""
+    example = images.task.example(2)
+    whole = count_macs(images.model, example)
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", lambda state, _: count_macs(state.model, example))
+
+    def compared(runtime, baseline, candidate, inputs, **_):
+        return summarize(runtime, [whole] * 20, [candidate] * 20, len(inputs[0]))
+
+    monkeypatch.setattr(pace, "compare", compared)
+    return lambda state: count_macs(state.model, example) / whole
+
+
+@pytest.mark.parametrize("budget", ["channels", "macs"])
+def test_the_step_that_is_found_is_fast_enough_and_the_next_weaker_one_is_not(images, open_session, counted, budget):
+    session = open_session(images)
+    step, latency = session.pace(PruneChannels(budget=budget), 0.5)
+    assert latency.ratio >= 2
+    assert step.budget == budget
+    left = [counted(run(images, Recipe((one,)))) for one in (step, replace(step, amount=round(step.amount - 0.01, 9)))]
+    assert left[0] <= 0.5 < left[1]
+    assert not session.recipe.steps
+
+
+def test_what_cannot_be_reached_is_told(images, open_session, counted):
+    session = open_session(images)
+    with pytest.raises(WorkbenchError, match=r"Prune channels: 90% of the latency on ONNX .* at most \d+% went \("):
+        session.pace(PruneChannels(layers="hidden", budget="macs"), 0.9)
+    with pytest.raises(WorkbenchError, match="Fine-tune has no strength"):
+        session.pace(FineTune(), 0.5)
+    with pytest.raises(WorkbenchError, match="between 0 and 1, not 1"):
+        session.pace(PruneChannels(), 1)
+    with pytest.raises(WorkbenchError, match="latency on tpu cannot be measured: the session measures on eager"):
+        session.pace(PruneChannels(), 0.5, "tpu")

@@ -1,0 +1,112 @@
+"""Whole residual branches go, and the model gets shallower: x + f(x) becomes x.
+
+Similarity: Men et al.: "ShortGPT: Layers in Large Language Models are More Redundant Than You Expect", 2024; a branch
+matters as little as what it gives back resembles what it got. Loss: He et al.: "What Matters in Transformers? Not All
+Attention is Needed", 2024, remove attention and feed-forward branches one by one; Veit, Wilber, Belongie: "Residual
+Networks Behave Like Ensembles of Relatively Shallow Networks", 2016, did it with convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.fx import GraphModule
+
+from workbench.context import Context
+from workbench.errors import WorkbenchError
+from workbench.graph import Branch, Bypass, check_same, without_branches
+from workbench.layers import globs
+from workbench.steps.option import option
+from workbench.steps.state import State
+from workbench.steps.step import GraphStep
+from workbench.task import logits
+from workbench.turn import TURN
+
+BATCH = 64
+
+
+def influence(entering: Tensor, leaving: Tensor) -> Tensor:
+    """Return 1 - the cosine of what enters and what leaves a sum, for every sample, float64 [n].
+
+    Args:
+        entering: x, [n, ...].
+        leaving: x + f(x), in the same shape.
+    """
+    return 1 - F.cosine_similarity(entering.double().flatten(1), leaving.double().flatten(1))
+
+
+def rank_branches(made: GraphModule, found: Sequence[Branch], importance: str, context: Context) -> list[float]:
+    """Return the importance of every branch on the calibration split: mean influence, or rise of the mean loss.
+
+    Raises:
+        WorkbenchError: There is no calibration data.
+        Cancelled: It was told to stop.
+    """
+    task = context.subject.task
+    data, totals = task.split("calibration"), [0.0] * len(found)
+    starts = range(0, len(data), BATCH)
+    for start in context.progress.over(starts, len(starts), "running branches"):
+        inputs, targets = data.batch(range(start, min(start + BATCH, len(data))))
+        with TURN, torch.no_grad():
+            whole = Bypass(made, watched=found)
+            loss = task.loss(logits(whole.run(*inputs)), targets)
+            for number, branch in enumerate(found):
+                if importance == "similarity":
+                    totals[number] += float(influence(*whole.seen[branch.sum]).sum())
+                else:
+                    without = task.loss(logits(Bypass(made, [branch]).run(*inputs)), targets)
+                    totals[number] += float(without - loss) * len(targets)
+    return [value / len(data) for value in totals]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneBlocks(GraphStep):
+    """Removes whole residual branches; the model is shallower afterwards."""
+
+    kind: ClassVar[str] = "prune_blocks"
+    title: ClassVar[str] = "Prune residual blocks"
+    summary: ClassVar[str] = (
+        "Removes whole residual branches, so that only the shortcut is left: blocks of a residual net, attention and "
+        "feed-forward parts of a transformer. Fewer layers are faster on every machine; accuracy needs a recovery."
+    )
+
+    blocks: int = option(1, "How many go.", unit="branches", low=1, high=1000)
+    importance: str = option(
+        "similarity",
+        "What decides which matter: how much the values that go through change, or how much the loss rises without.",
+        choices=("similarity", "loss"),
+    )
+
+    def build(self, state: State, context: Context) -> State:
+        self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
+        made, every = context.branches(state.model)
+        found = [branch for branch in every if self._means(branch)]
+        if len(found) < self.blocks:
+            names = ", ".join(branch.name for branch in found)
+            there = f"there are {len(found)}: {names}" if found else "no residual branch leaves its shape as it is"
+            raise WorkbenchError(f"{self.title}: {self.blocks} of {self.layers} cannot go; {there}")
+        scores = rank_branches(made, found, self.importance, context.within(0.0, 0.8))
+        order = sorted(range(len(found)), key=lambda number: scores[number])[: self.blocks]
+        gone = [found[number] for number in sorted(order)]
+        smaller = without_branches(made, gone)
+        check_same(Bypass(made, gone), smaller, context.example())
+        stored = dict(smaller.named_parameters(remove_duplicate=False))
+        return replace(
+            state,
+            model=smaller,
+            codings={name: coding for name, coding in state.codings.items() if name in stored},
+            pruned=state.pruned & stored.keys(),
+            notes=(*state.notes, *(f"{branch.name}: removed, only its shortcut is left" for branch in gone)),
+        )
+
+    def _means(self, branch: Branch) -> bool:
+        def matched(text: str) -> bool:
+            return any(fnmatchcase(layer, glob) for layer in branch.layers for glob in globs(text))
+
+        return matched(self.layers) and not matched(self.exclude)
