@@ -76,6 +76,9 @@ class Session(traitlets.HasTraits):
     history = traitlets.Instance(History, help="All states that were tried, and which one is current.")
     measurements: traitlets.Dict[int, Measurement] = traitlets.Dict(help="Node number to what was measured there.")
     selection: traitlets.Tuple = traitlets.Tuple(help="Names of the chosen layers.")
+    draft = traitlets.Instance(
+        "workbench.steps.Step", allow_none=True, help="The step that is being set by hand, applied or not."
+    )
     staged = traitlets.Instance(Preview, allow_none=True, help="The preview that is shown, None if there is none.")
     table = traitlets.Instance(Table, allow_none=True, help="The latest sensitivity scan, growing while it runs.")
     jobs: traitlets.Tuple = traitlets.Tuple(help="Work that waits or runs, and the last that ended.")
@@ -190,6 +193,7 @@ class Session(traitlets.HasTraits):
 
     def preview(self, step: Step) -> None:
         """Show what a step would do, in `staged`, without doing it. A newer preview replaces an older one."""
+        self.draft = step
         # The state is fetched by the worker: it may have to be built first, and a slider must not wait for that.
         bench = Bench(
             self._context(), lambda: self.state, self.reference, self._evaluator("validation"), self.baselines

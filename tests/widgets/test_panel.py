@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from bokeh.models import BoxAnnotation
 
 from tests.conftest import QUICK
 from widgets import Panel
@@ -120,9 +121,10 @@ def test_a_scan_fills_map_and_curves(panel: Panel, session: Session) -> None:
 def test_the_histogram_shows_grid_or_threshold(panel: Panel, session: Session) -> None:
     session.selection = ("conv2",)
     panel.steps.form.controls["amount"].value = 0.7
-    assert panel.weights.chart.thresholds[0].visible
+    assert panel.weights.chart.cut.visible
     assert "70% zeros" in panel.weights.title.value
-    panel.steps.kind.value = "quantize"
+    panel.steps.choose("quantize")
+    assert not panel.weights.chart.cut.visible
     panel.steps.form.controls["granularity"].value = "tensor"
     panel.steps.form.controls["bits"].value = 3
     # Of -3 … 3 times the scale, the side with the largest weight reaches its end, the other need not.
@@ -130,8 +132,53 @@ def test_the_histogram_shows_grid_or_threshold(panel: Panel, session: Session) -
     assert "3 bits" in panel.weights.title.value
 
 
+def drag(panel: Panel, box: BoxAnnotation, left: float, right: float) -> None:
+    """Do what a page does while an edge of a box is dragged."""
+    panel.weights.figure.receive({"page": "a", "number": 1, "moved": {box.id: {"left": left, "right": right}}})
+
+
+def test_dragging_the_threshold_sets_the_amount_and_previews(panel: Panel, session: Session) -> None:
+    session.selection = ("conv2",)
+    assert session.staged is None
+    weight = session.subject.model.get_parameter("conv2.weight").detach().abs().flatten()
+    middle = float(weight.median())
+    drag(panel, panel.weights.chart.cut, -middle, middle)
+    assert session.staged is not None
+    assert panel.steps.form.controls["amount"].value == session.staged.step.amount == pytest.approx(0.5, abs=0.011)
+    assert panel.weights.chart.cut.right == pytest.approx(middle, rel=0.1)
+    panel.steps.form.controls["amount"].value = 0.9
+    assert panel.weights.chart.cut.right == pytest.approx(float(weight.quantile(0.9)), rel=0.1)
+    assert panel.weights.figure.changed[panel.weights.chart.cut.id]["right"] == panel.weights.chart.cut.right
+
+
+def test_dragging_the_range_of_a_grid_sets_its_percentile(panel: Panel, session: Session) -> None:
+    session.selection = ("conv2",)
+    panel.steps.choose("quantize")
+    clip = panel.weights.chart.clip
+    assert clip.visible
+    drag(panel, clip, clip.left * 0.7, clip.right * 0.7)
+    assert session.draft.ranges == "percentile"
+    assert session.draft.percentile < 100
+    assert panel.steps.form.controls["ranges"].value == "percentile"
+    panel.steps.form.controls["granularity"].value = "group"
+    assert not clip.visible
+
+
+def test_a_draft_from_elsewhere_moves_the_controls(panel: Panel, session: Session) -> None:
+    other = Panel(session)
+    session.preview(KINDS["quantize"](bits=3, layers="fc"))
+    for shown in (panel, other):
+        assert (shown.steps.shelf.value, shown.steps.kind.value) == ("Quantize", "quantize")
+        assert shown.steps.form.step == session.draft
+    panel.steps.shelf.value = "Recover"
+    assert session.staged is None
+    assert other.steps.kind.value == "fine_tune"
+    panel.steps.shelf.value = "Quantize"
+    assert session.draft.bits == 3, "a form is shown as it was left"
+
+
 def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
-    panel.steps.kind.value = "fine_tune"
+    panel.steps.choose("fine_tune")
     panel.steps.form.controls["epochs"].value = 1
     panel.steps.apply.click()
     assert session.error == ""

@@ -163,6 +163,7 @@ class Distill(GradientStep):
 
     kind: ClassVar[str] = "distill"
     title: ClassVar[str] = "Distill"
+    shelf: ClassVar[str] = "Recover"
     summary: ClassVar[str] = (
         "Trains the compressed model to give what the uncompressed one gives, at its output and if wanted inside, "
         "with weights that were pruned kept at zero, and keeps the epoch that scores best on validation."
@@ -173,7 +174,7 @@ class Distill(GradientStep):
         0.9, "Part of the teacher's outputs in the loss; the rest is that of the labels.", low=0.0, high=1.0, step=0.05
     )
     temperature: float = option(
-        4.0, "What logits are divided by: more shows more of the wrong classes.", low=0.1, high=100.0
+        4.0, "What logits are divided by: more shows more of the wrong classes.", low=0.1, high=100.0, more=True
     )
     match: str = option(
         "outputs",
@@ -181,8 +182,8 @@ class Distill(GradientStep):
         "have gone) of inner modules.",
         choices=("outputs", *GAPS),
     )
-    modules: str = option("*", "Inner modules to compare: names or globs, with commas between them.")
-    match_weight: float = option(1.0, "Weight of inner differences in the loss.", low=0.0, high=1000.0)
+    modules: str = option("*", "Inner modules to compare: names or globs, with commas between them.", more=True)
+    match_weight: float = option(1.0, "Weight of inner differences in the loss.", low=0.0, high=1000.0, more=True)
 
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
         task = context.subject.task

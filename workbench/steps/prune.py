@@ -7,8 +7,8 @@ compensation name their papers in `patterns` and `compensation`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.importance import WEIGHT_CRITERIA, rank_weights
 from workbench.layers import Layer
+from workbench.steps.bounds import Bounds, amount_below, magnitude_at
 from workbench.steps.compensation import column_update, least_squares
 from workbench.steps.option import option
 from workbench.steps.patterns import PATTERNS, RANKINGS, pattern_masks
@@ -30,6 +31,7 @@ class Prune(WeightStep):
 
     kind: ClassVar[str] = "prune"
     title: ClassVar[str] = "Prune weights"
+    shelf: ClassVar[str] = "Prune"
     summary: ClassVar[str] = (
         "Sets the least important weights to zero, one by one or in patterns. The file gets smaller, because zeros are "
         "not stored; it does not get faster, because dense kernels multiply zeros too."
@@ -44,6 +46,7 @@ class Prune(WeightStep):
         "Local takes the same part of every layer, output the same of every output of a layer; global ranks the "
         "weights of all layers together.",
         choices=RANKINGS,
+        more=True,
     )
     pattern: str = option(
         "unstructured",
@@ -57,13 +60,25 @@ class Prune(WeightStep):
         unit="weights",
         low=2,
         high=64,
+        more=True,
     )
     compensation: str = option(
         "none",
         "Whether the weights that stay make up for those that go, layer by layer on calibration data: column by "
         "column, or exactly, which takes long for wide layers.",
         choices=("none", "columns", "exact"),
+        more=True,
     )
+
+    def bounds(self, weight: Tensor, layer: Layer) -> Bounds | None:
+        # Only then is there one magnitude in a layer that parts what stays from what goes.
+        if (self.importance, self.ranking, self.pattern) != ("magnitude", "local", "unstructured"):
+            return None
+        magnitude = magnitude_at(weight, self.amount)
+        return Bounds(-magnitude, magnitude, "inside", "amount")
+
+    def with_bounds(self, weight: Tensor, layer: Layer, low: float, high: float) -> Self:
+        return replace(self, amount=round(amount_below(weight, max(-low, high)), 2))
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         # Tied layers share one parameter: it is pruned once, under its first name.

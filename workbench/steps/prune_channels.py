@@ -38,6 +38,7 @@ class PruneChannels(GraphStep):
 
     kind: ClassVar[str] = "prune_channels"
     title: ClassVar[str] = "Prune channels"
+    shelf: ClassVar[str] = "Prune"
     summary: ClassVar[str] = (
         "Removes whole channels from a layer and from every layer that is coupled to it. The model gets "
         "smaller and faster everywhere; accuracy usually needs a recovery afterwards."
@@ -51,6 +52,7 @@ class PruneChannels(GraphStep):
         "local",
         "Local takes the same part of every group; global ranks the channels of all groups together.",
         choices=("local", "global"),
+        more=True,
     )
     round_to: int = option(
         1,
