@@ -33,6 +33,11 @@ from bokeh.resources import Resources
 STATIC = Path(__file__).parent / "static"
 
 
+def script(*names: str) -> str:
+    """Return scripts of the panel as one; the last one is the widget's."""
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
+
+
 @cache
 def _script() -> str:
     return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)

@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from widgets.fold import Fold
 from workbench.steps import Option, Step
 
 MOST_SLIDER_STEPS = 100
@@ -41,7 +42,7 @@ class Form:
             layout={"flex": "0 0 auto", "width": "auto"},
         )  # fmt: skip
         self.about = W.HTML(_about(kind))
-        self.more = W.Accordion([W.VBox([rows[name] for name in self._more])], layout={"max_width": "36em"})
+        self.more = Fold("More options", W.VBox([rows[name] for name in self._more]))
         for made in self.controls.values():
             made.observe(lambda _: changed(), "value")
             made.observe(lambda _: self._count(), "value")
@@ -80,8 +81,7 @@ class Form:
     def _count(self) -> None:
         moved = sum(self.controls[name].value != self._defaults[name] for name in self._more)
         title = f"More options ({moved} changed)" if moved else "More options"
-        if self.more.titles != (title,):
-            self.more.titles = (title,)
+        self.more.button.description = title
 
 
 def _about(kind: type[Step]) -> str:

@@ -9,6 +9,7 @@ import ipywidgets as W
 from widgets import theme
 from widgets.figure import BokehJS
 from widgets.view import View
+from widgets.views.all_weights import AllWeights
 from widgets.views.files import Files
 from widgets.views.history import States, Tools
 from widgets.views.layers import Layers
@@ -54,10 +55,11 @@ class Panel(W.VBox):
         self.layers, self.steps, self.files = Layers(session, lock), Steps(session, lock), Files(session, lock)
         self.weights, self.size, self.states = Weights(session, lock), SizeLedger(session, lock), States(session, lock)
         self.sensitivity, self.trade_off = Sensitivity(session, lock), TradeOff(session, lock)
+        self.all_weights = AllWeights(session, lock)
         self.training, self.structure = Training(session, lock), Structure(session, lock)
         self._views = [
             self.subject, self.tools, self.work, self.tiles, self.layers, self.steps, self.files, self.weights,
-            self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure,
+            self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure, self.all_weights,
         ]  # fmt: skip
         self.children = [W.HTML(theme.STYLE), BokehJS(), *self._rows()]
         if 0 not in session.measurements:
@@ -69,7 +71,7 @@ class Panel(W.VBox):
         )
         self.tabs = W.Tab(
             [
-                W.VBox([self.steps.root, self.weights.root]),
+                W.VBox([self.steps.root, self.weights.root, self.all_weights.root]),
                 self.sensitivity.root,
                 self.structure.root,
                 self.size.root,

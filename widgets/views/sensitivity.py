@@ -7,6 +7,7 @@ from threading import RLock
 import ipywidgets as W
 
 from widgets.figure import Figure
+from widgets.fold import Fold
 from widgets.forms import Form
 from widgets.view import View
 from workbench.charts import sensitivity_curves, sensitivity_map
@@ -41,7 +42,7 @@ class Sensitivity(View):
             icon="search",
             tooltip="A scan that was stopped goes on where it was",
         )
-        self.more = W.Accordion([W.VBox()], titles=["Other fields of the step"])
+        self.more = Fold("Other fields of the step", W.VBox())
         self.map, self.curves = sensitivity_map(), sensitivity_curves()
         self.map_figure, self.curves_figure = Figure(self.map.figure), Figure(self.curves.figure)
         self.empty = W.HTML(
@@ -59,7 +60,7 @@ class Sensitivity(View):
     def _choose(self) -> None:
         form = self.forms[self.kind.value]
         self.strengths.value = ", ".join(f"{value:g}" for value in form.kind.amounts)
-        self.more.children = (form.root,)
+        self.more.inside.children = (form.root,)
 
     def _scan(self) -> None:
         try:

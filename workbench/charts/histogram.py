@@ -145,5 +145,6 @@ def _bounds(color: str, inverted: bool) -> BoxAnnotation:
     return BoxAnnotation(
         left=0, right=0, visible=False, inverted=inverted, level="overlay", resizable="x", movable="none",
         line_color=color, line_width=1.5, line_dash="6 3", fill_color=color, fill_alpha=0.08, hover_fill_color=color,
-        hover_fill_alpha=0.12, hover_line_color=color, hover_line_width=2.5, hover_line_dash="6 3", handles=BoxInteractionHandles(all=grip),
+        hover_fill_alpha=0.12, hover_line_color=color, hover_line_width=2.5, hover_line_dash="6 3",
+        handles=BoxInteractionHandles(all=grip),
     )  # fmt: skip
