@@ -92,7 +92,7 @@ def _about(kind: type[Step]) -> str:
 def label(option: Option) -> str:
     """Return what stands before an option's control."""
     name = option.name.replace("_", " ")
-    return f"{name} ({option.unit})" if option.unit else name
+    return f"{name} ({option.unit})" if option.unit and option.unit not in name else name
 
 
 def control(option: Option, width: str = "auto") -> W.Widget:

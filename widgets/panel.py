@@ -10,9 +10,11 @@ from widgets import theme
 from widgets.figure import BokehJS
 from widgets.view import View
 from widgets.views.all_weights import AllWeights
+from widgets.views.budget import Budget
 from widgets.views.files import Files
 from widgets.views.history import States, Tools
 from widgets.views.layers import Layers
+from widgets.views.plan import Plan
 from widgets.views.sensitivity import Sensitivity
 from widgets.views.size import SizeLedger
 from widgets.views.steps import Steps
@@ -55,11 +57,12 @@ class Panel(W.VBox):
         self.layers, self.steps, self.files = Layers(session, lock), Steps(session, lock), Files(session, lock)
         self.weights, self.size, self.states = Weights(session, lock), SizeLedger(session, lock), States(session, lock)
         self.sensitivity, self.trade_off = Sensitivity(session, lock), TradeOff(session, lock)
-        self.all_weights = AllWeights(session, lock)
+        self.all_weights, self.budget, self.plan = AllWeights(session, lock), Budget(session, lock), Plan(session, lock)
         self.training, self.structure = Training(session, lock), Structure(session, lock)
         self._views = [
             self.subject, self.tools, self.work, self.tiles, self.layers, self.steps, self.files, self.weights,
             self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure, self.all_weights,
+            self.budget, self.plan,
         ]  # fmt: skip
         self.children = [W.HTML(theme.STYLE), BokehJS(), *self._rows()]
         if 0 not in session.measurements:
@@ -71,15 +74,16 @@ class Panel(W.VBox):
         )
         self.tabs = W.Tab(
             [
-                W.VBox([self.steps.root, self.weights.root, self.all_weights.root]),
+                W.VBox([self.steps.root, self.plan.root, self.weights.root, self.all_weights.root]),
                 self.sensitivity.root,
+                self.budget.root,
                 self.structure.root,
                 self.size.root,
                 W.VBox([self.states.root, self.trade_off.root]),
                 self.training.root,
                 self.files.root,
             ],
-            titles=["Compress", "Sensitivity", "Structure", "Size", "History", "Training", "Export"],
+            titles=["Compress", "Sensitivity", "Budget", "Structure", "Size", "History", "Training", "Export"],
         )
         left = W.VBox([self.layers.root], layout={"flex": "1 1 44%", "min_width": "330px"})
         right = W.VBox([self.tabs], layout={"flex": "1 1 50%", "min_width": "400px"})

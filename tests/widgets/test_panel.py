@@ -177,6 +177,68 @@ def test_a_draft_from_elsewhere_moves_the_controls(panel: Panel, session: Sessio
     assert session.draft.bits == 3, "a form is shown as it was left"
 
 
+def test_a_budget_is_suggested_edited_and_applied(panel: Panel, session: Session) -> None:
+    budget = panel.budget
+    assert [row["name"] for row in budget.bars.rows] == [layer.name for layer in session.layers]
+    budget.take.click()
+    assert "nothing is suggested" in session.error
+    panel.sensitivity.strengths.value = "0.2, 0.6"
+    panel.sensitivity.scan.click()
+    budget.drop.value = 100
+    assert budget.bars.ghosts == {layer.name: 0.6 for layer in session.layers}
+    budget.take.click()
+    assert budget.bars.values == budget.bars.ghosts
+    assert session.staged is not None, "one strength for all is one step, which is previewed"
+    budget.bars.values = {"conv1": 0.2, "fc": 0.5}
+    budget.apply.click()
+    assert session.error == ""
+    kept = {row["name"]: row["kept"] for row in panel.layers.root.rows}
+    assert kept["conv1"] == pytest.approx(0.8, abs=0.02)
+    assert kept["fc"] == pytest.approx(0.5, abs=0.02)
+    assert kept["conv2"] == 1
+    assert session.history.at in session.measurements
+    assert budget.bars.values == {}
+    budget.kind.value = "prune_channels"
+    assert budget.bars.rows == []
+    assert "first" in budget.words.value
+
+
+def test_a_preset_is_shown_changed_and_run(panel: Panel, session: Session) -> None:
+    panel.plan.run.click()
+    assert "plan is empty" in session.error
+    panel.plan.preset.value = "smaller"
+    assert session.plan[0].kind == "quantize"
+    panel.plan.list.index = 0
+    panel.plan.edit.click()
+    assert panel.steps.kind.value == "quantize"
+    panel.steps.form.controls["bits"].value = 3
+    panel.plan.update.click()
+    panel.steps.choose("correct_bias")
+    panel.plan.add.click()
+    assert "bits=3" in panel.plan.list.options[0][0]
+    count = len(session.plan)
+    panel.plan.run.click()
+    assert session.error == ""
+    assert len(session.recipe.steps) == count
+    panel.plan.list.index = 0
+    panel.plan.remove.click()
+    assert len(session.plan) == count - 1
+
+
+def test_a_preview_reaches_the_layer_table_and_the_small_histograms(panel: Panel, session: Session) -> None:
+    panel.all_weights.root.button.value = True
+    assert [row["name"] for row in panel.all_weights.histograms.rows] == [layer.name for layer in session.layers]
+    panel.all_weights.histograms.selection = ["conv2"]
+    assert session.selection == ("conv2",)
+    panel.steps.form.controls["amount"].value = 0.75
+    assert panel.layers.root.preview["conv2"] == [pytest.approx(0.25, abs=0.01), "32"]
+    assert panel.layers.root.preview["conv1"] == [1.0, "32"]
+    assert set(panel.all_weights.histograms.after) == {"conv2"}
+    panel.steps.back.click()
+    assert panel.layers.root.preview == {}
+    assert panel.all_weights.histograms.after == {}
+
+
 def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
     panel.steps.choose("fine_tune")
     panel.steps.form.controls["epochs"].value = 1

@@ -89,7 +89,13 @@ class WeightHistogram:
         self.grid.data = {"x": list(grid), "y": [0.0] * len(grid), "value": [f"{value:.4g}" for value in grid]}
         self.figure.y_range.update(end=top)
         if drawn:
-            self.figure.x_range.update(start=drawn[0].edges[0], end=drawn[0].edges[-1])
+            self.frame(drawn[0].edges[0], drawn[0].edges[-1])
+
+    def frame(self, low: float, high: float) -> None:
+        """Let the axis hold these and what is drawn, with room for the hand beside the outermost marks."""
+        ends = [low, high, *self.before.data["left"][:1], *self.before.data["right"][-1:]]
+        room = 0.03 * (max(ends) - min(ends))
+        self.figure.x_range.update(start=min(ends) - room, end=max(ends) + room)
 
     def mark(self, threshold: float | None = None, clip: tuple[float, float] | None = None) -> None:
         """Move the bounds only; arguments as those of `show`."""
@@ -98,6 +104,8 @@ class WeightHistogram:
             box.visible = bounds is not None
             if bounds is not None:
                 box.update(left=bounds[0], right=bounds[1])
+        if clip is not None:
+            self.frame(*clip)
 
 
 def weight_histogram(
