@@ -34,9 +34,18 @@ def table(step, drops, higher_is_better=True):
 
 def test_the_strongest_within_the_drop_is_suggested():
     found = table(Prune(), {"a": {0.3: -0.001, 0.5: -0.004, 0.9: -0.2}, "b": {0.3: -0.02, 0.5: -0.03, 0.9: -0.3}})
-    assert suggest(found, 0.005) == {"a": 0.5}
-    assert suggest(found, 0.05) == {"a": 0.5, "b": 0.5}
+    assert suggest(found, 0.005, together=False) == {"a": 0.5}
+    assert suggest(found, 0.05, together=False) == {"a": 0.5, "b": 0.5}
     assert suggest(found, 1.0) == {"a": 0.9, "b": 0.9}
+
+
+def test_together_the_drops_add_up_to_what_is_tolerated():
+    found = table(Prune(), {part: {0.3: -0.001, 0.5: -0.004, 0.9: -0.2} for part in "abc"})
+    assert suggest(found, 0.005) == dict.fromkeys("abc", 0.3)
+    assert suggest(found, 0.012) == dict.fromkeys("abc", 0.5)
+    assert suggest(found, 0.0) == {}
+    free = table(Prune(), {"a": {0.3: 0.002, 0.5: 0.0, 0.9: -0.2}})
+    assert suggest(free, 0.0) == {"a": 0.5}
 
 
 def test_fewer_bits_are_stronger_and_a_rise_of_a_loss_is_a_drop():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import RLock
 
 import ipywidgets as W
 
 from widgets import theme
 from widgets.figure import BokehJS
+from widgets.keys import Keys
 from widgets.view import View
 from widgets.views.all_weights import AllWeights
 from widgets.views.budget import Budget
@@ -64,7 +66,11 @@ class Panel(W.VBox):
             self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure, self.all_weights,
             self.budget, self.plan,
         ]  # fmt: skip
-        self.children = [W.HTML(theme.STYLE), BokehJS(), *self._rows()]
+        buttons = {
+            "apply": self.steps.apply, "back": self.steps.back, "undo": self.tools.undo, "redo": self.tools.redo,
+        }  # fmt: skip
+        self.shortcuts = Keys({name: partial(_press, button) for name, button in buttons.items()})
+        self.children = [W.HTML(theme.STYLE), BokehJS(), self.shortcuts, *self._rows()]
         if 0 not in session.measurements:
             session.start("Measure the baseline", session.measure)
 
@@ -87,11 +93,12 @@ class Panel(W.VBox):
         )
         left = W.VBox([self.layers.root], layout={"flex": "1 1 44%", "min_width": "330px"})
         right = W.VBox([self.tabs], layout={"flex": "1 1 50%", "min_width": "400px"})
+        numbers = W.VBox([self.tiles.root, self.work.root])
+        numbers.add_class("wb-numbers")
         return [
             top,
             self.subject.form,
-            self.tiles.root,
-            self.work.root,
+            numbers,
             W.HBox([left, right], layout={"flex_flow": "row wrap", "align_items": "flex-start"}),
         ]
 
@@ -106,3 +113,8 @@ class Panel(W.VBox):
             view.close()
         self._views = []
         super().close()
+
+
+def _press(button: W.Button) -> None:
+    if not button.disabled:
+        button.click()

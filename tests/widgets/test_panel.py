@@ -184,7 +184,7 @@ def test_a_budget_is_suggested_edited_and_applied(panel: Panel, session: Session
     assert "nothing is suggested" in session.error
     panel.sensitivity.strengths.value = "0.2, 0.6"
     panel.sensitivity.scan.click()
-    budget.drop.value = 100
+    budget.drop.value = 100  # more than there is to lose
     assert budget.bars.ghosts == {layer.name: 0.6 for layer in session.layers}
     budget.take.click()
     assert budget.bars.values == budget.bars.ghosts
@@ -237,6 +237,22 @@ def test_a_preview_reaches_the_layer_table_and_the_small_histograms(panel: Panel
     panel.steps.back.click()
     assert panel.layers.root.preview == {}
     assert panel.all_weights.histograms.after == {}
+
+
+def test_keys_do_what_the_buttons_do(panel: Panel, session: Session) -> None:
+    panel.shortcuts.receive({"act": "undo"})
+    assert session.error == "", "what is disabled has no key"
+    panel.steps.form.controls["amount"].value = 0.8
+    panel.shortcuts.receive({"act": "back"})
+    assert session.staged is None
+    panel.shortcuts.receive({"act": "apply"})
+    assert session.history.at == 1
+    panel.shortcuts.receive({"act": "undo"})
+    panel.shortcuts.receive({"act": "nosuch"})
+    assert session.history.at == 0
+    panel.shortcuts.receive({"act": "redo"})
+    assert session.history.at == 1
+    assert panel.tiles.html.value.count("wb-trace") >= 6, "two states make a line"
 
 
 def test_training_draws_its_curves(panel: Panel, session: Session) -> None:

@@ -33,20 +33,20 @@ class Bars(anywidget.AnyWidget):
 
 
 class Budget(View):
-    """Bars to drag; pale marks show what the last scan of this step suggests within a tolerated drop."""
+    """Bars to drag; marks show what the last scan of this step suggests within a tolerated drop."""
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         scanned = [(kind.title, name) for name, kind in KINDS.items() if kind.strength]
         self.kind = W.Dropdown(options=scanned, description="step", layout={"width": "260px"})
         self.drop = W.BoundedFloatText(
-            value=0.5, min=0.0, max=100.0, step=0.1, description="drop", layout={"width": "150px"},
-            tooltip="Largest drop of the score that one part alone may cost: points, or the metric's unit",
+            value=0.5, min=0.0, max=100.0, step=0.1, description="total drop", layout={"width": "150px"},
+            tooltip="Largest drop of the score, if those of all parts add up: points, or the metric's unit",
         )  # fmt: skip
         self.take = W.Button(
             description="Take suggestion",
             icon="magic",
-            tooltip="Set every bar to its pale mark",
+            tooltip="Set every bar to its mark",
             layout={"width": "auto"},
         )
         self.clear = W.Button(description="Clear", icon="eraser", tooltip="Leave all alone", layout={"width": "auto"})
@@ -151,9 +151,9 @@ class Budget(View):
 
 def _hint(kind: type[Step], scanned: bool, names: bool) -> str:
     if scanned:
-        words = "Pale marks: the strongest setting whose drop alone, as the scan found it, is tolerated."
+        words = "Orange marks: the strongest settings whose drops, as the scan found them, add up to the one tolerated."
     elif names:
-        words = f"Drag a bar. Scan {kind.title} under Sensitivity to see pale marks of what each part takes."
+        words = f"Drag a bar. Scan {kind.title} under Sensitivity to see marks of what each part takes."
     else:
         words = f"Scan {kind.title} under Sensitivity first: it finds the groups of channels that go together."
     return f"<p class='wb-hint'>{words}</p>"

@@ -27,7 +27,7 @@ class Plan(View):
             description="make it", tooltip="Steps for a goal, to be changed before they run", layout={"width": "280px"},
         )  # fmt: skip
         self.about = W.HTML()
-        self.list = W.Select(rows=4, layout={"width": "100%"})
+        self.list = W.Select(rows=4, layout={"width": "auto"})
         self.edit = W.Button(
             description="Edit", icon="pencil", layout=NARROW, tooltip="Show the step in the form above"
         )
