@@ -255,6 +255,20 @@ def test_keys_do_what_the_buttons_do(panel: Panel, session: Session) -> None:
     assert panel.tiles.html.value.count("wb-trace") >= 6, "two states make a line"
 
 
+def test_a_cell_is_previewed_and_a_point_is_gone_to(panel: Panel, session: Session) -> None:
+    panel.sensitivity.strengths.value = "0.2, 0.6"
+    panel.sensitivity.scan.click()
+    cells = panel.sensitivity.map.source
+    tap = {"page": "a", "number": 1, "moved": {cells.selected.id: {"indices": [1]}}}
+    panel.sensitivity.map_figure.receive(tap)
+    assert (session.staged.step.layers, session.staged.step.amount) == ("conv1", 0.6)
+    assert panel.steps.form.controls["amount"].value == 0.6
+    panel.steps.apply.click()
+    points = panel.trade_off.chart.source
+    panel.trade_off.root.receive({"page": "a", "number": 1, "moved": {points.selected.id: {"indices": [0]}}})
+    assert session.history.at == 0
+
+
 def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
     panel.steps.choose("fine_tune")
     panel.steps.form.controls["epochs"].value = 1

@@ -95,7 +95,7 @@ class Weights(View):
         side = "between" if inside else "outside of"
         self.hint.value = (
             f"<p class='wb-hint'>What lies {side} the dashed lines {act}. Drag their handles to set "
-            f"<b>{escape(bounds.option)}</b> ({getattr(self.session.draft, bounds.option):g}).</p>"
+            f"<b>{escape(bounds.option)}</b>.</p>"
         )
 
     def _show(self) -> None:

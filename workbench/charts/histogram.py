@@ -89,11 +89,14 @@ class WeightHistogram:
         self.grid.data = {"x": list(grid), "y": [0.0] * len(grid), "value": [f"{value:.4g}" for value in grid]}
         self.figure.y_range.update(end=top)
         if drawn:
-            self.frame(drawn[0].edges[0], drawn[0].edges[-1])
+            self._frame()
 
-    def frame(self, low: float, high: float) -> None:
-        """Let the axis hold these and what is drawn, with room for the hand beside the outermost marks."""
-        ends = [low, high, *self.before.data["left"][:1], *self.before.data["right"][-1:]]
+    def _frame(self) -> None:
+        # With room for the hand beside the outermost marks.
+        ends = [end for data in (self.before.data, self.after.data) for end in (*data["left"][:1], *data["right"][-1:])]
+        ends += [self.clip.left, self.clip.right] if self.clip.visible else []
+        if not ends:
+            return
         room = 0.03 * (max(ends) - min(ends))
         self.figure.x_range.update(start=min(ends) - room, end=max(ends) + room)
 
@@ -104,8 +107,7 @@ class WeightHistogram:
             box.visible = bounds is not None
             if bounds is not None:
                 box.update(left=bounds[0], right=bounds[1])
-        if clip is not None:
-            self.frame(*clip)
+        self._frame()
 
 
 def weight_histogram(
