@@ -10,8 +10,14 @@ function matcher(text) {
 }
 
 // Of a long name the middle is left out, for both ends tell layers apart.
+// A number within the name does so most of all, so long words between dots are cut first.
 const TAIL = 12;
-function writeName(element, name) {
+const WORD = 10;
+const shortened = (name) =>
+  name.split(".").map((word) => (word.length > WORD ? `${word.slice(0, 5)}…${word.slice(-3)}` : word)).join(".");
+
+function writeName(element, full) {
+  const name = full.length > 2 * TAIL ? shortened(full) : full;
   const [head, tail] = ["head", "tail"].map((part) => {
     const made = document.createElement("span");
     made.className = `wb-name-${part}`;
