@@ -18,8 +18,8 @@ ORDER = (
     "errors", "turn", "twin", "metric", "progress", "augmentation", "coding", "samples", "task", "calibration",
     "quantizer", "graph", "layers", "subject", "checkpoint", "load", "context", "importance", "rounding", "steps",
     "recipe", "runtimes", "prefixes", "evaluator", "measure", "pace", "numbers", "live", "trials", "sensitivity",
-    "contest", "history", "autosave", "jobs", "inspection", "export", "session", "", "charts", "report", "cli",
-    "__main__",
+    "budget", "presets", "contest", "history", "autosave", "jobs", "inspection", "export", "session", "", "charts",
+    "report", "cli", "__main__",
 )  # fmt: skip
 HEAVY = ("onnx", "onnxruntime", "onnxscript", "bokeh", "sklearn", "scipy", "IPython", "ipywidgets", "nbconvert",
          "nbformat", "nbclient", "jupyterlab", "PIL", "torch._export.serde.serialize", "torchvision", "timm",
@@ -95,8 +95,9 @@ def test_step_files_never_import_each_other(name):
     assert not (set(imports(path, everywhere=True)) & CONCRETE) - {name}
 
 
-STRANGERS = ("workbench/recipe.py", "workbench/sensitivity.py", "workbench/search.py", "workbench/live.py",
-             "widgets/forms.py", "workbench/cli/arguments.py", "workbench/cli/commands.py")  # fmt: skip
+STRANGERS = ("workbench/recipe.py", "workbench/sensitivity.py", "workbench/search.py", "workbench/budget.py",
+             "workbench/live.py", "widgets/forms.py", "workbench/cli/arguments.py",
+             "workbench/cli/commands.py")  # fmt: skip
 
 
 @pytest.mark.parametrize("file", STRANGERS)

@@ -202,3 +202,21 @@ def test_a_step_goes_where_it_began_though_someone_forked_meanwhile(session):
     assert "begun meanwhile" in dict(session.history.branches)
     assert [step.amount for step in session.recipe] == [0.3]
     assert session.current.nonzero < session.baseline.nonzero
+
+
+def test_several_steps_are_one_act_and_a_failing_one_leaves_all_as_it_was(session):
+    steps = (wb.Prune(layers="conv1", amount=0.5), wb.Prune(layers="fc", amount=0.25))
+    found = session.extend(steps)
+    assert session.recipe.steps == steps
+    assert session.measurements[session.history.at] == found
+    before = session.history
+    with pytest.raises(wb.WorkbenchError, match="no layer matches"):
+        session.extend((wb.Prune(amount=0.1), wb.Prune(layers="nosuch")))
+    assert session.history == before
+
+
+def test_what_is_previewed_is_the_draft(session):
+    assert session.draft is None
+    session.preview(wb.Prune(amount=0.4))
+    session.take_back()
+    assert session.draft == wb.Prune(amount=0.4)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import ipywidgets as W
 
+from widgets.fold import Fold
 from workbench.steps import Option, Step
 
-STYLE = {"description_width": "8.5em"}
 MOST_SLIDER_STEPS = 100
-WIDE = {"width": "auto", "max_width": "30em"}
+WIDE = {"width": "auto", "max_width": "34em"}
+EM_A_LETTER = 0.56  # of the panel's font; labels are never cut
 
 
 class Form:
-    """Controls for one kind of step.
+    """Controls for one kind of step; those that are for few people are folded away.
 
     Args:
         kind: The step's class.
@@ -24,10 +27,33 @@ class Form:
 
     def __init__(self, kind: type[Step], changed: Callable[[], None]) -> None:
         self.kind = kind
-        self.controls = {option.name: control(option) for option in kind.options()}
+        options = kind.options()
+        width = f"{EM_A_LETTER * max(len(label(option)) for option in options) + 1:.1f}em"
+        self.controls = {option.name: control(option, width) for option in options}
+        self._defaults = {option.name: option.default for option in options}
+        self._more = [option.name for option in options if option.more]
+        self._helps = [W.HTML(f"<p class='wb-option-help'>{escape(option.help)}</p>") for option in options]
+        rows = {
+            option.name: W.VBox([self.controls[option.name], told])
+            for option, told in zip(options, self._helps, strict=True)
+        }
+        self.explain = W.ToggleButton(
+            description="Explain", icon="question", tooltip="A sentence on each option, and the source of the method",
+            layout={"flex": "0 0 auto", "width": "auto"},
+        )  # fmt: skip
+        self.about = W.HTML(_about(kind))
+        self.more = Fold("More options", W.VBox([rows[name] for name in self._more]))
         for made in self.controls.values():
             made.observe(lambda _: changed(), "value")
-        self.root = W.VBox([W.HTML(f"<p class='wb-help'>{kind.summary}</p>"), *self.controls.values()])
+            made.observe(lambda _: self._count(), "value")
+        self.explain.observe(lambda _: self._explain(), "value")
+        head = W.HBox(
+            [W.HTML(f"<p class='wb-help'>{escape(kind.summary)}</p>", layout={"flex": "1 1 auto"}), self.explain]
+        )
+        main = [row for name, row in rows.items() if name not in self._more]
+        self.root = W.VBox([head, self.about, *main, *([self.more] if self._more else [])])
+        self._explain()
+        self._count()
 
     @property
     def step(self) -> Step:
@@ -44,12 +70,41 @@ class Form:
             if name in self.controls:
                 self.controls[name].value = value
 
+    def show(self, step: Step) -> None:
+        """Set all controls to what a step of this kind says."""
+        self.set(**{name: getattr(step, name) for name in self.controls})
 
-def control(option: Option) -> W.Widget:
-    """Return the control of an option; its help is the tooltip."""
+    def _explain(self) -> None:
+        for told in (*self._helps, self.about):
+            told.layout.display = "" if self.explain.value else "none"
+
+    def _count(self) -> None:
+        moved = sum(self.controls[name].value != self._defaults[name] for name in self._more)
+        title = f"More options ({moved} changed)" if moved else "More options"
+        self.more.button.description = title
+
+
+def _about(kind: type[Step]) -> str:
+    words = sys.modules[kind.__module__].__doc__ or ""
+    return f"<div class='wb-about'>{escape(words.strip())}</div>"
+
+
+def label(option: Option) -> str:
+    """Return what stands before an option's control."""
     name = option.name.replace("_", " ")
-    label = f"{name} ({option.unit})" if option.unit else name
-    facts = {"value": option.default, "description": label, "tooltip": option.help, "style": STYLE, "layout": WIDE}
+    return f"{name} ({option.unit})" if option.unit and option.unit not in name else name
+
+
+def control(option: Option, width: str = "auto") -> W.Widget:
+    """Return the control of an option; its help is the tooltip.
+
+    Args:
+        option: What is set.
+        width: Of the label, in CSS.
+    """
+    style = {"description_width": width}
+    facts = {"value": option.default, "description": label(option), "tooltip": option.help, "style": style}
+    facts["layout"] = WIDE
     if option.type is bool:
         return W.Checkbox(**{**facts, "indent": True})
     if option.choices:

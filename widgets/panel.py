@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import RLock
 
 import ipywidgets as W
 
 from widgets import theme
 from widgets.figure import BokehJS
+from widgets.keys import Keys
 from widgets.view import View
+from widgets.views.all_weights import AllWeights
+from widgets.views.budget import Budget
 from widgets.views.files import Files
 from widgets.views.history import States, Tools
 from widgets.views.layers import Layers
+from widgets.views.plan import Plan
 from widgets.views.sensitivity import Sensitivity
 from widgets.views.size import SizeLedger
 from widgets.views.steps import Steps
@@ -54,12 +59,18 @@ class Panel(W.VBox):
         self.layers, self.steps, self.files = Layers(session, lock), Steps(session, lock), Files(session, lock)
         self.weights, self.size, self.states = Weights(session, lock), SizeLedger(session, lock), States(session, lock)
         self.sensitivity, self.trade_off = Sensitivity(session, lock), TradeOff(session, lock)
+        self.all_weights, self.budget, self.plan = AllWeights(session, lock), Budget(session, lock), Plan(session, lock)
         self.training, self.structure = Training(session, lock), Structure(session, lock)
         self._views = [
             self.subject, self.tools, self.work, self.tiles, self.layers, self.steps, self.files, self.weights,
-            self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure,
+            self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure, self.all_weights,
+            self.budget, self.plan,
         ]  # fmt: skip
-        self.children = [W.HTML(theme.STYLE), BokehJS(), *self._rows()]
+        buttons = {
+            "apply": self.steps.apply, "back": self.steps.back, "undo": self.tools.undo, "redo": self.tools.redo,
+        }  # fmt: skip
+        self.shortcuts = Keys({name: partial(_press, button) for name, button in buttons.items()})
+        self.children = [W.HTML(theme.STYLE), BokehJS(), self.shortcuts, *self._rows()]
         if 0 not in session.measurements:
             session.start("Measure the baseline", session.measure)
 
@@ -69,23 +80,25 @@ class Panel(W.VBox):
         )
         self.tabs = W.Tab(
             [
-                W.VBox([self.steps.root, self.weights.root]),
+                W.VBox([self.steps.root, self.plan.root, self.weights.root, self.all_weights.root]),
                 self.sensitivity.root,
+                self.budget.root,
                 self.structure.root,
                 self.size.root,
                 W.VBox([self.states.root, self.trade_off.root]),
                 self.training.root,
                 self.files.root,
             ],
-            titles=["Compress", "Sensitivity", "Structure", "Size", "History", "Training", "Export"],
+            titles=["Compress", "Sensitivity", "Budget", "Structure", "Size", "History", "Training", "Export"],
         )
         left = W.VBox([self.layers.root], layout={"flex": "1 1 44%", "min_width": "330px"})
         right = W.VBox([self.tabs], layout={"flex": "1 1 50%", "min_width": "400px"})
+        numbers = W.VBox([self.tiles.root, self.work.root])
+        numbers.add_class("wb-numbers")
         return [
             top,
             self.subject.form,
-            self.tiles.root,
-            self.work.root,
+            numbers,
             W.HBox([left, right], layout={"flex_flow": "row wrap", "align_items": "flex-start"}),
         ]
 
@@ -100,3 +113,8 @@ class Panel(W.VBox):
             view.close()
         self._views = []
         super().close()
+
+
+def _press(button: W.Button) -> None:
+    if not button.disabled:
+        button.click()

@@ -66,6 +66,14 @@ class View:
 
         return handle
 
+    def hear(self, do: Callable[[Any], Any]) -> Callable[[Any], None]:
+        """Return a handler for a figure's event; as `act`, but `do` is given what the event carries."""
+
+        def handle(given: Any) -> None:
+            self._guard(lambda: do(given))
+
+        return handle
+
     def _guard(self, do: Callable[[], Any]) -> None:
         try:
             do()

@@ -19,7 +19,7 @@ from torch import Tensor
 from workbench.coding import Coding
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.evaluator import Evaluator
-from workbench.measure import Latency, Reference, Score, Size, anytime, count, measure_size, time_runtimes
+from workbench.measure import Latency, Reference, Score, Size, anytime, count_nonzeros, measure_size, time_runtimes
 from workbench.measure.compute import count_macs
 from workbench.measure.latency import Forward
 from workbench.progress import Progress
@@ -46,6 +46,7 @@ class Preview:
         unavailable: Why a runtime could not run it.
         changed: New values of parameters by name, for a weight step; for drawing.
         codings: How parameters would be stored; for drawing a grid.
+        nonzeros: How many values of each parameter are not zero, by its name.
         notes: What the step would leave undone, and why.
         error: Why the step cannot be done, "" if it can.
         done: Whether no more will come.
@@ -62,6 +63,7 @@ class Preview:
     unavailable: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, Tensor] = field(default_factory=dict, compare=False, repr=False)
     codings: Mapping[str, Coding] = field(default_factory=dict, compare=False, repr=False)
+    nonzeros: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
     notes: tuple[str, ...] = ()
     error: str = ""
     done: bool = False
@@ -89,12 +91,15 @@ def stages(step: Step, bench: Bench) -> Iterator[Preview]:
         raise WorkbenchError(f"{step.title} trains, so it has no preview; apply it to see what it gives")
     context, state = bench.context, bench.state()
     built, overlay = candidate(state, step, context)
-    params, nonzero = count(built, overlay)
+    params, nonzeros = sum(value.numel() for value in built.model.parameters()), count_nonzeros(built, overlay)
     size = measure_size(built.model, built.codings, context.subject, overlay)
     macs = count_macs(built.model, context.example())
     judged = context.subject.task.metric.note
     new = (*built.notes[len(state.notes) :], *([judged] if judged else []))
-    seen = Preview(step, 0, params, nonzero, size, macs, changed=overlay, codings=built.codings, notes=new)
+    seen = Preview(
+        step, 0, params, sum(nonzeros.values()), size, macs,
+        changed=overlay, codings=built.codings, nonzeros=nonzeros, notes=new,
+    )  # fmt: skip
     yield seen
     reference, evaluator = bench.reference(), bench.evaluator
     settled = evaluator.anchor(state, quick=True)

@@ -53,8 +53,8 @@ class Progress:
         self.check()
         if self._report is not None:
             spent = time.monotonic() - self._start
-            # The first moments say nothing of the pace.
-            left = spent * (1 - done) / done if done > 0.01 and spent > 1 else None
+            # The first moments say little of the pace.
+            left = spent * (1 - done) / done if done > 0.003 and spent > 0.5 else None
             self._report(Tick(min(max(done, 0.0), 1.0), message, left, values))
 
     def part(self, low: float, high: float, title: str = "") -> Progress:

@@ -77,6 +77,10 @@ class Session(traitlets.HasTraits):
     history = traitlets.Instance(History, help="All states that were tried, and which one is current.")
     measurements: traitlets.Dict[int, Measurement] = traitlets.Dict(help="Node number to what was measured there.")
     selection: traitlets.Tuple = traitlets.Tuple(help="Names of the chosen layers.")
+    plan: traitlets.Tuple = traitlets.Tuple(help="Steps that are to be done, one after the other.")
+    draft = traitlets.Instance(
+        "workbench.steps.Step", allow_none=True, help="The step that is being set by hand, applied or not."
+    )
     staged = traitlets.Instance(Preview, allow_none=True, help="The preview that is shown, None if there is none.")
     table = traitlets.Instance(Table, allow_none=True, help="The latest sensitivity scan, growing while it runs.")
     jobs: traitlets.Tuple = traitlets.Tuple(help="Work that waits or runs, and the last that ended.")
@@ -191,6 +195,7 @@ class Session(traitlets.HasTraits):
 
     def preview(self, step: Step) -> None:
         """Show what a step would do, in `staged`, without doing it. A newer preview replaces an older one."""
+        self.draft = step
         # The state is fetched by the worker: it may have to be built first, and a slider must not wait for that.
         bench = Bench(
             self._context(), lambda: self.state, self.reference, self._evaluator("validation"), self.baselines
@@ -222,6 +227,25 @@ class Session(traitlets.HasTraits):
             self.measurements = {**self.measurements, history.at: found}
             self._move(history)
         return found
+
+    def extend(self, steps: Iterable[Step], progress: Progress | None = None) -> Measurement:
+        """Do several steps one after the other, measure the last result, and return the measurement.
+
+        Raises:
+            WorkbenchError: A step cannot be done; the session is as it was.
+            Cancelled: It was told to stop; the session is as it was.
+        """
+        progress = progress or Progress()
+        start = self.history.at
+        planned = tuple(steps)
+        done = Recipe((*self.recipe.steps, *planned), self.settings.seed)
+        self._live.cancel()
+        self._build(done, progress.part(0.0, 0.7))
+        history = self.history if self.history.at == start else self.history.go(start)
+        for step in planned:
+            history = history.apply(step)
+        self._move(history)
+        return self.measure(progress=progress.part(0.7, 1.0))
 
     def replay(self, recipe: Recipe, progress: Progress | None = None) -> Measurement:
         """Do all steps of a recipe from the untouched subject on, and return the measurement of the last.

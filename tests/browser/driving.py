@@ -46,6 +46,22 @@ def slider(page: Page, label: str) -> Locator:
     return holder.locator(".noUi-handle").locator("visible=true").first
 
 
+def grip(page: Page) -> tuple[float, float]:
+    """Return where on the page the right handle of the shown, editable box is."""
+    script = """() => {
+        const all = (view) => [view, ...(view.children ? [...view.children()].flatMap(all) : [])];
+        for (const view of [...window.Bokeh.index].flatMap(all)) {
+            if (view.model.type !== "BoxAnnotation" || !view.model.visible || !view.model.editable) continue;
+            const canvas = view.plot_view.canvas_view.el.getBoundingClientRect();
+            if (canvas.width) return [canvas.x + view.bbox.right, canvas.y + (view.bbox.top + view.bbox.bottom) / 2];
+        }
+        return null;
+    }"""
+    page.wait_for_function(script, timeout=PATIENCE)
+    x, y = page.evaluate(script)
+    return x, y
+
+
 def run_code(page: Page, code: str) -> str:
     """Run code in a new last cell of the notebook, and return what it printed."""
     page.evaluate("() => document.activeElement?.blur()")

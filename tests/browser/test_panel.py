@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import PATIENCE, figures, open_panel, run_code, slider, tab, tile
+from tests.browser.driving import PATIENCE, figures, grip, open_panel, run_code, slider, tab, tile
 from tests.browser.lab import Lab
 
 pytestmark = pytest.mark.browser
@@ -92,3 +92,62 @@ def test_layers_are_chosen_in_the_table_and_errors_are_shown(page: Page, lab: La
     layers.locator("input").fill("*")
     layers.locator("input").press("Enter")
     expect(page.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
+
+
+def test_the_threshold_is_dragged_and_the_session_follows(page: Page, lab: Lab) -> None:
+    """The hand moves the mark, the slider and the preview follow; where the hand lets go, the mark stays."""
+    open_panel(page, lab)
+    page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
+    page.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
+    readout = page.locator(".widget-readout").locator("visible=true").first
+    assert readout.inner_text() == "0.50"
+    x, y = grip(page)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for place in range(1, 21):
+        page.mouse.move(x + 2 * place, y)
+    expect(readout).not_to_have_text("0.50", timeout=PATIENCE)
+    expect(page.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
+    assert abs(grip(page)[0] - x - 40) < 3, "the kernel took the mark out of the hand"
+    page.mouse.up()
+    expect(tile(page, "Top-1 accuracy").locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
+    kernel = run_code(page, "print(f'{session.draft.amount:.2f} {session.staged.step.amount:.2f}')").split()
+    assert kernel[0] == kernel[1] == readout.inner_text()
+    assert float(kernel[0]) > 0.6
+    assert abs(grip(page)[0] - x - 40) < 4, "the mark did not stay where it was let go"
+
+    # The other way: the slider moves the mark. A key acts only while the focus is in the panel.
+    slider(page, "amount").focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    expect(readout).not_to_have_text(kernel[0])
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".wb-state", has_text="state 1 of branch main")).to_be_visible(timeout=PATIENCE)
+    slider(page, "amount").focus()
+    page.keyboard.press("Control+z")
+    expect(page.locator(".wb-state", has_text="the untouched subject")).to_be_visible(timeout=PATIENCE)
+
+
+def test_a_scan_suggests_a_budget_that_is_edited_and_applied(page: Page, lab: Lab) -> None:
+    open_panel(page, lab)
+    tab(page, "Sensitivity")
+    page.locator(".widget-text", has=page.locator("label", has_text="strengths")).locator("input").fill("0.2, 0.5")
+    page.get_by_role("button", name="Scan").click()
+    cancel = page.get_by_role("button", name="Cancel")
+    expect(cancel).to_be_visible(timeout=PATIENCE)
+    expect(cancel).to_be_hidden(timeout=PATIENCE)
+    tab(page, "Budget")
+    page.get_by_role("button", name="Take suggestion").click()
+    bar = page.get_by_label("amount of layer1.0.conv1", exact=True)
+    bar.focus()
+    page.keyboard.press("End")
+    expect(page.locator(".wb-bar-row", has=bar).locator("output")).to_have_text("1")
+    page.get_by_role("button", name="leave layer1.0.conv1 alone").click()
+    expect(page.locator(".wb-bar-row", has=bar).locator("output")).to_have_text("–")
+    page.get_by_role("button", name="Apply budget").click()
+    expect(page.locator(".wb-state", has_text="of branch main")).to_be_visible(timeout=PATIENCE)
+    done = run_code(
+        page, "print(any('layer1.0.conv1' in s.layers for s in session.recipe), len(session.recipe))"
+    ).split()
+    assert done[0] == "False"
+    assert int(done[1]) >= 1

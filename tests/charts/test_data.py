@@ -38,9 +38,11 @@ def test_a_bar_beyond_the_axis_says_how_high_it_is():
 
 def test_thresholds_stand_on_both_sides_or_not_at_all():
     chart = weight_histogram(histogram(torch.randn(50)), threshold=0.4)
-    assert [span.location for span in chart.thresholds] == [-0.4, 0.4]
+    assert (chart.cut.left, chart.cut.right, chart.clip.visible) == (-0.4, 0.4, False)
     chart.show(histogram(torch.randn(50)))
-    assert not any(span.visible for span in chart.thresholds)
+    assert not chart.cut.visible
+    chart.mark(clip=(-1.0, 2.0))
+    assert (chart.clip.left, chart.clip.right, chart.clip.visible) == (-1.0, 2.0, True)
 
 
 def test_words_of_a_latency_stand_beyond_the_line_at_one():

@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from bokeh.models import ColumnDataSource
+from bokeh.models import BoxAnnotation, ColumnDataSource
 from bokeh.plotting import figure
 
 from widgets.figure import BokehJS, Figure
@@ -38,3 +38,46 @@ def test_a_figure_in_two_widgets_is_refused() -> None:
     Figure(plot)
     with pytest.raises(RuntimeError):
         Figure(plot)
+
+
+def test_a_drag_reaches_the_model_and_whoever_listens() -> None:
+    plot, box, heard = figure(), BoxAnnotation(left=-1.0, right=1.0, editable=True), []
+    plot.add_layout(box)
+    shown = Figure(plot)
+    shown.on_drag(box, heard.append, "left", "right")
+    assert shown.follows == {box.id: ["left", "right"]}
+    shown.receive({"page": "a", "number": 7, "moved": {box.id: {"left": -2.0, "right": 2.0}}})
+    assert (box.left, box.right) == (-2.0, 2.0)
+    assert heard == [{"left": -2.0, "right": 2.0}]
+    assert shown.changed[box.id] == {"left": -2.0, "right": 2.0}, "other pages are told"
+    assert shown.seen == ["a", 7]
+
+
+def test_a_tap_tells_the_row() -> None:
+    plot, source, heard = figure(), ColumnDataSource({"x": [1, 2, 3]}), []
+    marks = plot.scatter("x", "x", source=source)
+    shown = Figure(plot)
+    shown.on_tap(marks, heard.append)
+    shown.receive({"page": "a", "number": 1, "moved": {source.selected.id: {"indices": [2]}}})
+    assert heard == [2]
+    assert source.selected.indices == [], "a tap leaves no selection behind"
+
+
+def test_what_a_page_may_not_move_is_left_alone() -> None:
+    plot, box, heard = figure(), BoxAnnotation(left=-1.0, right=1.0), []
+    plot.add_layout(box)
+    shown = Figure(plot)
+    shown.on_drag(box, heard.append, "left", "right")
+    for moved in ({plot.id: {"height": 1}}, {box.id: {"left": "x", "right": 2.0}}, {box.id: {"left": math.nan}}):
+        shown.receive({"page": "a", "number": 1, "moved": moved})
+    assert (box.left, box.right, heard) == (-1.0, 1.0, [])
+
+
+def test_a_page_is_not_left_waiting_for_a_listener_that_fails() -> None:
+    plot, box = figure(), BoxAnnotation(left=-1.0, right=1.0)
+    plot.add_layout(box)
+    shown = Figure(plot)
+    shown.on_drag(box, lambda _: 1 / 0, "left")
+    with pytest.raises(ZeroDivisionError):
+        shown.receive({"page": "a", "number": 3, "moved": {box.id: {"left": 0.5}}})
+    assert shown.seen == ["a", 3]

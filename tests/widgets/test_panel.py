@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from bokeh.models import BoxAnnotation
 
 from tests.conftest import QUICK
 from widgets import Panel
@@ -120,9 +121,10 @@ def test_a_scan_fills_map_and_curves(panel: Panel, session: Session) -> None:
 def test_the_histogram_shows_grid_or_threshold(panel: Panel, session: Session) -> None:
     session.selection = ("conv2",)
     panel.steps.form.controls["amount"].value = 0.7
-    assert panel.weights.chart.thresholds[0].visible
+    assert panel.weights.chart.cut.visible
     assert "70% zeros" in panel.weights.title.value
-    panel.steps.kind.value = "quantize"
+    panel.steps.choose("quantize")
+    assert not panel.weights.chart.cut.visible
     panel.steps.form.controls["granularity"].value = "tensor"
     panel.steps.form.controls["bits"].value = 3
     # Of -3 … 3 times the scale, the side with the largest weight reaches its end, the other need not.
@@ -130,8 +132,145 @@ def test_the_histogram_shows_grid_or_threshold(panel: Panel, session: Session) -
     assert "3 bits" in panel.weights.title.value
 
 
+def drag(panel: Panel, box: BoxAnnotation, left: float, right: float) -> None:
+    """Do what a page does while an edge of a box is dragged."""
+    panel.weights.figure.receive({"page": "a", "number": 1, "moved": {box.id: {"left": left, "right": right}}})
+
+
+def test_dragging_the_threshold_sets_the_amount_and_previews(panel: Panel, session: Session) -> None:
+    session.selection = ("conv2",)
+    assert session.staged is None
+    weight = session.subject.model.get_parameter("conv2.weight").detach().abs().flatten()
+    middle = float(weight.median())
+    drag(panel, panel.weights.chart.cut, -middle, middle)
+    assert session.staged is not None
+    assert panel.steps.form.controls["amount"].value == session.staged.step.amount == pytest.approx(0.5, abs=0.011)
+    assert panel.weights.chart.cut.right == pytest.approx(middle, rel=0.1)
+    panel.steps.form.controls["amount"].value = 0.9
+    assert panel.weights.chart.cut.right == pytest.approx(float(weight.quantile(0.9)), rel=0.1)
+    assert panel.weights.figure.changed[panel.weights.chart.cut.id]["right"] == panel.weights.chart.cut.right
+
+
+def test_dragging_the_range_of_a_grid_sets_its_percentile(panel: Panel, session: Session) -> None:
+    session.selection = ("conv2",)
+    panel.steps.choose("quantize")
+    clip = panel.weights.chart.clip
+    assert clip.visible
+    drag(panel, clip, clip.left * 0.7, clip.right * 0.7)
+    assert session.draft.ranges == "percentile"
+    assert session.draft.percentile < 100
+    assert panel.steps.form.controls["ranges"].value == "percentile"
+    panel.steps.form.controls["granularity"].value = "group"
+    assert not clip.visible
+
+
+def test_a_draft_from_elsewhere_moves_the_controls(panel: Panel, session: Session) -> None:
+    other = Panel(session)
+    session.preview(KINDS["quantize"](bits=3, layers="fc"))
+    for shown in (panel, other):
+        assert (shown.steps.shelf.value, shown.steps.kind.value) == ("Quantize", "quantize")
+        assert shown.steps.form.step == session.draft
+    panel.steps.shelf.value = "Recover"
+    assert session.staged is None
+    assert other.steps.kind.value == "fine_tune"
+    panel.steps.shelf.value = "Quantize"
+    assert session.draft.bits == 3, "a form is shown as it was left"
+
+
+def test_a_budget_is_suggested_edited_and_applied(panel: Panel, session: Session) -> None:
+    budget = panel.budget
+    assert [row["name"] for row in budget.bars.rows] == [layer.name for layer in session.layers]
+    budget.take.click()
+    assert "nothing is suggested" in session.error
+    panel.sensitivity.strengths.value = "0.2, 0.6"
+    panel.sensitivity.scan.click()
+    budget.drop.value = 100  # more than there is to lose
+    assert budget.bars.ghosts == {layer.name: 0.6 for layer in session.layers}
+    budget.take.click()
+    assert budget.bars.values == budget.bars.ghosts
+    assert session.staged is not None, "one strength for all is one step, which is previewed"
+    budget.bars.values = {"conv1": 0.2, "fc": 0.5}
+    budget.apply.click()
+    assert session.error == ""
+    kept = {row["name"]: row["kept"] for row in panel.layers.root.rows}
+    assert kept["conv1"] == pytest.approx(0.8, abs=0.02)
+    assert kept["fc"] == pytest.approx(0.5, abs=0.02)
+    assert kept["conv2"] == 1
+    assert session.history.at in session.measurements
+    assert budget.bars.values == {}
+    budget.kind.value = "prune_channels"
+    assert budget.bars.rows == []
+    assert "first" in budget.words.value
+
+
+def test_a_preset_is_shown_changed_and_run(panel: Panel, session: Session) -> None:
+    panel.plan.run.click()
+    assert "plan is empty" in session.error
+    panel.plan.preset.value = "smaller"
+    assert session.plan[0].kind == "quantize"
+    panel.plan.list.index = 0
+    panel.plan.edit.click()
+    assert panel.steps.kind.value == "quantize"
+    panel.steps.form.controls["bits"].value = 3
+    panel.plan.update.click()
+    panel.steps.choose("correct_bias")
+    panel.plan.add.click()
+    assert "bits=3" in panel.plan.list.options[0][0]
+    count = len(session.plan)
+    panel.plan.run.click()
+    assert session.error == ""
+    assert len(session.recipe.steps) == count
+    panel.plan.list.index = 0
+    panel.plan.remove.click()
+    assert len(session.plan) == count - 1
+
+
+def test_a_preview_reaches_the_layer_table_and_the_small_histograms(panel: Panel, session: Session) -> None:
+    panel.all_weights.root.button.value = True
+    assert [row["name"] for row in panel.all_weights.histograms.rows] == [layer.name for layer in session.layers]
+    panel.all_weights.histograms.selection = ["conv2"]
+    assert session.selection == ("conv2",)
+    panel.steps.form.controls["amount"].value = 0.75
+    assert panel.layers.root.preview["conv2"] == [pytest.approx(0.25, abs=0.01), "32"]
+    assert panel.layers.root.preview["conv1"] == [1.0, "32"]
+    assert set(panel.all_weights.histograms.after) == {"conv2"}
+    panel.steps.back.click()
+    assert panel.layers.root.preview == {}
+    assert panel.all_weights.histograms.after == {}
+
+
+def test_keys_do_what_the_buttons_do(panel: Panel, session: Session) -> None:
+    panel.shortcuts.receive({"act": "undo"})
+    assert session.error == "", "what is disabled has no key"
+    panel.steps.form.controls["amount"].value = 0.8
+    panel.shortcuts.receive({"act": "back"})
+    assert session.staged is None
+    panel.shortcuts.receive({"act": "apply"})
+    assert session.history.at == 1
+    panel.shortcuts.receive({"act": "undo"})
+    panel.shortcuts.receive({"act": "nosuch"})
+    assert session.history.at == 0
+    panel.shortcuts.receive({"act": "redo"})
+    assert session.history.at == 1
+    assert panel.tiles.html.value.count("wb-trace") >= 6, "two states make a line"
+
+
+def test_a_cell_is_previewed_and_a_point_is_gone_to(panel: Panel, session: Session) -> None:
+    panel.sensitivity.strengths.value = "0.2, 0.6"
+    panel.sensitivity.scan.click()
+    cells = panel.sensitivity.map.source
+    tap = {"page": "a", "number": 1, "moved": {cells.selected.id: {"indices": [1]}}}
+    panel.sensitivity.map_figure.receive(tap)
+    assert (session.staged.step.layers, session.staged.step.amount) == ("conv1", 0.6)
+    assert panel.steps.form.controls["amount"].value == 0.6
+    panel.steps.apply.click()
+    points = panel.trade_off.chart.source
+    panel.trade_off.root.receive({"page": "a", "number": 1, "moved": {points.selected.id: {"indices": [0]}}})
+    assert session.history.at == 0
+
+
 def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
-    panel.steps.kind.value = "fine_tune"
+    panel.steps.choose("fine_tune")
     panel.steps.form.controls["epochs"].value = 1
     panel.steps.apply.click()
     assert session.error == ""

@@ -1,4 +1,6 @@
 // One Bokeh figure, fed from synced state: whatever a page shows, first or after a reload, is the newest state.
+// What the hand does to the models in `follows` goes back, one message at a time, the newest values when the kernel
+// has seen the ones before. What is under the hand is not fed meanwhile, so the kernel's older word cannot fight it.
 async function bokeh() {
   for (let tries = 0; tries < 600; tries++) {
     if (window.Bokeh?.embed) return window.Bokeh;
@@ -23,19 +25,95 @@ export default {
     const views = await Bokeh.embed.embed_item(JSON.parse(model.get("item")), el);
     const view = views.roots?.[0] ?? [...views][0];
     const doc = view.model.document;
+    if (model.get("label")) {
+      el.setAttribute("role", "img");
+      el.setAttribute("aria-label", model.get("label"));
+    }
+
+    const page = Math.random().toString(36).slice(2);
+    const fed = new Map();
+    const held = new Set();
+    let feeding = false;
+    let pressed = false;
+    let sent = 0;
+    let seen = 0;
+    let news = {};
+
+    const write = (found, values) => {
+      feeding = true;
+      try {
+        found.setv(values);
+      } finally {
+        feeding = false;
+      }
+    };
 
     const feed = () => {
       for (const [id, attributes] of Object.entries(model.get("changed"))) {
         const found = doc.get_model_by_id(id);
-        const decoded = Object.entries(attributes).map(([name, value]) => [name, decode(name, value)]);
-        found?.setv(Object.fromEntries(decoded));
+        const text = JSON.stringify(attributes);
+        if (!found || held.has(id) || fed.get(id) === text) continue;
+        fed.set(id, text);
+        write(found, Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, decode(name, value)])));
       }
     };
 
+    const rest = () => {
+      if (pressed || sent !== seen || Object.keys(news).length) return;
+      for (const id of held) fed.delete(id);
+      held.clear();
+      feed();
+    };
+
+    const send = () => {
+      if (sent === seen && Object.keys(news).length) {
+        model.send({ page, number: ++sent, moved: news });
+        news = {};
+      }
+    };
+
+    const note = (event) => {
+      const attributes = feeding ? undefined : model.get("follows")[event.model?.id];
+      if (!attributes?.includes(event.attr)) return;
+      const moved = event.model;
+      if (event.attr === "indices") {
+        if (!moved.indices.length) return;
+        news[moved.id] = { indices: [...moved.indices] };
+        // A tap is an event and leaves no selection behind, so that the same place can be tapped again.
+        queueMicrotask(() => write(moved, { indices: [] }));
+      } else {
+        held.add(moved.id);
+        news[moved.id] = Object.fromEntries(attributes.map((name) => [name, moved[name]]));
+      }
+      queueMicrotask(send);
+    };
+
+    const hear = () => {
+      const [who, number] = model.get("seen");
+      if (who !== page) return;
+      seen = number;
+      send();
+      rest();
+    };
+
+    const press = () => (pressed = true);
+    const lift = () => {
+      pressed = false;
+      rest();
+    };
+
     feed();
+    doc.on_change(note);
+    el.addEventListener("pointerdown", press, true);
+    window.addEventListener("pointerup", lift);
+    window.addEventListener("pointercancel", lift);
     model.on("change:changed", feed);
+    model.on("change:seen", hear);
     return () => {
+      window.removeEventListener("pointerup", lift);
+      window.removeEventListener("pointercancel", lift);
       model.off("change:changed", feed);
+      model.off("change:seen", hear);
       doc.clear();
     };
   },

@@ -1,21 +1,7 @@
 // The layer table: filter by glob, choose one or several rows by mouse or keyboard.
-function matcher(text) {
-  const globs = text.split(",").map((part) => part.trim()).filter(Boolean);
-  if (!globs.length) return () => true;
-  const rules = globs.map((glob) => {
-    const escaped = glob.replace(/[.+^${}()|[\]\\]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
-    return new RegExp(glob.includes("*") || glob.includes("?") ? `^${escaped}$` : escaped, "i");
-  });
-  return (name) => rules.some((rule) => rule.test(name));
-}
-
 export default {
   render({ model, el }) {
     el.classList.add("wb-layers");
-    const filter = document.createElement("input");
-    filter.type = "search";
-    filter.placeholder = "filter: layer1.*, *conv2";
-    filter.setAttribute("aria-label", "filter layers by name or glob");
     const holder = document.createElement("div");
     holder.className = "wb-layers-scroll";
     const table = document.createElement("table");
@@ -24,8 +10,14 @@ export default {
     holder.append(table);
     const foot = document.createElement("div");
     foot.className = "wb-layers-foot";
-    el.append(filter, holder, foot);
     let anchor = null;
+
+    // A key typed into the filter waits for the next frame: 300 rows need not be made for each.
+    let waiting = 0;
+    const filter = filterBox(() => {
+      cancelAnimationFrame(waiting);
+      waiting = requestAnimationFrame(() => draw());
+    });
 
     const shown = () => [...table.querySelectorAll("tbody tr")].map((row) => row.dataset.name);
     const choose = (names) => {
@@ -70,6 +62,25 @@ export default {
       foot.textContent = `${visible} of ${count} layers` + (chosen.size ? `, ${chosen.size} chosen` : ", none chosen: steps go to all");
     };
 
+    // What a preview would leave, in the colour of previews; else what there is.
+    const stage = (row, facts) => {
+      const [kept, bits] = model.get("preview")[facts.name] ?? [facts.kept, facts.bits];
+      const [first, second] = [row.querySelector(".wb-kept"), row.querySelector(".wb-bits")];
+      const bar = document.createElement("span");
+      bar.className = "wb-bar";
+      bar.style.setProperty("--part", `${kept * 100}%`);
+      first.replaceChildren(bar, `${Math.round(kept * 100)} %`);
+      second.textContent = bits;
+      first.classList.toggle("wb-staged", kept !== facts.kept);
+      second.classList.toggle("wb-staged", bits !== facts.bits);
+    };
+    const restage = () => {
+      const facts = new Map(model.get("rows").map((row) => [row.name, row]));
+      for (const row of table.querySelectorAll("tbody tr")) {
+        if (facts.has(row.dataset.name)) stage(row, facts.get(row.dataset.name));
+      }
+    };
+
     const draw = () => {
       const focused = document.activeElement?.closest?.("tr")?.dataset.name;
       const fits = matcher(filter.value);
@@ -87,17 +98,14 @@ export default {
         const row = body.insertRow();
         row.dataset.name = facts.name;
         row.tabIndex = 0;
-        cell(row, facts.name, "wb-name", facts.title);
+        writeName(cell(row, "", "", facts.title).appendChild(document.createElement("span")), facts.name);
         cell(row, facts.kind);
         cell(row, facts.shape, "wb-number");
         cell(row, facts.params, "wb-number");
         cell(row, facts.macs, "wb-number");
-        const kept = cell(row, "", "wb-number");
-        const bar = document.createElement("span");
-        bar.className = "wb-bar";
-        bar.style.setProperty("--part", `${facts.kept * 100}%`);
-        kept.append(bar, `${Math.round(facts.kept * 100)} %`);
-        cell(row, facts.bits, "wb-number");
+        cell(row, "", "wb-number wb-kept");
+        cell(row, "", "wb-number wb-bits");
+        stage(row, facts);
         row.addEventListener("click", (event) => pick(facts.name, event));
         row.addEventListener("keydown", (event) => {
           if (event.key === " " || event.key === "Enter") {
@@ -117,14 +125,14 @@ export default {
       mark();
     };
 
-    filter.addEventListener("input", draw);
-    // JupyterLab's own shortcuts must not act on what is typed here.
-    filter.addEventListener("keydown", (event) => event.stopPropagation());
+    el.append(filter, holder, foot);
     model.on("change:rows", draw);
+    model.on("change:preview", restage);
     model.on("change:selection", mark);
     draw();
     return () => {
       model.off("change:rows", draw);
+      model.off("change:preview", restage);
       model.off("change:selection", mark);
     };
   },

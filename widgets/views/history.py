@@ -19,8 +19,10 @@ class Tools(View):
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
-        self.undo = W.Button(description="Undo", icon="undo", layout=NARROW, tooltip="One step back")
-        self.redo = W.Button(description="Redo", icon="repeat", layout=NARROW, tooltip="One step forward again")
+        self.undo = W.Button(description="Undo", icon="undo", layout=NARROW, tooltip="One step back (Ctrl+Z)")
+        self.redo = W.Button(
+            description="Redo", icon="repeat", layout=NARROW, tooltip="One step forward again (Ctrl+Shift+Z)"
+        )
         self.reset = W.Button(
             description="Reset", icon="home", layout=NARROW, tooltip="To the untouched subject; nothing is lost"
         )
@@ -46,7 +48,7 @@ class States(View):
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
-        self.list = W.Select(rows=9, layout={"width": "100%"})
+        self.list = W.Select(rows=9, layout={"width": "auto"})
         self.branch = W.Dropdown(description="branch", layout={"width": "260px"})
         self.name = W.Text(placeholder="name of a new branch", layout={"width": "200px"})
         self.fork = W.Button(description="Fork", icon="code-fork", layout=NARROW, tooltip="Begin a branch here")

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from threading import RLock
 from typing import Any
 
 import anywidget
-import torch
 import traitlets
 
-from widgets.figure import STATIC
+from widgets.figure import script
 from widgets.view import View
 from workbench import numbers
+from workbench.coding import Coding
 from workbench.session import Session
 
 
 class LayerTable(anywidget.AnyWidget):
     """A table of layers in the page."""
 
-    _esm = STATIC / "layer_table.js"
+    _esm = script("names.js", "layer_table.js")
     rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    preview = traitlets.Dict(help="Layer name to what a preview would keep of it, and in how many bits.").tag(sync=True)
     selection: traitlets.List[str] = traitlets.List().tag(sync=True)
 
 
 class Layers(View):
-    """Facts of each layer of the current state, with what is kept of it and its width in bits."""
+    """Facts of each layer of the current state, with what is kept of it and its width in bits; or of the preview."""
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
@@ -33,6 +35,8 @@ class Layers(View):
         self.watch(self._fill, "history")
         self.follow(self._forget, "history")
         self.watch(self._mark, "selection")
+        self._staged: object = None
+        self.watch(self._preview, "staged")
 
     def _choose(self) -> None:
         self.session.selection = tuple(self.root.selection)
@@ -40,17 +44,15 @@ class Layers(View):
     def _mark(self) -> None:
         self.root.selection = list(self.session.selection)
 
+    def _sizes(self) -> dict[str, int]:
+        """Return how many weights each layer of the untouched subject has."""
+        return {layer.name: math.prod(layer.shape) for layer in self.session.subject_layers}
+
     def _fill(self) -> None:
-        state = self.session.state
-        before = {layer.name: layer for layer in self.session.subject_layers}
+        state, sizes = self.session.state, self._sizes()
         rows = []
         for layer in self.session.layers:
             weight = state.model.get_parameter(layer.parameter)
-            was = before.get(layer.name, layer)
-            size = 1
-            for side in was.shape:
-                size *= side
-            coding = state.codings.get(layer.parameter)
             ties = f"\nshares its weight with {', '.join(layer.ties)}" if layer.ties else ""
             rows.append(
                 {
@@ -60,12 +62,33 @@ class Layers(View):
                     "shape": "×".join(str(side) for side in layer.shape),
                     "params": numbers.count(layer.params),
                     "macs": numbers.count(layer.macs),
-                    "kept": int(torch.count_nonzero(weight)) / size,
-                    "bits": str(coding.bits if coding else weight.element_size() * 8),
+                    "kept": int(weight.count_nonzero()) / sizes.get(layer.name, weight.numel()),
+                    "bits": _bits(state.codings.get(layer.parameter), weight.element_size()),
                 }
             )
         self.root.rows = rows
 
+    def _preview(self) -> None:
+        staged = self.session.staged
+        key = None if staged is None else (staged.step, staged.error)
+        if key == self._staged:  # later stages bring other numbers, but the same weights
+            return
+        self._staged = key
+        found = {}
+        if staged is not None and not staged.error:
+            model, sizes = self.session.state.model, self._sizes()
+            for layer in self.session.layers:
+                left = staged.nonzeros.get(layer.parameter)
+                if left is not None:
+                    width = model.get_parameter(layer.parameter).element_size()
+                    kept = left / sizes.get(layer.name, math.prod(layer.shape))
+                    found[layer.name] = [kept, _bits(staged.codings.get(layer.parameter), width)]
+        self.root.preview = found
+
     def _forget(self) -> None:
         names = {layer.name for layer in self.session.layers}
         self.session.selection = tuple(name for name in self.session.selection if name in names)
+
+
+def _bits(coding: Coding | None, width: int) -> str:
+    return str(coding.bits if coding else width * 8)

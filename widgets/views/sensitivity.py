@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 from threading import RLock
 
 import ipywidgets as W
 
 from widgets.figure import Figure
+from widgets.fold import Fold
 from widgets.forms import Form
 from widgets.view import View
 from workbench.charts import sensitivity_curves, sensitivity_map
 from workbench.errors import WorkbenchError
+from workbench.recipe import read_step
 from workbench.session import Session
 from workbench.steps import KINDS
 
@@ -41,11 +44,14 @@ class Sensitivity(View):
             icon="search",
             tooltip="A scan that was stopped goes on where it was",
         )
-        self.more = W.Accordion([W.VBox()], titles=["Other fields of the step"])
+        self.more = Fold("Other fields of the step", W.VBox())
         self.map, self.curves = sensitivity_map(), sensitivity_curves()
-        self.map_figure, self.curves_figure = Figure(self.map.figure), Figure(self.curves.figure)
+        self.map_figure = Figure(self.map.figure, lock, "Drop of the score by layer and strength")
+        self.curves_figure = Figure(self.curves.figure, lock, "Score by strength, a curve for each layer")
+        self.map_figure.on_tap(self.map.figure.renderers[0], self.hear(self._try))
         self.empty = W.HTML(
-            "<p class='wb-help'>Tries the step on one layer or group at a time, and shows what each costs.</p>"
+            "<p class='wb-help'>Tries the step on one layer or group at a time, and shows what each costs. Click a "
+            "cell to preview it.</p>"
         )
         self.charts = W.VBox([self.map_figure, self.curves_figure])
         self.kind.observe(self.act(self._choose), "value")
@@ -59,7 +65,7 @@ class Sensitivity(View):
     def _choose(self) -> None:
         form = self.forms[self.kind.value]
         self.strengths.value = ", ".join(f"{value:g}" for value in form.kind.amounts)
-        self.more.children = (form.root,)
+        self.more.inside.children = (form.root,)
 
     def _scan(self) -> None:
         try:
@@ -78,6 +84,13 @@ class Sensitivity(View):
             tolerance=self.tolerance.value / factor,
             seconds=self.limit.value or None,
         )
+
+    def _try(self, row: int) -> None:
+        """Preview the step of a cell, alone and on the current state."""
+        table, cells = self.session.table, self.map.source.data
+        if table is not None and row < len(cells["target"]):
+            step = read_step(table.step)
+            self.session.preview(step.with_strength(glob.escape(cells["target"][row]), float(cells["x"][row])))
 
     def _show(self) -> None:
         table = self.session.table

@@ -16,7 +16,7 @@ class SizeLedger(View):
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.chart = ledger_chart()
-        self.root = Figure(self.chart.figure)
+        self.root = Figure(self.chart.figure, lock, "Where the bytes of the file went")
         self._drawn: object = None
         self.watch(self._show, "staged", "history", "measurements")
 

@@ -31,7 +31,7 @@ class Structure(View):
         self.spread, self.spectrum = spread_chart(), spectrum_chart()
         self.similarity, self.activations = similarity_chart(), activation_chart()
         charts = (self.activations, self.spread, self.spectrum, self.similarity)
-        self.figures = {id(chart): Figure(chart.figure) for chart in charts}
+        self.figures = {id(chart): Figure(chart.figure, lock) for chart in charts}
         self.holder = W.VBox(list(self.figures.values()), layout={"display": "none"})
         self.look.on_click(self.act(lambda: self.session.start("Look inside", self.inspect)))
         self.root = W.VBox([W.HBox([self.look, self.title]), self.holder])

@@ -8,6 +8,7 @@ from threading import RLock
 
 import ipywidgets as W
 
+from widgets.fold import Fold
 from widgets.view import View
 from workbench import load
 from workbench.errors import WorkbenchError
@@ -48,7 +49,7 @@ class SubjectChoice(View):
             key: W.Text(placeholder=hint, description=key, layout={"width": "420px"}) for key, hint in FIELDS.items()
         }
         self.open = W.Button(description="Open", icon="folder-open", layout={"width": "auto"})
-        self.form = W.Accordion([W.VBox([self.what, *self.fields.values(), self.open])], titles=["Open another model"])
+        self.form = Fold("Open another model", W.VBox([self.what, *self.fields.values(), self.open]))
         self.choice.observe(self.act(self._choose), "value")
         self.open.on_click(self.act(self._load))
         self.root = W.HBox([self.choice, self.facts], layout={"align_items": "center"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from threading import RLock
 
@@ -36,25 +36,44 @@ class Tiles(View):
                 f"<p class='wb-state'><span class='wb-preview'>preview</span> of <b>{escape(preview.step.title)}</b> "
                 f"on {escape(where)}; not applied yet</p>"
             )
-            self.html.value = theme.tiles(_of_preview(preview, base))
+            self.html.value = theme.tiles(_of_preview(preview, base, self._past()))
             return
         self.state.value = f"<p class='wb-state'>numbers of <b>{escape(where)}</b>, against the baseline</p>"
         found = session.measurements.get(at)
-        self.html.value = theme.tiles(_of_measurement(found, base) if found else [_waiting()])
+        self.html.value = theme.tiles(_of_measurement(found, base, self._past()) if found else [_waiting()])
+
+    def _past(self) -> Past:
+        """Return what was measured of the states from the subject to the current one, None where nothing was."""
+        return [self.session.measurements.get(node.number) for node in self.session.history.path()]
+
+
+Past = Sequence[Measurement | None]
+
+
+def _trace(past: Past, read: Callable[[Measurement], float | None], now: float | None = None) -> str:
+    values = [read(found) if found else None for found in past] + ([now] if now is not None else [])
+    return theme.history_line(values, f"over {len(values)} states")
+
+
+def _median(name: str) -> Callable[[Measurement], float | None]:
+    return lambda found: found.latency[name].median if name in found.latency else None
 
 
 def _waiting() -> str:
     return theme.tile("Measuring", "…", "scores every validation sample and times each runtime", "")
 
 
-def _of_preview(preview: Preview, base: Measurement | None) -> list[str]:
-    made = [_score(preview.score)]
-    made += [_latency(name, found) for name, found in preview.latency.items()]
+def _of_preview(preview: Preview, base: Measurement | None, past: Past) -> list[str]:
+    score = preview.score
+    made = [_score(score, _trace(past, lambda found: found.score.value, score.value if score else None))]
+    made += [
+        _latency(name, found, _trace(past, _median(name), found.median)) for name, found in preview.latency.items()
+    ]
     made += [_missing(name, why) for name, why in preview.unavailable.items()]
     if not preview.latency and not preview.unavailable:
         made.append(theme.tile("Latency", "…", "timed after the first score", "measured"))
     total = preview.bytes.total if preview.bytes else 0
-    made += _counts(total, preview.params, preview.nonzero, preview.macs, base)
+    made += _counts(total, preview.params, preview.nonzero, preview.macs, base, past, staged=True)
     # Tiles that come and go would move the others under the eye.
     made += [
         theme.tile(title, "…", "|measured when the step is applied", "") for title in ("Peak memory", "Energy a sample")
@@ -62,48 +81,71 @@ def _of_preview(preview: Preview, base: Measurement | None) -> list[str]:
     return made
 
 
-def _of_measurement(found: Measurement, base: Measurement | None) -> list[str]:
-    made = [_score(found.score)]
-    made += [_latency(name, latency) for name, latency in found.latency.items()]
+def _of_measurement(found: Measurement, base: Measurement | None, past: Past) -> list[str]:
+    made = [_score(found.score, _trace(past, lambda state: state.score.value))]
+    made += [_latency(name, latency, _trace(past, _median(name))) for name, latency in found.latency.items()]
     made += [_missing(name, why) for name, why in found.unavailable.items()]
-    made += _counts(found.bytes.total, found.params, found.nonzero, found.macs, base)
+    made += _counts(found.bytes.total, found.params, found.nonzero, found.macs, base, past)
     old = base or found
     memory = _times(old.peak_memory, found.peak_memory, "less")
-    made.append(theme.tile("Peak memory", numbers.size(found.peak_memory), memory, HOW["peak_memory"]))
+    made.append(
+        theme.tile(
+            "Peak memory",
+            numbers.size(found.peak_memory),
+            memory,
+            HOW["peak_memory"],
+            trace=_trace(past, lambda state: state.peak_memory),
+        )
+    )
     energy = _times(old.energy, found.energy, "less")
-    made.append(theme.tile("Energy a sample", numbers.joules(found.energy), energy, HOW["energy"]))
+    made.append(
+        theme.tile(
+            "Energy a sample",
+            numbers.joules(found.energy),
+            energy,
+            HOW["energy"],
+            trace=_trace(past, lambda state: state.energy),
+        )
+    )
     return made
 
 
-def _score(found: Score | None) -> str:
+def _score(found: Score | None, trace: str = "") -> str:
     if found is None:
-        return theme.tile("Score", "…", "scoring the first samples", "measured")
+        return theme.tile("Score", "…", "scoring the first samples", "estimated")
+    how = "measured" if found.exact else "estimated"
     seen = f"all {found.total:,} validation samples" if found.exact else f"{found.n:,} of {found.total:,} samples"
     value = numbers.score_value(found.value, found.unit)
     if not found.exact:
         value += f" ± {found.half_width * 100:.1f}" if found.unit == "%" else f" ± {found.half_width:.2g}"
     if found.change == found.change_low == found.change_high == 0.0:
-        return theme.tile(found.metric.capitalize(), value, f"|{seen}", "measured")
+        return theme.tile(found.metric.capitalize(), value, f"|{seen}", how, trace=trace)
     loss = found.change_high < 0 if found.higher_is_better else found.change_low > 0
     gain = found.change_low > 0 if found.higher_is_better else found.change_high < 0
     line = f"{numbers.points(found.change, found.unit)}|· {seen}"
-    return theme.tile(found.metric.capitalize(), value, line, "measured", "bad" if loss else "good" if gain else "")
+    verdict = "bad" if loss else "good" if gain else ""
+    return theme.tile(found.metric.capitalize(), value, line, how, verdict, trace)
 
 
-def _latency(name: str, found: Latency) -> str:
+def _latency(name: str, found: Latency, trace: str = "") -> str:
     kind = {"faster": "good", "slower": "bad"}.get(found.verdict, "")
     words = f"batch {found.batch}, {found.threads} threads"
     if found.verdict != "baseline":
         words = f"from {numbers.seconds(found.baseline_median)}, {words}"
     line = f"|{words}" if found.verdict == "baseline" else f"{numbers.verdict(found)}|· {words}"
-    return theme.tile(TITLES.get(name, name), numbers.seconds(found.median), line, HOW["latency"], kind)
+    return theme.tile(TITLES.get(name, name), numbers.seconds(found.median), line, HOW["latency"], kind, trace)
 
 
 def _missing(name: str, why: str) -> str:
     return theme.tile(TITLES.get(name, name), "–", f"|cannot run this: {why[:80]}", "")
 
 
-def _counts(total: int, params: int, nonzero: int, macs: int, base: Measurement | None) -> list[str]:
+def _counts(
+    total: int, params: int, nonzero: int, macs: int, base: Measurement | None, past: Past, staged: bool = False
+) -> list[str]:
+    def trace(read: Callable[[Measurement], float | None], now: float) -> str:
+        return _trace(past, read, now if staged else None)
+
     old: Mapping[str, float] = {
         "bytes": base.bytes.total if base else total,
         "nonzero": base.nonzero if base else nonzero,
@@ -111,15 +153,26 @@ def _counts(total: int, params: int, nonzero: int, macs: int, base: Measurement 
     }
     return [
         theme.tile(
-            "File size", numbers.size(total), f"{_times(old['bytes'], total, 'smaller')}|· to the byte", HOW["bytes"]
+            "File size",
+            numbers.size(total),
+            f"{_times(old['bytes'], total, 'smaller')}|· to the byte",
+            HOW["bytes"],
+            trace=trace(lambda found: found.bytes.total, total),
         ),
         theme.tile(
             "Parameters not zero",
             numbers.count(nonzero),
             f"{_times(old['nonzero'], nonzero, 'fewer')}|· of {numbers.count(params)} stored",
             HOW["nonzero"],
+            trace=trace(lambda found: found.nonzero, nonzero),
         ),
-        theme.tile("MACs a sample", numbers.count(macs), _times(old["macs"], macs, "fewer"), HOW["macs"]),
+        theme.tile(
+            "MACs a sample",
+            numbers.count(macs),
+            _times(old["macs"], macs, "fewer"),
+            HOW["macs"],
+            trace=trace(lambda found: found.macs, macs),
+        ),
     ]
 
 

@@ -17,8 +17,13 @@ class TradeOff(View):
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.chart = trade_off_chart()
-        self.root = Figure(self.chart.figure)
+        self.root = Figure(self.chart.figure, lock, "Score against bytes of every state that was measured")
+        self.root.on_tap(self.chart.figure.renderers[1], self.hear(self._go))
         self.watch(self._show, "history", "measurements")
+
+    def _go(self, row: int) -> None:
+        """Go to the state of a point."""
+        self.session.go(int(self.chart.source.data["number"][row]))
 
     def _show(self) -> None:
         history = self.session.history

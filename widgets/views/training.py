@@ -20,7 +20,9 @@ class Training(View):
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.charts = {name: training_chart(name) for name in ("loss", "score")}
-        self.figures = {name: Figure(chart.figure) for name, chart in self.charts.items()}
+        self.figures = {
+            name: Figure(chart.figure, lock, f"{name} while training") for name, chart in self.charts.items()
+        }
         self.empty = W.HTML("<p class='wb-help'>Nothing was trained yet. Fine-tune shows its curves here.</p>")
         self.root = W.VBox([self.empty, *self.figures.values()])
         self._shown = 0

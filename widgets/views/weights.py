@@ -1,4 +1,4 @@
-"""The weights of the chosen layer: before, now or in the preview, with its grid or threshold."""
+"""The weights of the chosen layer: before, now or in the preview, with the grid, and bounds that can be dragged."""
 
 from __future__ import annotations
 
@@ -13,26 +13,36 @@ from widgets.figure import Figure
 from widgets.view import View
 from workbench.charts import weight_histogram
 from workbench.coding import Coding
-from workbench.inspection import histogram
+from workbench.errors import WorkbenchError
+from workbench.inspection import grid_values, histogram
 from workbench.layers import Layer
 from workbench.session import Session
+from workbench.steps import Bounds
 
 BINS = 80
 MOST_TICKS = 300
 
 
 class Weights(View):
-    """A histogram of one layer's weights, the untouched ones behind the ones that are shown."""
+    """A histogram of one layer's weights, the untouched ones behind the ones that are shown.
+
+    Where the step that is being set cuts or clips is the step's to say, and so is what a drag of it sets.
+    """
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
-        self.title = W.HTML()
+        self.title, self.hint = W.HTML(), W.HTML()
         self.chart = weight_histogram()
-        self.figure = Figure(self.chart.figure)
-        self.root = W.VBox([self.title, self.figure])
+        for box in (self.chart.cut, self.chart.clip):
+            box.update(editable=True, use_handles=True, symmetric=True)
+        self.figure = Figure(self.chart.figure, lock, "Histogram of the chosen layer's weights, before and after")
+        for box in (self.chart.cut, self.chart.clip):
+            self.figure.on_drag(box, self.hear(self._drag), "left", "right")
+        self.root = W.VBox([self.title, self.figure, self.hint])
         self.watch(self._show, "selection", "history")
         self._drawn: object = None
         self.watch(self._show_preview, "staged")
+        self.watch(self._show_bounds, "draft", "selection", "history")
 
     def _show_preview(self) -> None:
         staged = self.session.staged
@@ -48,56 +58,76 @@ class Weights(View):
         # With nothing chosen the largest one says most about the model.
         return chosen[0] if chosen else max(layers, key=lambda layer: layer.params)
 
+    def _weight(self, layer: Layer) -> Tensor:
+        return self.session.state.model.get_parameter(layer.parameter).detach()
+
+    def _bounds(self, layer: Layer) -> Bounds | None:
+        draft = self.session.draft
+        try:
+            reached = draft is not None and layer in draft.chosen(self.session.layers)
+        except WorkbenchError:  # the form says so at its place
+            return None
+        return draft.bounds(self._weight(layer), layer) if draft is not None and reached else None
+
+    def _drag(self, values: dict[str, float]) -> None:
+        draft, layer = self.session.draft, self._layer()
+        if draft is None:
+            return
+        step = draft.with_bounds(self._weight(layer), layer, values["left"], values["right"])
+        if step != draft or self.session.staged is None:
+            self.session.preview(step)
+        else:  # the hand moved less than the option can
+            with self.lock:
+                self._show_bounds()
+
+    def _show_bounds(self) -> None:
+        bounds = self._bounds(self._layer())
+        inside = bounds is not None and bounds.gone == "inside"
+        with self.figure.update():
+            self.chart.clip.symmetric = bounds is not None and bounds.mirrored
+            self.chart.mark(
+                bounds.high if bounds and inside else None, (bounds.low, bounds.high) if bounds and not inside else None
+            )
+        if bounds is None or self.session.draft is None:
+            self.hint.value = ""
+            return
+        act = "becomes zero" if inside else "is clipped"
+        side = "between" if inside else "outside of"
+        self.hint.value = (
+            f"<p class='wb-hint'>What lies {side} the dashed lines {act}. Drag their handles to set "
+            f"<b>{escape(bounds.option)}</b>.</p>"
+        )
+
     def _show(self) -> None:
         layer, state, staged = self._layer(), self.session.state, self.session.staged
         old = dict(self.session.subject.model.named_parameters(remove_duplicate=False)).get(layer.parameter)
-        now = state.model.get_parameter(layer.parameter).detach()
+        now = self._weight(layer)
         before = (old if old is not None else now).detach()
         codings = state.codings
         if staged is not None and not staged.error:
             now, codings = staged.changed.get(layer.parameter, now), staged.codings
         low, high = float(min(before.min(), now.min())), float(max(before.max(), now.max()))
+        span = (low, high) if low < high else None
         same = before.shape == now.shape and torch.equal(before, now)
-        ticks = _ticks(codings.get(layer.parameter), low, high)
+        coding = codings.get(layer.parameter)
+        ticks, which = _ticks(coding, low, high)
         with self.figure.update():
-            self.chart.show(
-                histogram(before, BINS, (low, high) if low < high else None),
-                None if same else histogram(now, BINS, (low, high) if low < high else None),
-                ticks,
-                _threshold(before, now),
-            )
+            self.chart.show_values(histogram(before, BINS, span), None if same else histogram(now, BINS, span), ticks)
         several = f" (of {len(self.session.selection)} chosen)" if len(self.session.selection) > 1 else ""
         shape = " × ".join(str(side) for side in now.shape)
         zeros = 1 - int(torch.count_nonzero(now)) / now.numel()
+        bits = f", {coding.bits} bits{which}" if coding else ""
         self.title.value = (
             f"<b>{escape(layer.name)}</b>{several} <span class='wb-state'>{escape(layer.kind)}, {shape}, "
-            f"{zeros:.0%} zeros{_scale(codings.get(layer.parameter))}</span>"
+            f"{zeros:.0%} zeros{bits}</span>"
         )
 
 
-def _threshold(before: Tensor, now: Tensor) -> float | None:
-    """Return the largest magnitude that became zero, None if nothing did."""
-    if before.shape != now.shape:
-        return None
-    gone = before[(now == 0) & (before != 0)].abs()
-    return float(gone.max()) if len(gone) and float(now.count_nonzero()) else None
-
-
-def _ticks(coding: Coding | None, low: float, high: float) -> list[float]:
-    """Return the values that a weight can take between two bounds, [] where there are too many to tell apart."""
+def _ticks(coding: Coding | None, low: float, high: float) -> tuple[list[float], str]:
+    """Return the values that a weight can take between two bounds, [] where there are too many; and whose they are."""
     if coding is None:
-        return []
-    tables = coding.tables().get("scale")
-    if tables is not None and tables.ndim:
-        return []  # each channel has a grid of its own
-    values = coding.values(torch.arange(coding.count)).tolist()
+        return [], ""
+    values, grids = grid_values(coding)
     inside = [value for value in values if low <= value <= high]
-    return inside if len(inside) <= MOST_TICKS else []
-
-
-def _scale(coding: Coding | None) -> str:
-    if coding is None:
-        return ""
-    scale = coding.tables().get("scale")
-    grids = f", {scale.numel()} grids, one a channel" if scale is not None and scale.ndim else ""
-    return f", {coding.bits} bits{grids}"
+    which = f", {grids} grids: ticks are the widest" if grids > 1 else ""
+    return (inside, which) if len(inside) <= MOST_TICKS else ([], which)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bokeh.models import BasicTicker, ColumnDataSource, NumeralTickFormatter
-from bokeh.models.annotations import Span
+from bokeh.models.annotations import BoxAnnotation
+from bokeh.models.annotations.geometry import AreaVisuals, BoxInteractionHandles
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
 from workbench.charts import theme
@@ -48,14 +49,15 @@ def axis_top(histograms: Sequence[Histogram]) -> float:
 
 @dataclass(frozen=True)
 class WeightHistogram:
-    """The figure and what feeds it. `thresholds` may be made editable by whoever shows it."""
+    """The figure and what feeds it. Whoever shows it may let people drag the sides of `cut` and `clip`."""
 
     figure: Figure
     before: ColumnDataSource
     after: ColumnDataSource
     grid: ColumnDataSource
     overflow: ColumnDataSource
-    thresholds: tuple[Span, Span]
+    cut: BoxAnnotation
+    clip: BoxAnnotation
 
     def show(
         self,
@@ -63,6 +65,7 @@ class WeightHistogram:
         after: Histogram | None = None,
         grid: Sequence[float] = (),
         threshold: float | None = None,
+        clip: tuple[float, float] | None = None,
     ) -> None:
         """Draw other values.
 
@@ -71,7 +74,13 @@ class WeightHistogram:
             after: Of what is compared with it, over the same span.
             grid: Values that a quantized weight can take.
             threshold: Magnitude below which weights are pruned.
+            clip: Bounds beyond which weights are clipped.
         """
+        self.show_values(before, after, grid)
+        self.mark(threshold, clip)
+
+    def show_values(self, before: Histogram | None, after: Histogram | None = None, grid: Sequence[float] = ()) -> None:
+        """Draw other values and leave the bounds where they are; arguments as those of `show`."""
         drawn = [found for found in (before, after) if found is not None]
         top = axis_top(drawn)
         self.before.data = histogram_data(before)
@@ -80,10 +89,25 @@ class WeightHistogram:
         self.grid.data = {"x": list(grid), "y": [0.0] * len(grid), "value": [f"{value:.4g}" for value in grid]}
         self.figure.y_range.update(end=top)
         if drawn:
-            self.figure.x_range.update(start=drawn[0].edges[0], end=drawn[0].edges[-1])
-        for sign, span in zip((-1, 1), self.thresholds, strict=True):
-            span.visible = threshold is not None
-            span.location = sign * (threshold or 0.0)
+            self._frame()
+
+    def _frame(self) -> None:
+        # With room for the hand beside the outermost marks.
+        ends = [end for data in (self.before.data, self.after.data) for end in (*data["left"][:1], *data["right"][-1:])]
+        ends += [self.clip.left, self.clip.right] if self.clip.visible else []
+        if not ends:
+            return
+        room = 0.03 * (max(ends) - min(ends))
+        self.figure.x_range.update(start=min(ends) - room, end=max(ends) + room)
+
+    def mark(self, threshold: float | None = None, clip: tuple[float, float] | None = None) -> None:
+        """Move the bounds only; arguments as those of `show`."""
+        cut = None if threshold is None else (-threshold, threshold)
+        for box, bounds in ((self.cut, cut), (self.clip, clip)):
+            box.visible = bounds is not None
+            if bounds is not None:
+                box.update(left=bounds[0], right=bounds[1])
+        self._frame()
 
 
 def weight_histogram(
@@ -91,6 +115,7 @@ def weight_histogram(
     after: Histogram | None = None,
     grid: Sequence[float] = (),
     threshold: float | None = None,
+    clip: tuple[float, float] | None = None,
     height: int = theme.HEIGHT,
 ) -> WeightHistogram:
     """Return the chart of one weight; arguments as those of `WeightHistogram.show`."""
@@ -113,14 +138,23 @@ def weight_histogram(
     figure.scatter("x", "y", source=ticks, marker="dash", angle=1.5708, size=12, line_color=theme.ORANGE, line_width=1)
     marks = ColumnDataSource({"x": [], "y": [], "text": []})
     figure.text("x", "y", "text", source=marks, x_offset=-4, y_offset=6, text_color=theme.TEXT, **theme.WORDS)
-    spans = tuple(
-        Span(dimension="height", location=0, visible=False, line_color=theme.VERMILION, line_width=1.5, line_dash="6 3")
-        for _ in range(2)
-    )
-    for span in spans:
-        figure.add_layout(span)
+    cut, cropped = _bounds(theme.VERMILION, inverted=False), _bounds(theme.PURPLE, inverted=True)
+    figure.add_layout(cut)
+    figure.add_layout(cropped)
     theme.place_legend(figure)
     theme.add_tooltip(figure, [("weights", "@span"), ("values", "@count")], *bars)
-    chart = WeightHistogram(figure, sources[0], sources[1], ticks, marks, (spans[0], spans[1]))
-    chart.show(before, after, grid, threshold)
+    chart = WeightHistogram(figure, sources[0], sources[1], ticks, marks, cut, cropped)
+    chart.show(before, after, grid, threshold, clip)
     return chart
+
+
+def _bounds(color: str, inverted: bool) -> BoxAnnotation:
+    grip = AreaVisuals(
+        fill_color=color, fill_alpha=0.9, line_color="#ffffff", hover_fill_color=color, hover_line_color="#000000"
+    )
+    return BoxAnnotation(
+        left=0, right=0, visible=False, inverted=inverted, level="overlay", resizable="x", movable="none",
+        line_color=color, line_width=1.5, line_dash="6 3", fill_color=color, fill_alpha=0.08, hover_fill_color=color,
+        hover_fill_alpha=0.12, hover_line_color=color, hover_line_width=2.5, hover_line_dash="6 3",
+        handles=BoxInteractionHandles(all=grip),
+    )  # fmt: skip

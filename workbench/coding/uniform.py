@@ -46,6 +46,12 @@ class Uniform(Coding):
     def count(self) -> int:
         return self.high - self.low + 1
 
+    @property
+    def reach(self) -> tuple[Tensor, Tensor]:
+        """The smallest and the largest value of all grids together, each []."""
+        ends = [((end - self.zero_point).float() * self.scale) for end in (self.low, self.high)]
+        return ends[0].amin(), ends[1].amax()
+
     def wide(self, table: Tensor, ndim: int) -> Tensor:
         """Return a table in the shape of scales so that it meets a tensor of `ndim` dimensions element by element."""
         if self.axis is None:

@@ -1,7 +1,7 @@
 """Measured numbers: score, latency, size, compute, memory."""
 
 from workbench.measure.latency import Latency, compare
-from workbench.measure.measurement import HOW, Measurement, count, measure, time_runtimes
+from workbench.measure.measurement import HOW, Measurement, count, count_nonzeros, measure, time_runtimes
 from workbench.measure.score import Reference, Score, anytime, refer, score
 from workbench.measure.size import Size, measure_size
 
@@ -15,6 +15,7 @@ __all__ = [
     "anytime",
     "compare",
     "count",
+    "count_nonzeros",
     "measure",
     "measure_size",
     "refer",

@@ -88,19 +88,21 @@ class Measurement:
 
 def count(state: State, overlay: Mapping[str, Tensor] | None = None) -> tuple[int, int]:
     """Return the number of parameters and of those that are not zero; tied ones count once."""
-    overlay = overlay or {}
-    own = dict(state.model.named_parameters())
-    kept = _NONZERO.setdefault(state.model, {})
-    total = nonzero = 0
-    for name, value in own.items():
-        total += value.numel()
+    return sum(value.numel() for value in state.model.parameters()), sum(count_nonzeros(state, overlay).values())
+
+
+def count_nonzeros(state: State, overlay: Mapping[str, Tensor] | None = None) -> dict[str, int]:
+    """Return how many values of each parameter are not zero; tied ones are there once."""
+    overlay, kept = overlay or {}, _NONZERO.setdefault(state.model, {})
+    found = {}
+    for name, value in state.model.named_parameters():
         if name in overlay:
-            nonzero += int(torch.count_nonzero(overlay[name]))
+            found[name] = int(torch.count_nonzero(overlay[name]))
             continue
         if kept.get(name, (0, -1))[1] != version_of(value):
             kept[name] = (int(torch.count_nonzero(value)), version_of(value))
-        nonzero += kept[name][0]
-    return total, nonzero
+        found[name] = kept[name][0]
+    return found
 
 
 def measure(

@@ -1,5 +1,6 @@
 """The methods. A new one is a new file and a line in the table of kinds."""
 
+from workbench.steps.bounds import Bounds
 from workbench.steps.correct_bias import CorrectBias
 from workbench.steps.distill import Distill
 from workbench.steps.entropy_code import EntropyCode
@@ -54,6 +55,7 @@ KINDS: dict[str, type[Step]] = {
 
 __all__ = [
     "KINDS",
+    "Bounds",
     "Change",
     "Context",
     "CorrectBias",

@@ -153,6 +153,7 @@ class CorrectBias(WeightStep):
 
     kind: ClassVar[str] = "correct_bias"
     title: ClassVar[str] = "Correct biases"
+    shelf: ClassVar[str] = "Repair"
     summary: ClassVar[str] = (
         "Shifts the biases of compressed layers, or of the batch norms behind them, so that their outputs on "
         "calibration data have the means of the uncompressed model. Costs no bytes and no time."

@@ -151,6 +151,7 @@ class Distill(TaughtStep):
 
     kind: ClassVar[str] = "distill"
     title: ClassVar[str] = "Distill"
+    shelf: ClassVar[str] = "Recover"
     summary: ClassVar[str] = (
         "Trains the compressed model to give what the uncompressed one gives, at its output and if wanted inside, "
         "with weights that were pruned kept at zero, and keeps the epoch that scores best on validation."
@@ -165,8 +166,8 @@ class Distill(TaughtStep):
         "have gone) of inner modules.",
         choices=("outputs", *GAPS),
     )
-    modules: str = option("*", "Inner modules to compare: names or globs, with commas between them.")
-    match_weight: float = option(1.0, "Weight of inner differences in the loss.", low=0.0, high=1000.0)
+    modules: str = option("*", "Inner modules to compare: names or globs, with commas between them.", more=True)
+    match_weight: float = option(1.0, "Weight of inner differences in the loss.", low=0.0, high=1000.0, more=True)
 
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
         task = context.subject.task

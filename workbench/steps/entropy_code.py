@@ -18,6 +18,7 @@ class EntropyCode(WeightStep):
 
     kind: ClassVar[str] = "entropy_code"
     title: ClassVar[str] = "Entropy-code"
+    shelf: ClassVar[str] = "Store"
     summary: ClassVar[str] = (
         "Writes frequent codes with fewer bits, layer by layer where that is shorter. Only the file changes; "
         "it comes last, because steps that code weights anew start without it."

@@ -76,6 +76,7 @@ class Equalize(GraphStep):
 
     kind: ClassVar[str] = "equalize"
     title: ClassVar[str] = "Equalize channels"
+    shelf: ClassVar[str] = "Repair"
     summary: ClassVar[str] = (
         "Folds batch norms, then scales channels between neighbouring layers so that their weights have equal ranges. "
         "Outputs stay the same; quantization with one scale for a tensor, or of activations, loses less afterwards."

@@ -62,6 +62,7 @@ class FindTicket(GradientStep):
 
     kind: ClassVar[str] = "find_ticket"
     title: ClassVar[str] = "Find a lottery ticket"
+    shelf: ClassVar[str] = "Prune"
     summary: ClassVar[str] = (
         "In rounds: trains, prunes the smallest weights of all layers together, and sets the others back to what "
         "they were at the start. Then trains what is left. Takes one training more than there are rounds."

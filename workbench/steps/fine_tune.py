@@ -20,6 +20,7 @@ class FineTune(GradientStep):
 
     kind: ClassVar[str] = "fine_tune"
     title: ClassVar[str] = "Fine-tune"
+    shelf: ClassVar[str] = "Recover"
     summary: ClassVar[str] = (
         "Trains the compressed model on for a few epochs on the train data, with weights that were pruned "
         "kept at zero, and keeps the epoch that scores best on validation."

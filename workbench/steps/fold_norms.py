@@ -30,6 +30,7 @@ class FoldNorms(GraphStep):
         "Folds batch norms into the convolutions and linear layers before them. Outputs stay the same and the file "
         "loses four numbers a channel, but training on is harder without norms: recover first."
     )
+    shelf: ClassVar[str] = "Repair"
 
     def build(self, state: State, context: Context) -> State:
         if quantizers(state.model):

@@ -54,6 +54,7 @@ class KeepSigns(WeightStep):
 
     kind: ClassVar[str] = "keep_signs"
     title: ClassVar[str] = "Keep signs"
+    shelf: ClassVar[str] = "Quantize"
     summary: ClassVar[str] = (
         "Keeps of each weight only its sign, or sign and zero, times a scale. The file shrinks to a sixteenth or "
         "less; without training afterwards few networks stand it."
@@ -67,7 +68,7 @@ class KeepSigns(WeightStep):
     granularity: str = option(
         "channel", "One scale for each output channel, or one for the tensor.", choices=("channel", "tensor")
     )
-    rounding: str = option("nearest", ROUNDING_HELP, choices=GENERAL)
+    rounding: str = option("nearest", ROUNDING_HELP, choices=GENERAL, more=True)
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         def fit(weight: Tensor, layer: Layer) -> Coding:

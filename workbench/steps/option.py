@@ -24,6 +24,7 @@ class Option:
         high: Largest accepted number.
         step: What one move of a slider changes.
         choices: The accepted strings; () for any.
+        more: Whether it is for those who look for more; a form folds it away.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Option:
     high: float | None = None
     step: float | None = None
     choices: tuple[str, ...] = ()
+    more: bool = False
 
     def check(self, value: Any) -> Any:
         """Return the value in the field's type.
@@ -77,10 +79,13 @@ def option(
     high: float | None = None,
     step: float | None = None,
     choices: Sequence[str] = (),
+    more: bool = False,
 ) -> Any:
     """Return a dataclass field that carries an `Option`."""
-    facts = {"help": help, "unit": unit, "low": low, "high": high, "step": step, "choices": tuple(choices)}
-    return dataclasses.field(default=default, metadata=facts)
+    numeric = {"unit": unit, "low": low, "high": high, "step": step}
+    return dataclasses.field(
+        default=default, metadata={"help": help, **numeric, "choices": tuple(choices), "more": more}
+    )
 
 
 def options(step: Any) -> tuple[Option, ...]:

@@ -18,6 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.importance import WEIGHT_CRITERIA, rank_weights
 from workbench.layers import Layer, first_names
 from workbench.steps.amounts import own_amount, own_amounts, refuse_unmatched
+from workbench.steps.bounds import Bounds, amount_below, magnitude_at
 from workbench.steps.compensation import column_update, least_squares
 from workbench.steps.option import option
 from workbench.steps.patterns import PATTERNS, RANKINGS, pattern_masks
@@ -31,6 +32,7 @@ class Prune(WeightStep):
 
     kind: ClassVar[str] = "prune"
     title: ClassVar[str] = "Prune weights"
+    shelf: ClassVar[str] = "Prune"
     summary: ClassVar[str] = (
         "Sets the least important weights to zero, one by one or in patterns. The file gets smaller, because zeros are "
         "not stored; it does not get faster, because dense kernels multiply zeros too."
@@ -39,13 +41,16 @@ class Prune(WeightStep):
     amounts: ClassVar[tuple[float, ...]] = (0.3, 0.5, 0.7, 0.9)
 
     amount: float = option(0.5, "Part of the weights that becomes zero.", low=0.0, high=1.0, step=0.01)
-    by_layer: str = option("", "Layers with a part of their weights of their own: layer2.*=0.5, layer3.*=0.25.")
+    by_layer: str = option(
+        "", "Layers with a part of their weights of their own: layer2.*=0.5, layer3.*=0.25.", more=True
+    )
     importance: str = option("magnitude", "What decides which weights matter.", choices=tuple(WEIGHT_CRITERIA))
     ranking: str = option(
         "local",
         "Local takes the same part of every layer, output the same of every output of a layer; global ranks the "
         "weights of all layers together.",
         choices=RANKINGS,
+        more=True,
     )
     pattern: str = option(
         "unstructured",
@@ -59,12 +64,14 @@ class Prune(WeightStep):
         unit="weights",
         low=2,
         high=64,
+        more=True,
     )
     compensation: str = option(
         "none",
         "Whether the weights that stay make up for those that go, layer by layer on calibration data: column by "
         "column, or exactly, which takes long for wide layers.",
         choices=("none", "columns", "exact"),
+        more=True,
     )
 
     def __post_init__(self) -> None:
@@ -76,6 +83,21 @@ class Prune(WeightStep):
 
     def with_strength(self, layers: str, strength: float) -> Self:
         return replace(super().with_strength(layers, strength), by_layer="")
+
+    def bounds(self, weight: Tensor, layer: Layer) -> Bounds | None:
+        # Only then is there one magnitude in a layer that parts what stays from what goes.
+        if (self.importance, self.ranking, self.pattern) != ("magnitude", "local", "unstructured"):
+            return None
+        own = own_amount(own_amounts(self.by_layer, 1.0), (layer.name,))
+        magnitude = magnitude_at(weight, self.amount if own is None else own)
+        return Bounds(-magnitude, magnitude, "inside", "amount")
+
+    def with_bounds(self, weight: Tensor, layer: Layer, low: float, high: float) -> Self:
+        amount, own = round(amount_below(weight, max(-low, high)), 2), own_amounts(self.by_layer, 1.0)
+        if own_amount(own, (layer.name,)) is None:
+            return replace(self, amount=amount)
+        others = [(glob, value) for glob, value in own if glob != layer.name]
+        return replace(self, by_layer=", ".join(f"{glob}={value:g}" for glob, value in [(layer.name, amount), *others]))
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         layers = first_names(state.model, self.chosen(context.layers(state.model)))

@@ -75,6 +75,7 @@ class PruneBlocks(GraphStep):
         "Removes whole residual branches, so that only the shortcut is left: blocks of a residual net, attention and "
         "feed-forward parts of a transformer. Fewer layers are faster on every machine; accuracy needs a recovery."
     )
+    shelf: ClassVar[str] = "Prune"
 
     blocks: int = option(1, "How many go.", unit="branches", low=1, high=1000)
     importance: str = option(

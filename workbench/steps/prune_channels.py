@@ -27,6 +27,7 @@ class PruneChannels(GraphStep):
 
     kind: ClassVar[str] = "prune_channels"
     title: ClassVar[str] = "Prune channels"
+    shelf: ClassVar[str] = "Prune"
     summary: ClassVar[str] = (
         "Removes whole channels from a layer and from every layer that is coupled to it. The model gets "
         "smaller and faster everywhere; accuracy usually needs a recovery afterwards."
@@ -42,7 +43,9 @@ class PruneChannels(GraphStep):
         choices=BUDGETS,
     )
     by_layer: str = option(
-        "", "Layers with a part, or a number, of their channels of their own: layer2.*=0.5, layer3.0.conv1=12."
+        "",
+        "Layers with a part, or a number, of their channels of their own: layer2.*=0.5, layer3.0.conv1=12.",
+        more=True,
     )
     importance: str = option("magnitude", "What decides which channels matter.", choices=tuple(CRITERIA))
     ranking: str = option(
@@ -50,6 +53,7 @@ class PruneChannels(GraphStep):
         "Local takes the same part of every group; global ranks the channels of all groups together; worth does so by "
         "their importance for what they cost in the budget, and takes more from layers that are dear.",
         choices=RANKINGS,
+        more=True,
     )
     round_to: int = option(
         1,

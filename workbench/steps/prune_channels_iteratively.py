@@ -32,6 +32,7 @@ class PruneChannelsIteratively(GradientStep):
         "In rounds: ranks channels anew, removes the same part of what is left, and trains. The best epoch after the "
         "last removal is kept. Takes longer than removing all at once, and usually loses less."
     )
+    shelf: ClassVar[str] = "Prune"
 
     epochs: int = option(1, "Passes over the train data in every round.", unit="epochs", low=1, high=100)
     rounds: int = option(3, "How often channels go.", low=1, high=100)

@@ -50,6 +50,7 @@ class PruneGradually(TaughtStep):
 
     kind: ClassVar[str] = "prune_gradually"
     title: ClassVar[str] = "Prune gradually"
+    shelf: ClassVar[str] = "Prune"
     summary: ClassVar[str] = (
         "Trains the model while more and more of its least important weights become zero, and then on without "
         "them. What is gone stays gone. Needs enough batches between two portions to recover from each."
@@ -58,16 +59,21 @@ class PruneGradually(TaughtStep):
     epochs: int = option(4, "Passes over the train data.", unit="epochs", low=1, high=100)
     amount: float = option(0.8, "Part of the weights that is zero in the end.", low=0.0, high=1.0, step=0.01)
     ramp: float = option(0.5, "Part of the training during which weights go.", low=0.0, high=1.0, step=0.05)
-    updates: int = option(8, "In how many portions they go.", low=1, high=100)
+    updates: int = option(8, "In how many portions they go.", low=1, high=100, more=True)
     importance: str = option("magnitude", "What decides which weights matter.", choices=tuple(WEIGHT_CRITERIA))
     ranking: str = option(
         "local",
         "Local takes the same part of every layer, output the same of every output of a layer; global ranks the "
         "weights of all layers together.",
         choices=RANKINGS,
+        more=True,
     )
-    pattern: str = option("unstructured", "Single weights, n:m, square blocks, or whole kernels.", choices=PATTERNS)
-    size: int = option(4, "Inputs of one group in n:m, or the side of a block.", unit="weights", low=2, high=64)
+    pattern: str = option(
+        "unstructured", "Single weights, n:m, square blocks, or whole kernels.", choices=PATTERNS, more=True
+    )
+    size: int = option(
+        4, "Inputs of one group in n:m, or the side of a block.", unit="weights", low=2, high=64, more=True
+    )
 
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
         task = context.subject.task

@@ -31,6 +31,7 @@ class PruneHeads(GraphStep):
         "Removes whole attention heads: their queries, keys and values, and what reads them. At least one stays in "
         "every layer. The width of the layers between is for channel pruning."
     )
+    shelf: ClassVar[str] = "Prune"
     strength: ClassVar[str] = "amount"
     amounts: ClassVar[tuple[float, ...]] = (0.25, 0.5, 0.75)
     scans: ClassVar[str] = "layers"
@@ -43,7 +44,7 @@ class PruneHeads(GraphStep):
         choices=("heads", "params", "macs"),
     )
     by_layer: str = option(
-        "", "Layers with a part, or a number, of their heads of their own: blocks.0.*=0.5, blocks.1.*=2."
+        "", "Layers with a part, or a number, of their heads of their own: blocks.0.*=0.5, blocks.1.*=2.", more=True
     )
     importance: str = option("taylor", "What decides which heads matter.", choices=tuple(CRITERIA))
     ranking: str = option(

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from workbench.coding import BINS, RANGES, Coding, grid, histogram_range
+from workbench.coding import BINS, RANGES, Coding, Uniform, grid, histogram_range
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers
 from workbench.layers import Layer
 from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias
 from workbench.rounding import ROUNDINGS
+from workbench.steps.bounds import Bounds, percentile_within
 from workbench.steps.encode import ROUNDING_HELP, encoded
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
@@ -34,6 +35,7 @@ class Quantize(WeightStep):
 
     kind: ClassVar[str] = "quantize"
     title: ClassVar[str] = "Quantize"
+    shelf: ClassVar[str] = "Quantize"
     summary: ClassVar[str] = (
         "Rounds weights to whole numbers of few bits times a scale; with activation bits also what flows "
         "between layers, which lets integer kernels run. Weights alone make the file smaller, not faster."
@@ -48,15 +50,18 @@ class Quantize(WeightStep):
         choices=("channel", "group", "tensor"),
     )
     group: int = option(
-        16, "Input channels that share a scale, with granularity group.", unit="channels", low=1, high=1024
+        16, "Input channels that share a scale, with granularity group.", unit="channels", low=1, high=1024,
+        more=True,
+    )  # fmt: skip
+    symmetric: bool = option(
+        True, "Same range on both sides of zero; integer kernels want this for weights.", more=True
     )
-    symmetric: bool = option(True, "Same range on both sides of zero; integer kernels want this for weights.")
     ranges: str = option(
         "min-max",
         "What a weight's grid holds: every value, a percentile of them, or what makes the squared error least.",
         choices=RANGES,
     )
-    rounding: str = option("nearest", ROUNDING_HELP, choices=tuple(ROUNDINGS))
+    rounding: str = option("nearest", ROUNDING_HELP, choices=tuple(ROUNDINGS), more=True)
     activations: int = option(
         0,
         "Width of what flows between layers; 0 leaves it in floating point.",
@@ -70,6 +75,7 @@ class Quantize(WeightStep):
         "What an activation's grid holds: every value seen, a percentile, what makes the squared error least, or what "
         "keeps the distribution (entropy).",
         choices=(*RANGES, "entropy"),
+        more=True,
     )
     percentile: float = option(
         99.9, "Part of the values that a grid holds, with percentile ranges.", unit="%", low=50.0, high=100.0
@@ -84,10 +90,26 @@ class Quantize(WeightStep):
     def overlays(self) -> bool:
         return not self.activations
 
+    def bounds(self, weight: Tensor, layer: Layer) -> Bounds | None:
+        if self.granularity == "group":
+            return None
+        found = self._grid(weight, layer)
+        low, high = (float(edge) for edge in found.reach)
+        return Bounds(low, high, "outside", "percentile", self.symmetric)
+
+    def with_bounds(self, weight: Tensor, layer: Layer, low: float, high: float) -> Self:
+        rows = weight.detach().float()
+        rows = rows.reshape(1, -1) if self.granularity == "tensor" else rows.movedim(layer.outputs, 0).flatten(1)
+        before = self.bounds(weight, layer)
+        moved = before is not None and abs(low - before.low) > abs(high - before.high)
+        side = rows.abs() if self.symmetric else -rows if moved else rows
+        percentile = max(round(percentile_within(side, -low if moved else high), 2), 50.0)
+        return replace(self, ranges="min-max" if percentile >= 100 else "percentile", percentile=min(percentile, 100.0))
+
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         return encoded(state, context, self.chosen(context.layers(state.model)), self._grid, self.rounding)
 
-    def _grid(self, weight: Tensor, layer: Layer) -> Coding:
+    def _grid(self, weight: Tensor, layer: Layer) -> Uniform:
         axis = None if self.granularity == "tensor" else layer.outputs
         group = self.group if self.granularity == "group" else 0
         return grid(weight, self.bits, axis, self.symmetric, self.ranges, self.percentile, group)

@@ -28,6 +28,7 @@ class QuantizeLogarithmic(WeightStep):
 
     kind: ClassVar[str] = "quantize_logarithmic"
     title: ClassVar[str] = "Quantize to powers of two"
+    shelf: ClassVar[str] = "Quantize"
     summary: ClassVar[str] = (
         "Rounds weights to powers of two, or to sums of them, times a scale. On hardware made for it a product "
         "is a shift; here the file gets smaller, not faster."
@@ -45,7 +46,7 @@ class QuantizeLogarithmic(WeightStep):
     ranges: str = option(
         "mse", "The scale that makes the squared error least, or the largest weight.", choices=("mse", "min-max")
     )
-    rounding: str = option("nearest", ROUNDING_HELP, choices=GENERAL)
+    rounding: str = option("nearest", ROUNDING_HELP, choices=GENERAL, more=True)
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         return encoded(state, context, self.chosen(context.layers(state.model)), self._levels, self.rounding)

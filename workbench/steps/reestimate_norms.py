@@ -82,6 +82,7 @@ class ReestimateNorms(TrainingStep):
 
     kind: ClassVar[str] = "reestimate_norms"
     title: ClassVar[str] = "Re-estimate norms"
+    shelf: ClassVar[str] = "Repair"
     summary: ClassVar[str] = (
         "Takes the means and variances of batch norms anew from train data, all of them or those right behind the "
         "chosen layers. No weight changes; it takes seconds and undoes much of what pruning and rounding shift."

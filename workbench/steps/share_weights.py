@@ -56,6 +56,7 @@ class ShareWeights(WeightStep):
 
     kind: ClassVar[str] = "share_weights"
     title: ClassVar[str] = "Share weights"
+    shelf: ClassVar[str] = "Quantize"
     summary: ClassVar[str] = (
         "Replaces the weights of each layer by a few shared values that k-means finds. The file gets smaller; "
         "it does not get faster, because kernels look the values up first."
@@ -64,7 +65,7 @@ class ShareWeights(WeightStep):
     amounts: ClassVar[tuple[float, ...]] = (6, 5, 4, 3, 2)
 
     bits: int = option(4, "Width of a code; 2 to this power values are shared.", unit="bit", low=1, high=8, step=1)
-    rounding: str = option("nearest", ROUNDING_HELP, choices=GENERAL)
+    rounding: str = option("nearest", ROUNDING_HELP, choices=GENERAL, more=True)
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         return encoded(state, context, self.chosen(context.layers(state.model)), self._book, self.rounding)

@@ -43,6 +43,7 @@ class ShortenFloats(WeightStep):
 
     kind: ClassVar[str] = "shorten_floats"
     title: ClassVar[str] = "Shorten floats"
+    shelf: ClassVar[str] = "Quantize"
     summary: ClassVar[str] = (
         "Rounds weights to floating-point numbers of 16 or 8 bits. The file gets two or four times smaller; "
         "computation goes on in the model's own type."
@@ -53,7 +54,7 @@ class ShortenFloats(WeightStep):
         "channel", "Of 8-bit formats: one scale for each output channel, or for the tensor.",
         choices=("channel", "tensor"),
     )  # fmt: skip
-    rounding: str = option("nearest", ROUNDING_HELP, choices=GENERAL)
+    rounding: str = option("nearest", ROUNDING_HELP, choices=GENERAL, more=True)
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         return encoded(state, context, self.chosen(context.layers(state.model)), self._format, self.rounding)

@@ -105,6 +105,7 @@ class Smooth(GraphStep):
         "Moves scales between layer norms and the linear layers that read them, from calibration data. Outputs stay "
         "the same; quantization loses less afterwards where some channels are much larger than others."
     )
+    shelf: ClassVar[str] = "Repair"
 
     method: str = option(
         "activations",

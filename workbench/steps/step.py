@@ -16,6 +16,7 @@ from workbench.coding import Coding
 from workbench.errors import WorkbenchError
 from workbench.layers import Layer, choose, globs
 from workbench.progress import Tick
+from workbench.steps.bounds import Bounds
 from workbench.steps.option import Option, option, options
 from workbench.steps.state import Context, State
 
@@ -32,6 +33,7 @@ class Step(ABC):
         kind: The name in a recipe.
         title: The name that people read.
         summary: One sentence on what it does and what it does not.
+        shelf: Where people look for it: "Prune", "Quantize", "Repair", "Recover", "Store", or a new one.
         strength: The field that a sensitivity scan varies, "" if the step cannot be scanned.
         amounts: Strengths that a scan tries when none are named.
         scans: Whether a scan takes the parts of a model as "layers", or as coupled "groups" of channels.
@@ -40,12 +42,13 @@ class Step(ABC):
     kind: ClassVar[str]
     title: ClassVar[str]
     summary: ClassVar[str]
+    shelf: ClassVar[str] = "Other"
     strength: ClassVar[str] = ""
     amounts: ClassVar[tuple[float, ...]] = ()
     scans: ClassVar[str] = "layers"
 
     layers: str = option("*", "Layers to change: names or globs, with commas between them.")
-    exclude: str = option("", "Layers to leave alone: names or globs, with commas between them.")
+    exclude: str = option("", "Layers to leave alone: names or globs, with commas between them.", more=True)
 
     def __post_init__(self) -> None:
         for given in options(self):
@@ -87,6 +90,23 @@ class Step(ABC):
     def chosen(self, found: Sequence[Layer]) -> tuple[Layer, ...]:
         """Return the layers that the step speaks of."""
         return choose(found, self.layers, globs(self.exclude))
+
+    def bounds(self, weight: Tensor, layer: Layer) -> Bounds | None:
+        """Return where the step cuts or clips a layer's weights, None where its options give no such marks.
+
+        Args:
+            weight: Of the layer, before the step.
+            layer: Its facts.
+        """
+        return None
+
+    def with_bounds(self, weight: Tensor, layer: Layer, low: float, high: float) -> Self:
+        """Return the step whose `bounds` are as near to these as its options allow.
+
+        Raises:
+            WorkbenchError: The step has no bounds.
+        """
+        raise WorkbenchError(f"{self.title} has no bounds on the axis of weights")
 
     @property
     def overlays(self) -> bool:

@@ -39,16 +39,17 @@ def soft_targets(outputs: Tensor, wanted: Tensor, temperature: float) -> Tensor:
 class TaughtStep(GradientStep):
     """A step that trains and may have a teacher, by default the uncompressed model."""
 
-    teacher: str = option("", "Folder of an exported model that teaches; empty for the uncompressed model.")
+    teacher: str = option("", "Folder of an exported model that teaches; empty for the uncompressed model.", more=True)
     soft: float = option(
         0.0,
         "Part of the teacher's outputs in the loss; the rest is that of the labels. At 0 there is no teacher.",
         low=0.0,
         high=1.0,
         step=0.05,
+        more=True,
     )
     temperature: float = option(
-        4.0, "What logits are divided by: more shows more of the wrong classes.", low=0.1, high=100.0
+        4.0, "What logits are divided by: more shows more of the wrong classes.", low=0.1, high=100.0, more=True
     )
 
     def made_teacher(self, model: nn.Module, context: Context) -> nn.Module:

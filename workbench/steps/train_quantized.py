@@ -161,6 +161,7 @@ class TrainQuantized(TaughtStep):
 
     kind: ClassVar[str] = "train_quantized"
     title: ClassVar[str] = "Train quantized"
+    shelf: ClassVar[str] = "Quantize"
     summary: ClassVar[str] = (
         "Trains a model whose weights are quantized or shared, through the rounding and with the grids if wanted, so "
         "that few bits lose less. Comes after quantize; keeps the epoch that scores best on validation."

@@ -90,27 +90,35 @@ class GradientStep(TrainingStep):
 
     epochs: int = option(3, "Passes over the train data.", unit="epochs", low=1, high=100)
     learning_rate: float = option(0.003, "Largest step size.", low=1e-6, high=1.0)
-    batch_size: int = option(64, "Samples for one step.", unit="samples", low=1, high=4096)
-    weight_decay: float = option(1e-4, "Pull of the weights towards zero.", low=0.0, high=0.1)
-    optimizer: str = option("adamw", "AdamW, or SGD with Nesterov momentum 0.9.", choices=("adamw", "sgd"))
+    batch_size: int = option(64, "Samples for one step.", unit="samples", low=1, high=4096, more=True)
+    weight_decay: float = option(1e-4, "Pull of the weights towards zero.", low=0.0, high=0.1, more=True)
+    optimizer: str = option("adamw", "AdamW, or SGD with Nesterov momentum 0.9.", choices=("adamw", "sgd"), more=True)
     schedule: str = option(
         "cosine",
         "How the step size goes: along a cosine to zero, constant, up and then down to zero (one-cycle), or to a tenth "
         "at one half and again at three quarters (step).",
         choices=tuple(SCHEDULES),
+        more=True,
     )
     patience: int = option(
-        0, "Epochs without a better one after which training stops; 0 never stops it.", unit="epochs", low=0, high=100
+        0,
+        "Epochs without a better one after which training stops; 0 never stops it.",
+        unit="epochs",
+        low=0,
+        high=100,
+        more=True,
     )
     precision: str = option(
         "full",
         "Compute in the model's own precision, or large products in bfloat16, which some processors do faster.",
         choices=("full", "bf16"),
+        more=True,
     )
     augmentation: str = option(
         "none",
         "Mirror images left to right, or shift them by up to an eighth, by chance, so that no image is seen twice.",
         choices=tuple(AUGMENTATIONS),
+        more=True,
     )
 
     def steps(self, task: Task) -> int:

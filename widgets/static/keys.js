@@ -1,0 +1,30 @@
+// The panel's keys. They count only while the focus is inside of the panel, so the notebook keeps its own.
+const KEYS = {
+  "ctrl+enter": "apply",
+  escape: "back",
+  "ctrl+z": "undo",
+  "ctrl+shift+z": "redo",
+  "ctrl+y": "redo",
+};
+// What is typed has an undo of its own.
+const TYPED = "textarea, input:not([type=range]):not([type=checkbox])";
+
+export default {
+  render({ model, el }) {
+    el.style.display = "none";
+    const hear = (event) => {
+      const panel = el.closest(".wb-panel");
+      const focus = document.activeElement;
+      if (!panel || focus === panel || !panel.contains(focus)) return;
+      const held = `${event.ctrlKey || event.metaKey ? "ctrl+" : ""}${event.shiftKey ? "shift+" : ""}`;
+      const act = KEYS[held + event.key.toLowerCase()];
+      if (!act || ((act === "undo" || act === "redo") && focus.matches(TYPED))) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      if (!event.repeat) model.send({ act });
+    };
+    // On the window and before all others: JupyterLab listens at the document.
+    window.addEventListener("keydown", hear, true);
+    return () => window.removeEventListener("keydown", hear, true);
+  },
+};

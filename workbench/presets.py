@@ -1,0 +1,65 @@
+"""Presets: plain recipes for people who know what they want and not yet how; each step can be changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from workbench.measure import measure_size
+from workbench.recipe import Recipe, run
+from workbench.steps import EntropyCode, FineTune, PruneChannels, Quantize
+from workbench.subject import Subject
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A recipe that is made for a subject.
+
+    Attributes:
+        title: What people want.
+        summary: How it goes about it.
+        recipe: From a subject to the steps.
+    """
+
+    title: str
+    summary: str
+    recipe: Callable[[Subject], Recipe]
+
+
+def smaller(subject: Subject, factor: float = 4.0) -> Recipe:
+    """Return quantization with as many bits as give a file smaller by `factor`, or 2 where none does."""
+    limit = measure_size(subject.model, subject.codings, subject).total / factor
+    recipe = Recipe()
+    for bits in range(8, 1, -1):
+        plain = Recipe((Quantize(bits=bits),))
+        for recipe in (plain, plain.then(EntropyCode())):
+            state = run(subject, recipe)
+            if measure_size(state.model, state.codings, subject).total <= limit:
+                return recipe
+    return recipe
+
+
+def faster(subject: Subject) -> Recipe:
+    """Return what makes integer kernels run, where there is data to calibrate them; else fewer channels."""
+    if subject.task.has("calibration"):
+        return Recipe((Quantize(activations=8),))
+    return Recipe((PruneChannels(round_to=4),))
+
+
+def smaller_and_faster(subject: Subject) -> Recipe:
+    """Return fewer channels, recovery where there is data to train on, and integers."""
+    recipe = Recipe((PruneChannels(round_to=4),))
+    if subject.task.has("train"):
+        recipe = recipe.then(FineTune())
+    return recipe.then(Quantize(activations=8 if subject.task.has("calibration") else 0))
+
+
+PRESETS: dict[str, Preset] = {
+    "smaller": Preset("4 × smaller", "As many bits a weight as make the file a quarter.", smaller),
+    "faster": Preset("2 × faster", "Integers for weights and activations; about 2 to 3 times on ONNX Runtime.", faster),
+    "both": Preset(
+        "10 × smaller and faster",
+        "Half of the channels, recovery by training, then integers. Takes as long as the training.",
+        smaller_and_faster,
+    ),
+}
