@@ -10,11 +10,12 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, cast
 
 import traitlets
 
 from workbench.autosave import Autosave
+from workbench.budget import budget_steps
 from workbench.contest import Contest, hold_contest
 from workbench.errors import WorkbenchError
 from workbench.evaluator import Evaluator
@@ -23,12 +24,13 @@ from workbench.history import History
 from workbench.jobs import Job, Jobs
 from workbench.layers import Layer
 from workbench.live import Bench, Live, Preview
-from workbench.measure import Measurement, Reference, Score, measure, refer, score
+from workbench.measure import Measurement, Reference, Score, measure, measure_size, refer, score
 from workbench.measure.latency import Forward, Latency
 from workbench.pace import paced
 from workbench.progress import Progress
 from workbench.recipe import Recipe, run
 from workbench.runtimes import RUNTIMES
+from workbench.search import allocate, bit_operations_of, file_bytes
 from workbench.sensitivity import Table, scan
 from workbench.steps import Context, State, Step
 from workbench.subject import Subject
@@ -37,6 +39,7 @@ from workbench.trials import Aim, Ground
 
 # Built states are kept up to this size, so that undo is at once; older ones are built again from their recipe.
 KEPT_BYTES = 2**30
+ROUNDS = 5  # in which a choice for a budget of bytes is corrected
 
 
 @dataclass(frozen=True)
@@ -335,6 +338,50 @@ class Session(traitlets.HasTraits):
         )
         self.table = replace(table, state=number)
         return self.table
+
+    def allocate(
+        self,
+        step: Step,
+        amounts: Sequence[float] = (),
+        *,
+        bytes: int | None = None,  # noqa: A002  # the name that a measurement has for it
+        bit_operations: float | None = None,
+        tolerance: float = 0.002,
+        progress: Progress | None = None,
+    ) -> tuple[Step, ...]:
+        """Return steps that give each part a strength of its own, within a budget and with the least drop in sum.
+
+        Parts are scanned first. Nothing is applied: `extend` does it, and measures what parts cost together.
+
+        Args:
+            step: Its strength is varied, such as the bits of `Quantize`.
+            amounts: Strengths to choose from; the step's own list by default.
+            bytes: Of the whole file.
+            bit_operations: Of the whole model for one sample: MACs times the bits of weights and activations. It is
+                for steps whose strength counts bits.
+            tolerance: Half-width of an interval that is enough in the scan; small, because many drops are added up.
+            progress: Who is told, and may stop it.
+
+        Raises:
+            WorkbenchError: Not exactly one budget is given, or it cannot be kept.
+        """
+        if (bytes is None) == (bit_operations is None):
+            raise WorkbenchError("give one budget: bytes, or bit_operations")
+        progress = progress or Progress()
+        table = self.sensitivity(step, amounts, tolerance=tolerance, progress=progress.part(0.0, 0.9))
+        if bytes is None:
+            cost = bit_operations_of(step, self._context().layers(self.state.model))
+            return budget_steps(step, allocate(table, cost, cast(float, bit_operations)))
+        whole = measure_size(self.state.model, self.state.codings, self.subject).total
+        limit, cost = float(bytes), file_bytes(table, whole)
+        for _ in range(ROUNDS):
+            steps = budget_steps(step, allocate(table, cost, limit))
+            built = run(self.subject, Recipe(steps, self.settings.seed), progress.part(0.9, 1.0), (0, self.state))
+            over = measure_size(built.model, built.codings, self.subject).total - bytes
+            if over <= 0:
+                return steps
+            limit -= over  # a file's header is shared, so bytes of single parts do not quite add up
+        raise WorkbenchError(f"no choice was found that keeps within {bytes:,} bytes")
 
     def pace(
         self, step: Step, part: float, runtime: str = "onnxruntime", progress: Progress | None = None
