@@ -230,9 +230,10 @@ def test_table(cifar: wb.Subject, folder: Path) -> None:
         }  # fmt: skip
         table.append(facts)
         lines.append(line(facts, timed))
-    print("\n| | validation | test | against float, test | file | MACs | ONNX Runtime | built in |")
-    print("|---|---:|---:|---:|---:|---:|---|---:|")
-    print("\n".join(lines))
+    heads = ["| | validation | test | test against float, points | file | MACs | ONNX Runtime | built in |"]
+    text = "\n".join([*heads, "|---|---:|---:|---:|---:|---:|---|---:|", *lines])
+    print(f"\n{text}")
+    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
     if {"int8", "int8 by ONNX Runtime"} <= graphs.keys():
         other = compare("onnxruntime", graphs["int8 by ONNX Runtime"], graphs["int8"], inputs, seconds=8.0, most=8000)
         print(f"\nint8 against ONNX Runtime's own: {numbers.verdict(other)}")
