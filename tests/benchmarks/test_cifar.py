@@ -53,10 +53,10 @@ ROWS: dict[str, tuple[wb.Step, ...]] = {
         wb.Distill(epochs=3, learning_rate=0.05, **IMAGES),
     ),
     "pruned, shared, coded": (
-        wb.Prune(amount=0.85, ranking="global", compensation="columns"),
+        wb.Prune(amount=0.82, ranking="global", compensation="columns"),
         wb.Distill(epochs=3, learning_rate=0.05, **IMAGES),
         wb.FoldNorms(),
-        wb.ShareWeights(bits=4, rounding="second-order"),
+        wb.ShareWeights(bits=3, rounding="second-order"),
         wb.TrainQuantized(epochs=1, learning_rate=0.002, soft=0.9, **IMAGES),
         wb.EntropyCode(),
     ),
