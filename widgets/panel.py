@@ -26,6 +26,7 @@ from widgets.views.tiles import Tiles
 from widgets.views.trade_off import TradeOff
 from widgets.views.training import Training
 from widgets.views.weights import Weights
+from widgets.views.who_pays import WhoPays
 from widgets.views.work import Work
 from workbench.session import Session
 from workbench.subject import Subject
@@ -61,10 +62,11 @@ class Panel(W.VBox):
         self.sensitivity, self.trade_off = Sensitivity(session, lock), TradeOff(session, lock)
         self.all_weights, self.budget, self.plan = AllWeights(session, lock), Budget(session, lock), Plan(session, lock)
         self.training, self.structure = Training(session, lock), Structure(session, lock)
+        self.who_pays = WhoPays(session, lock)
         self._views = [
             self.subject, self.tools, self.work, self.tiles, self.layers, self.steps, self.files, self.weights,
             self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure, self.all_weights,
-            self.budget, self.plan,
+            self.budget, self.plan, self.who_pays,
         ]  # fmt: skip
         buttons = {
             "apply": self.steps.apply, "back": self.steps.back, "undo": self.tools.undo, "redo": self.tools.redo,
@@ -84,12 +86,23 @@ class Panel(W.VBox):
                 self.sensitivity.root,
                 self.budget.root,
                 self.structure.root,
+                self.who_pays.root,
                 self.size.root,
                 W.VBox([self.states.root, self.trade_off.root]),
                 self.training.root,
                 self.files.root,
             ],
-            titles=["Compress", "Sensitivity", "Budget", "Structure", "Size", "History", "Training", "Export"],
+            titles=[
+                "Compress",
+                "Sensitivity",
+                "Budget",
+                "Structure",
+                "Who pays",
+                "Size",
+                "History",
+                "Training",
+                "Export",
+            ],
         )
         left = W.VBox([self.layers.root], layout={"flex": "1 1 44%", "min_width": "330px"})
         right = W.VBox([self.tabs], layout={"flex": "1 1 50%", "min_width": "400px"})

@@ -20,9 +20,10 @@ from workbench.errors import WorkbenchError
 from workbench.evaluator import Evaluator
 from workbench.graph import Group
 from workbench.history import History
+from workbench.impact import Impact, Predictions, compare, predictions
 from workbench.jobs import Job, Jobs
 from workbench.layers import Layer
-from workbench.live import Bench, Live, Preview
+from workbench.live import Bench, Live, Preview, candidate
 from workbench.measure import Measurement, Reference, Score, measure, refer, score
 from workbench.measure.latency import Forward, Latency
 from workbench.pace import paced
@@ -105,6 +106,7 @@ class Session(traitlets.HasTraits):
         self._evaluators: dict[Split, Evaluator] = {}
         self._baselines: dict[str, Forward] = {}
         self._refused: dict[str, str] = {}
+        self._surveyed: Predictions | None = None
         # The baseline's lock is held while it is scored, and progress is shown meanwhile; so nothing that a view may
         # ask for while it is drawn takes it. The states' lock is never held for longer than a look.
         self._baseline_lock, self._states_lock = RLock(), RLock()
@@ -123,6 +125,10 @@ class Session(traitlets.HasTraits):
     def state(self) -> State:
         """The current model and how it is stored; built again if it is no longer kept."""
         return self._build(self.recipe, Progress())
+
+    def state_of(self, number: int) -> State:
+        """Return the model of any state that was tried; built again if it is no longer kept."""
+        return self._build(self.history.recipe(self.settings.seed, number), Progress())
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -359,6 +365,23 @@ class Session(traitlets.HasTraits):
         reference = self.reference(progress=progress.part(0.0, 0.05))
         context, evaluator = self._context(progress.part(0.05, 1.0)), self._evaluator("validation")
         return hold_contest(Ground(self.state, context, reference, evaluator), **options)
+
+    def impact(self, step: Step | None = None, progress: Progress | None = None) -> Impact:
+        """Return which classes and samples of validation pay for the current state, or for it after one more step.
+
+        Raises:
+            WorkbenchError: The step cannot be done, or the metric says nothing of single samples.
+            Cancelled: It was told to stop.
+        """
+        progress = progress or Progress()
+        reference, evaluator = self.reference(progress=progress.part(0.0, 0.1)), self._evaluator("validation")
+        if self._surveyed is None:
+            plain = evaluator.prepare(State(self.subject.model, self.subject.codings))
+            self._surveyed = predictions(plain, reference, progress.part(0.1, 0.45, "baseline"))
+        context = self._context(progress.part(0.45, 0.6))
+        built, overlay = candidate(self.state, step, context) if step is not None else (self.state, {})
+        after = predictions(evaluator.prepare(built, overlay), reference, progress.part(0.6, 1.0))
+        return compare(self._surveyed, after, reference, self.subject.task.classes)
 
     def export(
         self,

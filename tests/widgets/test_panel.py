@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from bokeh.models import BoxAnnotation
@@ -267,6 +268,49 @@ def test_a_cell_is_previewed_and_a_point_is_gone_to(panel: Panel, session: Sessi
     points = panel.trade_off.chart.source
     panel.trade_off.root.receive({"page": "a", "number": 1, "moved": {points.selected.id: {"indices": [0]}}})
     assert session.history.at == 0
+
+
+def test_who_pays_is_shown_with_samples_and_what_the_model_looks_at(panel: Panel, session: Session) -> None:
+    view = panel.who_pays
+    view.look.click()
+    assert "untouched subject" in session.error
+    panel.steps.form.controls["amount"].value = 0.9
+    view.look.click()
+    assert session.error == ""
+    assert "after the preview" in view.of.value
+    assert "look again" not in view.of.value
+    impact = session.impact(session.staged.step)
+    assert len(view.chart.source.data["change"]) == 4
+    assert [row["number"] for row in view.cards.rows] == [sample.number for sample in impact.samples[:60]]
+    assert view.cards.rows[0]["picture"].startswith("data:image/png;base64,")
+    view.which.value = "won"
+    won = sum(sample.result_after > sample.result_before for sample in impact.samples)
+    assert f"{won} samples" in view.count.value
+    view.which.value = "all"
+    tapped = {"page": "a", "number": 1, "moved": {view.chart.source.selected.id: {"indices": [0]}}}
+    view.figure.receive(tapped)
+    worst = view.chart.source.data["label"][0]
+    assert view.label.value == worst
+    assert {sample.target for sample in view._chosen()} <= {worst}
+    view.cards.chosen = view.cards.rows[0]["number"]
+    assert view.looked.value.count("<img") == 3
+    assert "cosine" in view.looked.value
+    panel.steps.back.click()
+    assert "look again" in view.of.value
+
+
+def test_samples_without_class_or_picture_are_shown_as_numbers(
+    regression: Subject, open_session: Callable[..., Session]
+) -> None:
+    session = open_session(regression)
+    panel = Panel(session)
+    session.apply(KINDS["prune"](amount=0.8))
+    panel.who_pays.look.click()
+    assert session.error == ""
+    assert panel.who_pays.figure.layout.display == "none"
+    assert panel.who_pays.cards.rows[0]["picture"] == ""
+    panel.who_pays.cards.chosen = panel.who_pays.cards.rows[0]["number"]
+    assert "<table>" in panel.who_pays.looked.value
 
 
 def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
