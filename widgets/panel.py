@@ -13,6 +13,7 @@ from widgets.keys import Keys
 from widgets.view import View
 from widgets.views.all_weights import AllWeights
 from widgets.views.budget import Budget
+from widgets.views.code import Code
 from widgets.views.files import Files
 from widgets.views.history import States, Tools
 from widgets.views.layers import Layers
@@ -62,11 +63,11 @@ class Panel(W.VBox):
         self.sensitivity, self.trade_off = Sensitivity(session, lock), TradeOff(session, lock)
         self.all_weights, self.budget, self.plan = AllWeights(session, lock), Budget(session, lock), Plan(session, lock)
         self.training, self.structure = Training(session, lock), Structure(session, lock)
-        self.who_pays = WhoPays(session, lock)
+        self.who_pays, self.code = WhoPays(session, lock), Code(session, lock)
         self._views = [
             self.subject, self.tools, self.work, self.tiles, self.layers, self.steps, self.files, self.weights,
             self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure, self.all_weights,
-            self.budget, self.plan, self.who_pays,
+            self.budget, self.plan, self.who_pays, self.code,
         ]  # fmt: skip
         buttons = {
             "apply": self.steps.apply, "back": self.steps.back, "undo": self.tools.undo, "redo": self.tools.redo,
@@ -90,6 +91,7 @@ class Panel(W.VBox):
                 self.size.root,
                 W.VBox([self.states.root, self.trade_off.root]),
                 self.training.root,
+                self.code.root,
                 self.files.root,
             ],
             titles=[
@@ -100,7 +102,8 @@ class Panel(W.VBox):
                 "Who pays",
                 "Size",
                 "History",
-                "Training",
+                "Recovery",
+                "Code",
                 "Export",
             ],
         )

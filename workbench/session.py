@@ -28,8 +28,9 @@ from workbench.measure import Measurement, Reference, Score, measure, refer, sco
 from workbench.measure.latency import Forward, Latency
 from workbench.pace import paced
 from workbench.progress import Progress
-from workbench.recipe import Recipe, run
+from workbench.recipe import Recipe, run, step_code
 from workbench.runtimes import RUNTIMES
+from workbench.script import replay_script
 from workbench.sensitivity import Table, scan
 from workbench.steps import Context, State, Step
 from workbench.subject import Subject
@@ -184,6 +185,12 @@ class Session(traitlets.HasTraits):
             self.measurements = {**self.measurements, number: found}
             self._save()
         return self.measurements[number]
+
+    def code(self) -> str:
+        """Return the Python that leads to the current state."""
+        default = Settings()
+        changed = {name: value for name, value in vars(self.settings).items() if value != getattr(default, name)}
+        return replay_script(self.subject.name, self.subject.source, changed, [step_code(step) for step in self.recipe])
 
     def test_score(self, progress: Progress | None = None) -> Score | None:
         """Return the current state's exact score on the test split, None if the task has none.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from bokeh.models import BoxAnnotation
 
 from tests.conftest import QUICK
 from widgets import Panel
+from workbench.recipe import Recipe
 from workbench.session import Session
 from workbench.steps import KINDS
 from workbench.subject import Subject
@@ -311,6 +314,61 @@ def test_samples_without_class_or_picture_are_shown_as_numbers(
     assert panel.who_pays.cards.rows[0]["picture"] == ""
     panel.who_pays.cards.chosen = panel.who_pays.cards.rows[0]["number"]
     assert "<table>" in panel.who_pays.looked.value
+
+
+def test_the_code_does_the_session_again_and_a_recipe_is_loaded(
+    panel: Panel, session: Session, open_session: Callable[..., Session]
+) -> None:
+    session.apply(KINDS["prune"](amount=0.8))
+    session.apply(KINDS["quantize"](bits=4))
+    assert panel.code.python.text == session.code()
+    assert "session.apply(wb.Prune(amount=0.8))" in panel.code.python.text
+    assert json.loads(panel.code.json.text) == session.recipe.facts()
+
+    other = open_session(session.subject)
+    view = Panel(other).code
+    view.load.click()
+    assert "nothing to load" in view.message.value
+    for text, told in (("{", "no JSON"), ("[1]", "no recipe"), (panel.code.json.text.replace("prune", "x"), "step 1")):
+        view.given.value = text
+        view.load.click()
+        assert told in view.message.value
+        assert (view.given.value, len(other.history.nodes), other.error) == (text, 1, "")
+    view.given.value = json.dumps(Recipe((KINDS["prune"](layers="conv9"),)).facts())
+    view.load.click()
+    assert "no layer matches" in view.message.value
+    assert len(other.history.nodes) == 1
+    view.given.value = panel.code.json.text
+    view.load.click()
+    assert "loaded: state 2" in view.message.value
+    assert other.recipe == session.recipe
+
+
+def test_channels_are_cut_by_hand(panel: Panel, session: Session) -> None:
+    view = panel.structure
+    session.selection = ("conv2",)
+    view.look.click()
+    assert session.error == ""
+    assert view.strip.order == list(range(16))
+    assert max(view.strip.heights) == 1
+    view.order.value = "importance"
+    assert [view.strip.heights[number] for number in view.strip.order] == sorted(view.strip.heights)
+    view.strip.cut = [1, 2, 5]
+    step = KINDS["cut_channels"](layers="conv2", channels="1-2, 5")
+    assert session.draft == session.staged.step == step
+    assert panel.steps.form.controls["channels"].value == "1-2, 5"
+    panel.steps.form.controls["channels"].value = "7"
+    assert view.strip.cut == [7]
+    view.apply.click()
+    assert session.recipe.steps[0] == replace(step, channels="7")
+    assert session.state.model.conv2.out_channels == 15
+    assert "look again" in view.title.value
+    view.strip.cut = [3]
+    assert "another state" in session.error
+    session.selection = ("fc",)
+    view.look.click()
+    assert view.strip.fixed
+    assert "must stay" in view.words.value
 
 
 def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
