@@ -27,7 +27,7 @@ from workbench.live import Bench, Live, Preview, candidate
 from workbench.measure import Measurement, Reference, Score, measure, refer, score
 from workbench.measure.latency import Forward, Latency
 from workbench.pace import paced
-from workbench.progress import Progress
+from workbench.progress import TRAINING, Progress
 from workbench.recipe import Recipe, run, step_code
 from workbench.runtimes import RUNTIMES
 from workbench.script import replay_script
@@ -86,7 +86,9 @@ class Session(traitlets.HasTraits):
     staged = traitlets.Instance(Preview, allow_none=True, help="The preview that is shown, None if there is none.")
     table = traitlets.Instance(Table, allow_none=True, help="The latest sensitivity scan, growing while it runs.")
     jobs: traitlets.Tuple = traitlets.Tuple(help="Work that waits or runs, and the last that ended.")
-    curve: traitlets.Tuple = traitlets.Tuple(help="Figures that running work reported: (done, name, value).")
+    curve: traitlets.Tuple = traitlets.Tuple(
+        help="Figures of the running or the last training: (part done, name, value); a larger score is a better one."
+    )
     error = traitlets.Unicode(help="What went wrong last, '' if nothing did.")
     saved_to = traitlets.Unicode(help="Where the last export or report was written.")
 
@@ -108,6 +110,7 @@ class Session(traitlets.HasTraits):
         self._baselines: dict[str, Forward] = {}
         self._refused: dict[str, str] = {}
         self._surveyed: Predictions | None = None
+        self._trained = 0
         # The baseline's lock is held while it is scored, and progress is shown meanwhile; so nothing that a view may
         # ask for while it is drawn takes it. The states' lock is never held for longer than a look.
         self._baseline_lock, self._states_lock = RLock(), RLock()
@@ -429,7 +432,6 @@ class Session(traitlets.HasTraits):
     def start(self, title: str, work: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
         """Do `work(*args, progress=...)` on the worker thread: `session.start("Scan", session.sensitivity, step)`."""
         self.error = ""
-        self.curve = ()
         return self._jobs.submit(title, lambda progress: work(*args, progress=progress, **options))
 
     def cancel(self) -> None:
@@ -569,8 +571,14 @@ class Session(traitlets.HasTraits):
         self.jobs = jobs
         running = next((job for job in jobs if job.state == "running"), None)
         if running is not None and running.tick.values:
-            news = tuple((running.tick.done, name, value) for name, value in running.tick.values.items())
-            self.curve = (*self.curve, *news)
+            values = dict(running.tick.values)
+            at = values.pop(TRAINING, running.tick.done)
+            news = tuple((at, name, value) for name, value in values.items())
+            # The figures stay until others come: of another job, or of the next training of the same one.
+            began = running.number != self._trained or bool(self.curve and at < self.curve[-1][0])
+            self._trained = running.number
+            if began or news != self.curve[-len(news) :]:
+                self.curve = (*(() if began else self.curve), *news)
 
     def _show_failure(self, error: BaseException) -> None:
         if isinstance(error, WorkbenchError):

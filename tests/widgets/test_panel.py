@@ -269,7 +269,7 @@ def test_a_cell_is_previewed_and_a_point_is_gone_to(panel: Panel, session: Sessi
     assert panel.steps.form.controls["amount"].value == 0.6
     panel.steps.apply.click()
     points = panel.trade_off.chart.source
-    panel.trade_off.root.receive({"page": "a", "number": 1, "moved": {points.selected.id: {"indices": [0]}}})
+    panel.trade_off.figure.receive({"page": "a", "number": 1, "moved": {points.selected.id: {"indices": [0]}}})
     assert session.history.at == 0
 
 
@@ -371,6 +371,30 @@ def test_channels_are_cut_by_hand(panel: Panel, session: Session) -> None:
     assert "must stay" in view.words.value
 
 
+def test_states_are_set_against_a_cost_and_compared(panel: Panel, session: Session) -> None:
+    board = panel.trade_off
+    assert "Choose two states" in board.table.value
+    session.apply(KINDS["prune"](amount=0.7))
+    session.undo()
+    session.apply(KINDS["prune_channels"](amount=0.5))
+    assert board.chart.source.data["number"] == [0, 1, 2]
+    files = board.chart.source.data["x"]
+    board.cost.value = "MACs"
+    assert board.chart.source.data["x"] != files
+    board.cost.value = "time eager"
+    assert board.chart.source.data["x"][0] == pytest.approx(1, abs=0.5)
+    assert "part of the baseline" in board.chart.figure.xaxis.axis_label
+    assert "state 2" in board.table.value
+    assert "+ PruneChannels(amount=0.5)" not in board.table.value, "what is the default is not said"
+    assert "+ PruneChannels()" in board.table.value
+    board.first.value = 1
+    assert "− Prune(amount=0.7)" in board.table.value
+    session.go(1)
+    assert "Choose two states" in board.table.value
+    board.second.value = 0
+    assert "state 0" in board.table.value
+
+
 def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
     panel.steps.choose("fine_tune")
     panel.steps.form.controls["epochs"].value = 1
@@ -378,6 +402,16 @@ def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
     assert session.error == ""
     assert panel.training.figures["loss"].layout.display == ""
     assert panel.training.figures["loss"].changed
+    assert panel.training.charts["loss"].source.data["x"][-1] == 1.0, "the axis is that of the training alone"
+    assert len(panel.training.charts["score"].best.data["x"]) == 1
+    assert "(the star)" in panel.training.words.value
+    before = session.curve
+    session.start("Something else", session.measure)
+    session.apply(KINDS["prune"](amount=0.2))
+    assert session.curve == before, "other work leaves the curves"
+    panel.steps.form.controls["epochs"].value = 2
+    panel.steps.apply.click()
+    assert len([news for news in session.curve if news[1] == "score"]) == 2
 
 
 def test_names_are_text_and_never_html(images: Subject) -> None:
