@@ -14,6 +14,7 @@ from widgets.view import View
 from widgets.views.all_weights import AllWeights
 from widgets.views.budget import Budget
 from widgets.views.code import Code
+from widgets.views.contest import ContestView
 from widgets.views.files import Files
 from widgets.views.history import States, Tools
 from widgets.views.layers import Layers
@@ -64,10 +65,11 @@ class Panel(W.VBox):
         self.all_weights, self.budget, self.plan = AllWeights(session, lock), Budget(session, lock), Plan(session, lock)
         self.training, self.structure = Training(session, lock), Structure(session, lock)
         self.who_pays, self.code = WhoPays(session, lock), Code(session, lock)
+        self.contest = ContestView(session, lock)
         self._views = [
             self.subject, self.tools, self.work, self.tiles, self.layers, self.steps, self.files, self.weights,
             self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure, self.all_weights,
-            self.budget, self.plan, self.who_pays, self.code,
+            self.budget, self.plan, self.who_pays, self.code, self.contest,
         ]  # fmt: skip
         buttons = {
             "apply": self.steps.apply, "back": self.steps.back, "undo": self.tools.undo, "redo": self.tools.redo,
@@ -84,7 +86,7 @@ class Panel(W.VBox):
         self.tabs = W.Tab(
             [
                 W.VBox([self.steps.root, self.plan.root, self.weights.root, self.all_weights.root]),
-                self.sensitivity.root,
+                W.VBox([self.sensitivity.root, self.contest.root]),
                 self.budget.root,
                 self.structure.root,
                 self.who_pays.root,

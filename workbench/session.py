@@ -85,6 +85,9 @@ class Session(traitlets.HasTraits):
     )
     staged = traitlets.Instance(Preview, allow_none=True, help="The preview that is shown, None if there is none.")
     table = traitlets.Instance(Table, allow_none=True, help="The latest sensitivity scan, growing while it runs.")
+    standings = traitlets.Instance(
+        Contest, allow_none=True, help="The latest importance contest, growing while it runs."
+    )
     jobs: traitlets.Tuple = traitlets.Tuple(help="Work that waits or runs, and the last that ended.")
     curve: traitlets.Tuple = traitlets.Tuple(
         help="Figures of the running or the last training: (part done, name, value); a larger score is a better one."
@@ -370,11 +373,20 @@ class Session(traitlets.HasTraits):
         )
 
     def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
-        """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`."""
+        """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`.
+
+        The contest grows in `standings` meanwhile.
+        """
         progress = progress or Progress()
+        tell = options.pop("found", lambda _: None)
+
+        def grow(contest: Contest) -> None:
+            self.standings = contest
+            tell(contest)
+
         reference = self.reference(progress=progress.part(0.0, 0.05))
         context, evaluator = self._context(progress.part(0.05, 1.0)), self._evaluator("validation")
-        return hold_contest(Ground(self.state, context, reference, evaluator), **options)
+        return hold_contest(Ground(self.state, context, reference, evaluator), found=grow, **options)
 
     def impact(self, step: Step | None = None, progress: Progress | None = None) -> Impact:
         """Return which classes and samples of validation pay for the current state, or for it after one more step.

@@ -395,6 +395,22 @@ def test_states_are_set_against_a_cost_and_compared(panel: Panel, session: Sessi
     assert "state 0" in board.table.value
 
 
+def test_a_contest_is_held(panel: Panel, session: Session) -> None:
+    view = panel.contest
+    assert view.charts.layout.display == "none"
+    view.amounts.value = "half"
+    view.hold.click()
+    assert "parts are numbers" in session.error
+    session.selection = ("conv2",)
+    view.amounts.value, view.tolerance.value = "0.5", 10
+    view.hold.click()
+    assert session.error == ""
+    assert [name for name, _ in session.standings.parts] == ["conv2"]
+    assert view.charts.layout.display == ""
+    assert session.standings.order[0].title in view.words.value
+    assert len(view.curves.lines.data["label"]) == len(session.standings.order)
+
+
 def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
     panel.steps.choose("fine_tune")
     panel.steps.form.controls["epochs"].value = 1

@@ -33,8 +33,8 @@ class TradeOff(View):
             options=[("bytes of the file", "bytes"), *times, ("MACs a sample", "MACs")], description="against",
             layout={"width": "280px"},
         )  # fmt: skip
-        self.first = W.Dropdown(description="compare", layout={"width": "270px"})
-        self.second = W.Dropdown(description="with", layout={"width": "270px"})
+        self.first = W.Dropdown(description="compare", layout={"width": "245px"})
+        self.second = W.Dropdown(description="with", layout={"width": "245px"})
         self.table = W.HTML()
         self.cost.observe(self.act(self._redraw), "value")
         self.first.observe(self.act(self._compare), "value")

@@ -43,8 +43,8 @@ class Training(View):
 
     def _show(self) -> None:
         curve, metric = self.session.curve, self.session.subject.task.metric
-        for figure in self.figures.values():
-            figure.layout.display = "" if curve else "none"
+        for name, figure in self.figures.items():
+            figure.layout.display = "" if any(news[1] == name for news in curve) else "none"
         running = next((job for job in self.session.jobs if job.state == "running"), None)
         live = running is not None and bool(running.tick.values)
         self.cancel.layout.display = "" if live else "none"
@@ -69,6 +69,8 @@ class Training(View):
 def _words(any_yet: bool, live: bool, epochs: int, best: float | None, unit: str) -> str:
     if not any_yet:
         return f"<p class='wb-help'>{INVITATION}</p>"
+    if not epochs:
+        return "<p class='wb-help'>The validation score comes after the first epoch.</p>"
     kept = f"; the best one, which is kept: {numbers.score_value(best, unit)} (the star)" if best is not None else ""
     done = f"{epochs} epoch{'' if epochs == 1 else 's'} scored, on at most 1,000 validation samples{kept}."
     level = " Dashed: the untouched subject, on all samples." if best is not None else ""
