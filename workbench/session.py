@@ -21,15 +21,17 @@ from workbench.errors import WorkbenchError
 from workbench.evaluator import Evaluator
 from workbench.graph import Group
 from workbench.history import History
+from workbench.impact import Impact, Predictions, compare, predictions
 from workbench.jobs import Job, Jobs
 from workbench.layers import Layer
-from workbench.live import Bench, Live, Preview
+from workbench.live import Bench, Live, Preview, candidate
 from workbench.measure import Measurement, Reference, Score, measure, measure_size, refer, score
 from workbench.measure.latency import Forward, Latency
 from workbench.pace import paced
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
+from workbench.progress import TRAINING, Progress
+from workbench.recipe import Recipe, run, step_code
 from workbench.runtimes import RUNTIMES
+from workbench.script import replay_script
 from workbench.search import allocate, bit_operations_of, file_bytes
 from workbench.sensitivity import Table, scan
 from workbench.steps import Context, State, Step
@@ -86,8 +88,13 @@ class Session(traitlets.HasTraits):
     )
     staged = traitlets.Instance(Preview, allow_none=True, help="The preview that is shown, None if there is none.")
     table = traitlets.Instance(Table, allow_none=True, help="The latest sensitivity scan, growing while it runs.")
+    standings = traitlets.Instance(
+        Contest, allow_none=True, help="The latest importance contest, growing while it runs."
+    )
     jobs: traitlets.Tuple = traitlets.Tuple(help="Work that waits or runs, and the last that ended.")
-    curve: traitlets.Tuple = traitlets.Tuple(help="Figures that running work reported: (done, name, value).")
+    curve: traitlets.Tuple = traitlets.Tuple(
+        help="Figures of the running or the last training: (part done, name, value); a larger score is a better one."
+    )
     error = traitlets.Unicode(help="What went wrong last, '' if nothing did.")
     saved_to = traitlets.Unicode(help="Where the last export or report was written.")
 
@@ -108,6 +115,8 @@ class Session(traitlets.HasTraits):
         self._evaluators: dict[Split, Evaluator] = {}
         self._baselines: dict[str, Forward] = {}
         self._refused: dict[str, str] = {}
+        self._surveyed: Predictions | None = None
+        self._trained = 0
         # The baseline's lock is held while it is scored, and progress is shown meanwhile; so nothing that a view may
         # ask for while it is drawn takes it. The states' lock is never held for longer than a look.
         self._baseline_lock, self._states_lock = RLock(), RLock()
@@ -126,6 +135,10 @@ class Session(traitlets.HasTraits):
     def state(self) -> State:
         """The current model and how it is stored; built again if it is no longer kept."""
         return self._build(self.recipe, Progress())
+
+    def state_of(self, number: int) -> State:
+        """Return the model of any state that was tried; built again if it is no longer kept."""
+        return self._build(self.history.recipe(self.settings.seed, number), Progress())
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -181,6 +194,12 @@ class Session(traitlets.HasTraits):
             self.measurements = {**self.measurements, number: found}
             self._save()
         return self.measurements[number]
+
+    def code(self) -> str:
+        """Return the Python that leads to the current state."""
+        default = Settings()
+        changed = {name: value for name, value in vars(self.settings).items() if value != getattr(default, name)}
+        return replay_script(self.subject.name, self.subject.source, changed, [step_code(step) for step in self.recipe])
 
     def test_score(self, progress: Progress | None = None) -> Score | None:
         """Return the current state's exact score on the test split, None if the task has none.
@@ -401,11 +420,37 @@ class Session(traitlets.HasTraits):
         )
 
     def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
-        """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`."""
+        """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`.
+
+        The contest grows in `standings` meanwhile.
+        """
         progress = progress or Progress()
+        tell = options.pop("found", lambda _: None)
+
+        def grow(contest: Contest) -> None:
+            self.standings = contest
+            tell(contest)
+
         reference = self.reference(progress=progress.part(0.0, 0.05))
         context, evaluator = self._context(progress.part(0.05, 1.0)), self._evaluator("validation")
-        return hold_contest(Ground(self.state, context, reference, evaluator), **options)
+        return hold_contest(Ground(self.state, context, reference, evaluator), found=grow, **options)
+
+    def impact(self, step: Step | None = None, progress: Progress | None = None) -> Impact:
+        """Return which classes and samples of validation pay for the current state, or for it after one more step.
+
+        Raises:
+            WorkbenchError: The step cannot be done, or the metric says nothing of single samples.
+            Cancelled: It was told to stop.
+        """
+        progress = progress or Progress()
+        reference, evaluator = self.reference(progress=progress.part(0.0, 0.1)), self._evaluator("validation")
+        if self._surveyed is None:
+            plain = evaluator.prepare(State(self.subject.model, self.subject.codings))
+            self._surveyed = predictions(plain, reference, progress.part(0.1, 0.45, "baseline"))
+        context = self._context(progress.part(0.45, 0.6))
+        built, overlay = candidate(self.state, step, context) if step is not None else (self.state, {})
+        after = predictions(evaluator.prepare(built, overlay), reference, progress.part(0.6, 1.0))
+        return compare(self._surveyed, after, reference, self.subject.task.classes)
 
     def export(
         self,
@@ -446,7 +491,6 @@ class Session(traitlets.HasTraits):
     def start(self, title: str, work: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
         """Do `work(*args, progress=...)` on the worker thread: `session.start("Scan", session.sensitivity, step)`."""
         self.error = ""
-        self.curve = ()
         return self._jobs.submit(title, lambda progress: work(*args, progress=progress, **options))
 
     def cancel(self) -> None:
@@ -586,8 +630,14 @@ class Session(traitlets.HasTraits):
         self.jobs = jobs
         running = next((job for job in jobs if job.state == "running"), None)
         if running is not None and running.tick.values:
-            news = tuple((running.tick.done, name, value) for name, value in running.tick.values.items())
-            self.curve = (*self.curve, *news)
+            values = dict(running.tick.values)
+            at = values.pop(TRAINING, running.tick.done)
+            news = tuple((at, name, value) for name, value in values.items())
+            # The figures stay until others come: of another job, or of the next training of the same one.
+            began = running.number != self._trained or bool(self.curve and at < self.curve[-1][0])
+            self._trained = running.number
+            if began or news != self.curve[-len(news) :]:
+                self.curve = (*(() if began else self.curve), *news)
 
     def _show_failure(self, error: BaseException) -> None:
         if isinstance(error, WorkbenchError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -69,8 +70,10 @@ def run_code(page: Page, code: str) -> str:
     page.keyboard.press("Escape")
     page.keyboard.press("b")
     page.keyboard.press("Enter")
-    page.keyboard.insert_text(f"{code}\nprint('done' + 'here')")
+    # The mark is another each time: an earlier cell's output must not be taken for this one's.
+    mark = f"done{secrets.token_hex(4)}"
+    page.keyboard.insert_text(f"{code}\nprint({mark!r})")
     page.keyboard.press("Shift+Enter")
-    output = page.locator(".jp-OutputArea-output", has_text="donehere").last
+    output = page.locator(".jp-OutputArea-output", has_text=mark).last
     output.wait_for(timeout=PATIENCE)
-    return output.inner_text().removesuffix("\n").removesuffix("donehere").strip()
+    return output.inner_text().removesuffix("\n").removesuffix(mark).strip()
