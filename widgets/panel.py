@@ -6,10 +6,12 @@ from functools import partial
 from threading import RLock
 
 import ipywidgets as W
+from IPython.display import display
 
 from widgets import theme
 from widgets.figure import BokehJS
 from widgets.keys import Keys
+from widgets.snapshot import Snapshot
 from widgets.view import View
 from widgets.views.all_weights import AllWeights
 from widgets.views.budget import Budget
@@ -47,6 +49,7 @@ class Panel(W.VBox):
         self._lock = RLock()
         self._views: list[View] = []
         self.session = session
+        self._snapshot = Snapshot()
         self._show(session)
 
     def _show(self, session: Session) -> None:
@@ -71,6 +74,7 @@ class Panel(W.VBox):
         }  # fmt: skip
         self.shortcuts = Keys({name: partial(_press, button) for name, button in buttons.items()})
         self.children = [W.HTML(theme.STYLE), BokehJS(), self.shortcuts, *self._rows()]
+        self._snapshot.watch(session)
         if 0 not in session.measurements:
             session.start("Measure the baseline", session.measure)
 
@@ -112,7 +116,16 @@ class Panel(W.VBox):
         for view in self._views:
             view.close()
         self._views = []
+        self._snapshot.watch(None)
         super().close()
+
+    def _ipython_display_(self) -> None:
+        if not self._views:
+            print("this panel was closed; make another one: Panel(session)")
+            return
+        live = {**self._repr_mimebundle_(), "text/plain": "The panel, which needs a kernel."}
+        display(live, raw=True)
+        self._snapshot.show()
 
 
 def _press(button: W.Button) -> None:
