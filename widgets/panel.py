@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from threading import RLock
+from weakref import WeakSet
 
 import ipywidgets as W
+from IPython import get_ipython
 from IPython.display import display
 
 from widgets import theme
@@ -117,15 +120,44 @@ class Panel(W.VBox):
             view.close()
         self._views = []
         self._snapshot.watch(None)
+        for widget in _inside(self):
+            widget.close()
         super().close()
 
     def _ipython_display_(self) -> None:
         if not self._views:
             print("this panel was closed; make another one: Panel(session)")
             return
+        self._replace()
         live = {**self._repr_mimebundle_(), "text/plain": "The panel, which needs a kernel."}
         display(live, raw=True)
         self._snapshot.show()
+
+    def _replace(self) -> None:
+        """Close the panels of an earlier run of this cell: nobody sees them any more, and they would go on watching."""
+        shell = get_ipython()
+        parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+        cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
+        if cell is None:
+            return
+        before, panels = _SHOWN.get(cell, (run, WeakSet()))
+        if before != run:
+            for panel in [panel for panel in panels if panel is not self]:
+                panel.close()
+            panels = WeakSet()
+        panels.add(self)
+        _SHOWN[cell] = run, panels
+
+
+# Cell to its last run, and the panels that were shown then.
+_SHOWN: dict[str, tuple[str, WeakSet[Panel]]] = {}
+
+
+def _inside(box: W.Widget) -> Iterator[W.Widget]:
+    """Yield all widgets inside of a box, the innermost first."""
+    for child in getattr(box, "children", ()):
+        yield from _inside(child)
+        yield child
 
 
 def _press(button: W.Button) -> None:
