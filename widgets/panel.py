@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from threading import RLock
+from weakref import WeakSet
 
 import ipywidgets as W
+from IPython import get_ipython
+from IPython.display import display
 
 from widgets import theme
 from widgets.figure import BokehJS
 from widgets.keys import Keys
+from widgets.snapshot import Snapshot
 from widgets.view import View
 from widgets.views.all_weights import AllWeights
 from widgets.views.budget import Budget
@@ -50,6 +55,7 @@ class Panel(W.VBox):
         self._lock = RLock()
         self._views: list[View] = []
         self.session = session
+        self._snapshot = Snapshot()
         self._show(session)
 
     def _show(self, session: Session) -> None:
@@ -76,6 +82,7 @@ class Panel(W.VBox):
         }  # fmt: skip
         self.shortcuts = Keys({name: partial(_press, button) for name, button in buttons.items()})
         self.children = [W.HTML(theme.STYLE), BokehJS(), self.shortcuts, *self._rows()]
+        self._snapshot.watch(session)
         if 0 not in session.measurements:
             session.start("Measure the baseline", session.measure)
 
@@ -130,7 +137,45 @@ class Panel(W.VBox):
         for view in self._views:
             view.close()
         self._views = []
+        self._snapshot.watch(None)
+        for widget in _inside(self):
+            widget.close()
         super().close()
+
+    def _ipython_display_(self) -> None:
+        if not self._views:
+            print("this panel was closed; make another one: Panel(session)")
+            return
+        self._replace()
+        live = {**self._repr_mimebundle_(), "text/plain": "The panel, which needs a kernel."}
+        display(live, raw=True)
+        self._snapshot.show()
+
+    def _replace(self) -> None:
+        """Close the panels of an earlier run of this cell: nobody sees them any more, and they would go on watching."""
+        shell = get_ipython()
+        parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+        cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
+        if cell is None:
+            return
+        before, panels = _SHOWN.get(cell, (run, WeakSet()))
+        if before != run:
+            for panel in [panel for panel in panels if panel is not self]:
+                panel.close()
+            panels = WeakSet()
+        panels.add(self)
+        _SHOWN[cell] = run, panels
+
+
+# Cell to its last run, and the panels that were shown then.
+_SHOWN: dict[str, tuple[str, WeakSet[Panel]]] = {}
+
+
+def _inside(box: W.Widget) -> Iterator[W.Widget]:
+    """Yield all widgets inside of a box, the innermost first."""
+    for child in getattr(box, "children", ()):
+        yield from _inside(child)
+        yield child
 
 
 def _press(button: W.Button) -> None:

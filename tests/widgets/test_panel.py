@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from bokeh.models import BoxAnnotation
@@ -472,3 +473,29 @@ def test_a_click_while_the_baseline_is_scored_blocks_nobody(images: Subject) -> 
     threading.Thread(target=lambda: (session.close(), done.set()), daemon=True).start()
     assert done.wait(60), "two threads wait for each other"
     panel.close()
+
+
+def test_a_cell_that_runs_again_takes_its_earlier_panels_off(session: Session, monkeypatch) -> None:
+    shell = SimpleNamespace(parent=("cell", "run 1"))
+    shell.get_parent = lambda: {"metadata": {"cellId": shell.parent[0]}, "header": {"msg_id": shell.parent[1]}}
+    monkeypatch.setattr("widgets.panel.get_ipython", lambda: shell)
+    monkeypatch.setattr("widgets.panel.display", lambda *_, **__: None)
+
+    def shown() -> Panel:
+        made = Panel(session)
+        made._ipython_display_()
+        return made
+
+    def alive(panel: Panel) -> bool:
+        return panel.comm is not None
+
+    first, second = shown(), shown()
+    assert alive(first), "two panels of one run are both meant"
+    shell.parent = ("another cell", "run 2")
+    shown()
+    assert alive(first)
+    shell.parent = ("cell", "run 3")
+    third = shown()
+    assert [alive(panel) for panel in (first, second, third)] == [False, False, True]
+    assert third.layers.root.comm is not None
+    assert first.layers.root.comm is None, "a closed panel keeps no widget of its own alive"
