@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from workbench.context import Context
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure.latency import Forward, Latency, compare
 from workbench.runtimes import RUNTIMES, TITLES
-from workbench.steps import Option, State, Step
+from workbench.steps import State, Step
 
 
 def least_enough(most: int, enough: Callable[[int], bool]) -> int | None:
@@ -77,7 +76,7 @@ def paced(
         share = context.progress.part(min(number / looks, 1.0), min((number + 1) / looks, 1.0))
         share.update(0.0, f"{step.strength} {grid[place]:g}")
         try:
-            made = _at(step, grid[place]).build(state, replace(context, progress=share))
+            made = step.at_strength(grid[place]).build(state, replace(context, progress=share))
         except Cancelled:
             raise
         except WorkbenchError as error:
@@ -96,18 +95,13 @@ def paced(
             f"{step.title}: {part:.0%} of the latency on {TITLES[runtime]} cannot go; "
             f"at most {1 - 1 / best:.0%} went{why}"
         )
-    return _at(step, grid[place]), tried[place]
+    return step.at_strength(grid[place]), tried[place]
 
 
 def _grid(step: Step) -> list[float]:
     """Return the strengths that can be tried, ascending."""
-    found: list[Option] = [option for option in step.options() if option.name == step.strength]
-    if not found or found[0].type is not float:
+    found = step.strength_option()
+    if found.type is not float:
         raise WorkbenchError(f"{step.title} has no strength that could be varied until the model is fast enough")
-    low, high, width = found[0].low or 0.0, found[0].high or 1.0, found[0].step or 0.01
+    low, high, width = found.low or 0.0, found.high or 1.0, found.step or 0.01
     return [round(low + number * width, 9) for number in range(round((high - low) / width) + 1)]
-
-
-def _at(step: Step, strength: float) -> Step:
-    given: dict[str, Any] = {step.strength: strength}
-    return replace(step, **given)

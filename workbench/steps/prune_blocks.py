@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule
 
+from workbench.calibration import calibration_batches
 from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.graph import Branch, Bypass, check_same, without_branches
@@ -27,8 +28,6 @@ from workbench.steps.state import State
 from workbench.steps.step import GraphStep
 from workbench.task import logits
 from workbench.turn import TURN
-
-BATCH = 64
 
 
 def influence(entering: Tensor, leaving: Tensor) -> Tensor:
@@ -48,11 +47,9 @@ def rank_branches(made: GraphModule, found: Sequence[Branch], importance: str, c
         WorkbenchError: There is no calibration data.
         Cancelled: It was told to stop.
     """
-    task = context.subject.task
-    data, totals = task.split("calibration"), [0.0] * len(found)
-    starts = range(0, len(data), BATCH)
-    for start in context.progress.over(starts, len(starts), "running branches"):
-        inputs, targets = data.batch(range(start, min(start + BATCH, len(data))))
+    task, totals, count = context.subject.task, [0.0] * len(found), 0
+    for inputs, targets in calibration_batches(task, context.progress, "running branches"):
+        count += len(targets)
         with TURN, torch.no_grad():
             whole = Bypass(made, watched=found)
             loss = task.loss(logits(whole.run(*inputs)), targets)
@@ -62,7 +59,7 @@ def rank_branches(made: GraphModule, found: Sequence[Branch], importance: str, c
                 else:
                     without = task.loss(logits(Bypass(made, [branch]).run(*inputs)), targets)
                     totals[number] += float(without - loss) * len(targets)
-    return [value / len(data) for value in totals]
+    return [value / count for value in totals]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,15 +27,17 @@ def reached(groups: Sequence[Group], include: str, exclude: str) -> list[Group]:
 
 
 def free(
-    groups: Sequence[Group], criterion: Criterion, model: nn.Module, asked: str
+    groups: Sequence[Group], model: nn.Module, asked: str, criterion: Criterion | None = None
 ) -> tuple[list[Group], tuple[str, ...]]:
-    """Return the groups whose units may go and can be ranked, and a note on each of the others.
+    """Return the groups whose units may go, and can be ranked by a criterion if there is one; and a note on the others.
 
     Raises:
         WorkbenchError: There is none; the message says why, and what was `asked` for.
     """
-    barred = {group.name: group.protected or criterion.unfit(model, group) for group in groups}
-    barred = {name: why for name, why in barred.items() if why}
+    barred = {}
+    for group in groups:
+        if why := group.protected or (criterion.unfit(model, group) if criterion else ""):
+            barred[group.name] = why
     found = [group for group in groups if group.name not in barred]
     if not found:
         why = "; ".join(f"{name}: {why}" for name, why in barred.items()) or "they produce none"
