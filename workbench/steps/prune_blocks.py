@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import ClassVar
 
 import torch
@@ -22,10 +21,10 @@ from workbench.calibration import calibration_batches
 from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.graph import Branch, Bypass, check_same, without_branches
-from workbench.layers import globs
 from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import GraphStep
+from workbench.steps.units import reached
 from workbench.task import logits
 from workbench.turn import TURN
 
@@ -84,7 +83,7 @@ class PruneBlocks(GraphStep):
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
         made, every = context.branches(state.model)
-        found = [branch for branch in every if self._means(branch)]
+        found = reached(every, self.layers, self.exclude)
         if len(found) < self.blocks:
             names = ", ".join(branch.name for branch in found)
             there = f"there are {len(found)}: {names}" if found else "no residual branch leaves its shape as it is"
@@ -102,9 +101,3 @@ class PruneBlocks(GraphStep):
             pruned=state.pruned & stored.keys(),
             notes=(*state.notes, *(f"{branch.name}: removed, only its shortcut is left" for branch in gone)),
         )
-
-    def _means(self, branch: Branch) -> bool:
-        def matched(text: str) -> bool:
-            return any(fnmatchcase(layer, glob) for layer in branch.layers for glob in globs(text))
-
-        return matched(self.layers) and not matched(self.exclude)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Protocol, TypeVar
 
 from torch import nn
 
@@ -15,14 +16,24 @@ from workbench.layers import globs
 from workbench.steps.state import Context, State
 
 
-def reached(groups: Sequence[Group], include: str, exclude: str) -> list[Group]:
-    """Return the groups with a producing layer that is included and none that is excluded."""
+class Layered(Protocol):
+    """What is made by layers: a group of channels or heads, a residual branch."""
+
+    @property
+    def layers(self) -> Sequence[str]: ...
+
+
+Part = TypeVar("Part", bound=Layered)
+
+
+def reached(parts: Sequence[Part], include: str, exclude: str) -> list[Part]:
+    """Return the parts with a producing layer that is included and none that is excluded."""
     wanted, unwanted = globs(include), globs(exclude)
     return [
-        group
-        for group in groups
-        if any(fnmatchcase(layer, glob) for layer in group.layers for glob in wanted)
-        and not any(fnmatchcase(layer, glob) for layer in group.layers for glob in unwanted)
+        part
+        for part in parts
+        if any(fnmatchcase(layer, glob) for layer in part.layers for glob in wanted)
+        and not any(fnmatchcase(layer, glob) for layer in part.layers for glob in unwanted)
     ]
 
 
