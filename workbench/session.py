@@ -26,7 +26,7 @@ from workbench.layers import Layer
 from workbench.live import Bench, Live, Preview, candidate
 from workbench.measure import Measurement, Reference, Score, measure, measure_size, refer, score
 from workbench.measure.latency import Forward, Latency
-from workbench.pace import paced
+from workbench.pace import Clock, by_parts, by_strength, graded, mildest
 from workbench.progress import TRAINING, Progress
 from workbench.recipe import Recipe, run, step_code
 from workbench.runtimes import RUNTIMES
@@ -400,19 +400,35 @@ class Session(traitlets.HasTraits):
     def pace(
         self, step: Step, part: float, runtime: str = "onnxruntime", progress: Progress | None = None
     ) -> tuple[Step, Latency]:
-        """Return `step` at the least strength that takes `part` of the baseline's latency away, and what was measured.
+        """Return the mildest form of `step` that takes `part` of the baseline's latency away, and what was measured.
 
-        Nothing is applied. Errors as in `workbench.pace.paced`.
+        A step whose strength goes by degrees, such as an amount, gets the least that is enough. One whose strength
+        does not, such as bits, gets the fewest parts of the model that are enough, those first that lose least; for
+        that the parts are scanned. Nothing is applied.
+
+        Args:
+            step: Its other options are kept.
+            part: Between 0 and 1; of 0.5 the model is twice as fast.
+            runtime: Where it is timed.
+            progress: Who is told, and may stop it.
+
+        Raises:
+            WorkbenchError: The step has no strength, so much cannot go, or the runtime is not measured here.
+            Cancelled: It was told to stop.
         """
         baseline = self.baselines().get(runtime)
         if baseline is None:
             why = self._refused.get(runtime, f"the session measures on {', '.join(self.settings.runtimes)}")
             raise WorkbenchError(f"latency on {runtime} cannot be measured: {why}")
-        inputs = self.subject.task.example(self.settings.batch)
-        context, seconds = self._context(progress), self.settings.seconds
-        return paced(
-            step, self.state, context, part, baseline=baseline, runtime=runtime, inputs=inputs, seconds=seconds
-        )
+        progress, scanned = progress or Progress(), 0.0
+        if graded(step):
+            steps = by_strength(step)
+        else:
+            scanned = 0.6
+            strength = getattr(step, step.strength)
+            steps = by_parts(step, self.sensitivity(step, (strength,), progress=progress.part(0.0, scanned)))
+        clock = Clock(baseline, self.subject.task.example(self.settings.batch), runtime, self.settings.seconds)
+        return mildest(steps, self.state, self._context(progress.part(scanned, 1.0)), part, clock)
 
     def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
         """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`.
