@@ -8,13 +8,16 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
+from tests.nets import build
 from tests.test_checkpoint import subject_of
 from workbench.checkpoint import read, write
 from workbench.errors import WorkbenchError
+from workbench.graph import summed_inputs
 from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
 from workbench.recipe import Recipe, run
 from workbench.runtimes import eager, onnx
 from workbench.steps import FineTune, Prune, Quantize
+from workbench.steps.quantize import makers
 from workbench.subject import Subject
 from workbench.task import Task
 
@@ -105,6 +108,53 @@ def test_the_onnx_graph_holds_integers_where_the_state_does(images):
     stored = {value.name: value.data_type for value in graph.initializer}
     assert {stored[f"{name}.weight.integers"] for name in ("conv1", "conv2", "conv3", "hidden", "fc")} == {3}  # int8
     assert not any(name == "conv1.weight" for name in stored)
+
+
+@pytest.mark.parametrize("net", ["padded", "projected"])
+def test_sums_of_convolutions_are_sums_of_integers(net):
+    model, example = build(net)
+    drawn = torch.Generator().manual_seed(0)
+    data = [(torch.randn(example[0].shape[1:], generator=drawn), number % 5) for number in range(200)]
+    subject = Subject(net, model, Task(train=data, validation=data))
+    recipe = Recipe((Quantize(activations=8),))
+    for steps in (recipe, Recipe((Quantize(activations=6), *recipe.steps))):
+        state = run(subject, steps)
+        graph = onnx.convert(state, subject.task.example(2)).graph
+        makers = {name: node.op_type for node in graph.node for name in node.output}
+        sums = [node for node in graph.node if node.op_type == "Add"]
+        assert len(sums) == 3
+        assert {makers[name] for node in sums for name in node.input} == {"DequantizeLinear"}
+        assert agreement(subject, state)[0] >= 0.97  # an untrained net, whose answers lie close together
+
+
+def test_a_shared_value_is_rounded_by_the_module_that_makes_it():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            out = self.conv2(self.relu(self.conv1(x)))
+            out += x
+            return self.relu(out)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.act = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=True)
+            self.blocks = nn.Sequential(Block(), Block(), nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU()))
+
+        def forward(self, x):
+            return self.blocks(self.act(self.stem(x))).mean((2, 3))
+
+    torch.manual_seed(0)
+    model, example = Net().eval(), (torch.randn(2, 3, 6, 6),)
+    names = ["stem", *(f"blocks.{block}.conv{number}" for block in (0, 1) for number in (1, 2)), "blocks.2.0"]
+    assert summed_inputs(model, example) == {"blocks.0.conv1", "blocks.1.conv1"}
+    # The ReLU within a block is called twice, and what the second convolution gave is changed in place.
+    assert makers(model, names, example) == {"act": "blocks.0.conv1", "blocks.0": "blocks.1.conv1"}
+    assert makers(model, ["stem"], example) == {}
 
 
 def test_activations_sit_at_every_chosen_layer(images):

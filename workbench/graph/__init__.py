@@ -6,7 +6,7 @@ from workbench.graph.branches import Branch, Bypass, branches, without_branches
 from workbench.graph.chains import chains
 from workbench.graph.coupling import coupled_groups, head_groups
 from workbench.graph.cut import check_same, cut, kept_indices, mask, protect_failing, verify
-from workbench.graph.fold import fold_batchnorm, followers
+from workbench.graph.fold import fold_batchnorm, followers, summed_inputs
 from workbench.graph.group import Group, Slot, Unit
 from workbench.graph.refit import is_depthwise
 from workbench.graph.trace import topology, trace
@@ -31,6 +31,7 @@ __all__ = [
     "kept_indices",
     "mask",
     "protect_failing",
+    "summed_inputs",
     "topology",
     "trace",
     "verify",

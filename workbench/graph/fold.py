@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 from workbench.graph.trace import trace
 from workbench.graph.walk import canonical_names
 
+MOVING = ("slice", "pad", "constant_pad_nd", "transpose", "permute", "clone", "contiguous", "alias", "dropout")
 PASSING = ("batch_norm", "dropout", "dropout_", "clone", "contiguous", "detach", "alias")
 
 
@@ -103,6 +104,35 @@ def followers(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, str]:
     return {name: "relu" if used == {"relu"} else "" for name, used in found.items() if name}
 
 
+def summed_inputs(model: nn.Module, example: tuple[Tensor, ...]) -> set[str]:
+    """Return the convolutions whose input, past a shortcut, is also added to what another convolution makes.
+
+    Raises:
+        WorkbenchError: The model cannot be traced.
+    """
+    reader = Reader.of(model, example)
+    found = set()
+    for node in reader.nodes:
+        source = argument(node, 0, "input")
+        if is_convolution(node) and isinstance(source, Node) and _added_to_convolution(source):
+            found.add(reader.owner(argument(node, 1, "weight"), "weight") or "")
+    return found - {""}
+
+
+def _added_to_convolution(node: Node) -> bool:
+    """Return whether the node's value, moved or not, is a term of a sum whose other term a convolution makes."""
+    for user in node.users:
+        if operator(user) in MOVING and argument(user, 0, "input") is node and _added_to_convolution(user):
+            return True
+        if operator(user) in ("add", "add_"):
+            others = [other for other in user.args[:2] if isinstance(other, Node) and other is not node]
+            while others and operator(others[0]) in PASSING:
+                others = [argument(others[0], 0, "input")]  # type: ignore[list-item]  # what passes has a node before it
+            if others and is_convolution(others[0]):
+                return True
+    return False
+
+
 def _foldable(reader: Reader) -> Iterator[tuple[str, str]]:
     for node in reader.nodes:
         if operator(node) != "batch_norm":
@@ -147,8 +177,11 @@ def argument(node: Node, position: int, name: str) -> object:
 
 
 def is_layer(node: Node) -> bool:
-    name = operator(node)
-    return name == "linear" or name.startswith("conv")
+    return operator(node) == "linear" or is_convolution(node)
+
+
+def is_convolution(node: Node) -> bool:
+    return operator(node).startswith("conv")
 
 
 def operator(node: Node) -> str:

@@ -27,7 +27,8 @@ def with_integers(graph: onnx.ModelProto, model: nn.Module, codings: Mapping[str
     """Return the graph with integers in it; the graph itself where nothing is quantized.
 
     Weights on a uniform grid, one for the tensor or each channel, become integer initializers. The input and output
-    of a layer with quantizers get a QuantizeLinear/DequantizeLinear pair, the output's after a ReLU that follows.
+    of a layer with quantizers get a QuantizeLinear/DequantizeLinear pair, the output's after a ReLU that follows. Where
+    the module that makes a layer's input rounds it for all, all read the pair.
     """
     grids = {name: coding for name, coding in codings.items() if isinstance(coding, Uniform) and not coding.groups}
     found = quantizers(model)
@@ -40,6 +41,7 @@ def with_integers(graph: onnx.ModelProto, model: nn.Module, codings: Mapping[str
     editor = _Editor(fresh, found)
     for name in parameters:
         editor.layer(name, grids.get(name))
+    editor.carry()
     editor.sort()
     return fresh
 
@@ -48,6 +50,10 @@ def _beside(quantizer: str) -> str:
     """Return the name of the weight of the layer that a quantizer sits on."""
     layer = quantizer.rpartition(".")[0]
     return f"{layer}.weight" if layer else "weight"
+
+
+def _grid(quantizer: ActivationQuantizer) -> tuple[float, int]:
+    return quantizer.scale, quantizer.zero_point
 
 
 class _Editor:
@@ -59,7 +65,10 @@ class _Editor:
         self.values = {given.name: given for given in self.graph.initializer}
         self.outputs = {value.name for value in self.graph.output}
         self.made: list[onnx.NodeProto] = []
-        self.grids: dict[str, tuple[float, int]] = {}
+        self.grids: dict[str, ActivationQuantizer] = {}
+        layers = {name.rpartition(".")[0] for name in self.values}
+        # Grids of modules that are no layers: what they make is rounded for everyone who reads it.
+        self.shared = {_grid(one) for name, one in found.items() if name.rpartition(".")[0] not in layers}
         self.pairs: dict[tuple[str, float, int], str] = {}
 
     def layer(self, parameter: str, grid: Uniform | None) -> None:
@@ -80,7 +89,10 @@ class _Editor:
             return
         entry, exit_ = (self.quantizers.get(f"{name}.{place}" if name else place) for place in (INPUT, OUTPUT))
         if entry is not None:
-            node.input[0] = self._pair(node.input[0], entry)
+            value = node.input[0]
+            node.input[0] = self._pair(value, entry)
+            if _grid(entry) in self.shared and node.input[0] != value:
+                self._reread_in([other for other in self.graph.node if value in other.input], value, node.input[0])
             if grid is not None and len(node.input) > 2 and node.op_type in ("Conv", "Gemm"):
                 node.input[2] = self._bias(node, grid, entry)
         if exit_ is not None:
@@ -154,8 +166,8 @@ class _Editor:
     def _pair(self, value: str, quantizer: ActivationQuantizer) -> str:
         from onnx import helper, numpy_helper
 
-        scale, zero = quantizer.scale, quantizer.zero_point
-        if self.grids.get(value) == (scale, zero):
+        scale, zero = _grid(quantizer)
+        if value in self.grids and _grid(self.grids[value]) == (scale, zero):
             return value
         if (value, scale, zero) in self.pairs:
             return self.pairs[value, scale, zero]
@@ -173,7 +185,7 @@ class _Editor:
         self.made.append(
             helper.make_node("DequantizeLinear", [f"{name}.integers", *facts], [name], name=f"{name}.dequantize")
         )
-        self.grids[name] = (scale, zero)
+        self.grids[name] = quantizer
         self.pairs[value, scale, zero] = name
         return name
 
@@ -197,6 +209,36 @@ class _Editor:
         if value not in self.outputs:
             readers = [other for other in (*self.graph.node, *self.made) if value in other.input]
             self._reread_in(readers, value, self._pair(value, quantizer))
+
+    def carry(self) -> None:
+        """Give sums a pair where a rounded value reaches them through operators that only move it.
+
+        It is on its grid already, so nothing changes; but only between pairs does a sum become one of integers.
+        """
+        makers = {name: node for node in (*self.graph.node, *self.made) for name in node.output}
+        for node in [node for node in self.graph.node if node.op_type == "Add"]:
+            for number, value in enumerate(node.input):
+                source = value
+                while source not in self.grids and (maker := makers.get(source)) and self._moves(maker, makers):
+                    source = maker.input[0]
+                if source != value and source in self.grids:
+                    node.input[number] = self._pair(value, self.grids[source])
+
+    def _zero(self, name: str, makers: Mapping[str, onnx.NodeProto]) -> bool:
+        """Return whether a value is known to be nothing but zeros."""
+        from onnx import numpy_helper
+
+        found = self.values.get(name)
+        if (maker := makers.get(name)) is not None and maker.op_type == "Constant":
+            found = next((given.t for given in maker.attribute if given.name == "value"), None)
+        return found is not None and not numpy_helper.to_array(found).any()
+
+    def _moves(self, node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto]) -> bool:
+        """Return whether an operator gives nothing but values of its first input, and zeros."""
+        if node.op_type == "Pad":
+            constant = all(given.s == b"constant" for given in node.attribute if given.name == "mode")
+            return constant and all(self._zero(name, makers) for name in node.input[2:3] if name)
+        return node.op_type in ("Slice", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity")
 
     def _reread(self, old: str, new: str) -> None:
         self._reread_in([n for n in self.graph.node if old in n.input and n.op_type != "Shape"], old, new)

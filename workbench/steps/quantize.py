@@ -7,6 +7,7 @@ Jacob et al.: "Quantization and Training of Neural Networks for Efficient Intege
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -17,9 +18,9 @@ from torch import Tensor, nn
 from workbench.calibration import calibration_batches
 from workbench.coding import BINS, RANGES, Coding, Uniform, grid, histogram_range
 from workbench.errors import WorkbenchError
-from workbench.graph import fold_batchnorm, followers
+from workbench.graph import fold_batchnorm, followers, summed_inputs
 from workbench.layers import Layer
-from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias
+from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias, simulate
 from workbench.rounding import ROUNDINGS
 from workbench.steps.bounds import Bounds, percentile_within
 from workbench.steps.encode import ROUNDING_HELP, encoded
@@ -141,6 +142,9 @@ class Quantize(WeightStep):
         model = fold_batchnorm(state.model, context.example(), chosen)
         folded = State(model, _without(state.codings, changed(state.model, model)), state.pruned, state.notes)
         ranges, skipped = observe(model, chosen, context, self._range)
+        entered = [name for name, place in ranges if place == INPUT]
+        for maker, name in makers(model, entered, context.example()).items():
+            ranges.setdefault((maker, OUTPUT), ranges[name, INPUT])
         built = apply_changes(folded, self.changes(folded, context), copy.deepcopy(model))
         for (name, place), (low, high) in ranges.items():
             quantizer = ActivationQuantizer(self.activations, low, high)
@@ -216,6 +220,54 @@ def observe(
 
     _watch(model, wanted, context, count, "counting activations")
     return {place: chosen(counts[place], *ranges[place]) for place in ranges}, skipped
+
+
+def makers(model: nn.Module, names: Iterable[str], example: tuple[Tensor, ...]) -> dict[str, str]:
+    """Return modules that make what a named layer and a shortcut read, with that layer's name.
+
+    Rounded where it is made, such a value is on one grid for both, and the sum behind is one of integers. The module is
+    the innermost that is called once and gives the value as it is read.
+
+    Args:
+        model: Left as it is.
+        names: Layers with a grid for what enters them.
+        example: Inputs.
+    """
+    watched = twin(model)
+    simulate(watched, False)  # grids of an earlier step would be operators in between
+    wanted = summed_inputs(watched, example).intersection(names)
+    calls: Counter[str] = Counter()
+    made: list[tuple[Tensor, int, str]] = []
+    read: dict[str, list[str]] = {}
+
+    def give(name: str) -> Any:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            calls[name] += 1
+            if isinstance(output, Tensor):
+                made.append((output, output._version, name))
+
+        return hook
+
+    def take(name: str) -> Any:
+        def hook(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+            # What was changed in place since it was given is another value in the same tensor.
+            read[name] = [maker for value, version, maker in made if value is inputs[0] and version == value._version]
+
+        return hook
+
+    for name, module in watched.named_modules():
+        if not isinstance(module, ActivationQuantizer):
+            module.register_forward_hook(give(name))
+        if name in wanted:
+            module.register_forward_pre_hook(take(name))
+    with TURN, torch.no_grad():
+        watched(*example)
+    found: dict[str, str] = {}
+    for layer, candidates in read.items():
+        maker = next((name for name in candidates if name and calls[name] == 1), None)
+        if maker is not None:
+            found.setdefault(maker, layer)
+    return found
 
 
 def _watch(
