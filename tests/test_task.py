@@ -8,7 +8,9 @@ from torch import nn
 
 import workbench as wb
 from tests.nets import TiedLinears
+from workbench.errors import WorkbenchError
 from workbench.load.load import load_model
+from workbench.samples import Samples
 
 
 def test_a_column_of_labels_is_labels():
@@ -106,3 +108,19 @@ def test_a_metric_of_the_whole_says_so(vectors, open_session):
     assert found.score.exact
     session.preview(wb.Prune(amount=0.6))
     assert session.staged.notes == found.notes
+
+
+def test_several_inputs_come_side_by_side_or_as_one_tuple():
+    pairs = [(torch.full((2,), float(n)), torch.full((3,), float(n)), n) for n in range(4)]
+    flat, nested = Samples(pairs).batch([1, 3]), Samples([((a, b), n) for a, b, n in pairs]).batch([1, 3])
+    for one, other in zip((*flat[0], flat[1]), (*nested[0], nested[1]), strict=True):
+        assert torch.equal(one, other)
+    assert [len(value) for value in flat[0]] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "sample", [torch.zeros(3), (torch.zeros(3), "cat"), ({"x": torch.zeros(3)}, 1)], ids=["alone", "word", "dictionary"]
+)
+def test_samples_of_another_form_are_refused(sample):
+    with pytest.raises(WorkbenchError, match=r"a sample must be \(input, target\)"):
+        Samples([sample, sample]).batch([0, 1])

@@ -19,7 +19,8 @@ class Samples:
     """Inputs and targets by index.
 
     Args:
-        source: A torch map-style dataset whose items are `(input, target)` or `(input, ..., target)`.
+        source: A torch map-style dataset whose items are `(input, target)`, `(input, ..., target)` or
+            `((input, ...), target)`.
     """
 
     def __init__(self, source: Dataset[Any]) -> None:
@@ -31,9 +32,18 @@ class Samples:
         return len(self.source)  # type: ignore[arg-type]  # torch's Dataset leaves __len__ to its subclasses
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """Return `((input [n, ...], ...), targets [n, ...])` for these samples, in this order."""
-        *inputs, targets = default_collate([self.source[int(i)] for i in indices])
-        return tuple(inputs), torch.as_tensor(targets)
+        """Return `((input [n, ...], ...), targets [n, ...])` for these samples, in this order.
+
+        Raises:
+            WorkbenchError: The dataset's items are of another form.
+        """
+        found = default_collate([self.source[int(i)] for i in indices])
+        *given, targets = found if isinstance(found, tuple | list) else (found,)
+        inputs = [value for one in given for value in (one if isinstance(one, tuple | list) else (one,))]
+        if not inputs or not all(isinstance(value, Tensor) for value in (*inputs, targets)):
+            kinds = ", ".join(type(value).__name__ for value in (*given, targets))
+            raise WorkbenchError(f"a sample must be (input, target) or (input, ..., target) in tensors, not ({kinds})")
+        return tuple(inputs), targets
 
 
 class ArraySamples(Samples):
