@@ -119,7 +119,9 @@ def test_several_inputs_come_side_by_side_or_as_one_tuple():
 
 
 @pytest.mark.parametrize(
-    "sample", [torch.zeros(3), (torch.zeros(3), "cat"), ({"x": torch.zeros(3)}, 1)], ids=["alone", "word", "dictionary"]
+    "sample",
+    [torch.zeros(3), (torch.zeros(3), "cat"), ({"x": torch.zeros(3)}, 1)],
+    ids=["alone", "word", "dictionary"],
 )
 def test_samples_of_another_form_are_refused(sample):
     with pytest.raises(WorkbenchError, match=r"a sample must be \(input, target\)"):
