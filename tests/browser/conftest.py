@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.lab import FLAGS, Lab, find_browser, running_lab
+from tests.browser.driving import open_shared, run_code
+from tests.browser.lab import CLOSE, FLAGS, SHARED, Lab, find_browser, running_lab
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +40,28 @@ def browser(lab: Lab) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, lab: Lab) -> Iterator[Page]:
+    """A page that may ask nobody but this machine for anything."""
     opened = browser.new_page(viewport={"width": 1500, "height": 1300})
+    strangers: list[str] = []
+
+    def note(url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+            strangers.append(url)
+
+    opened.on("request", lambda request: note(request.url))
     yield opened
     opened.close()
-    lab.end_kernels()
+    lab.end_kernels(but=SHARED)
+    assert strangers == []
+
+
+@pytest.fixture
+def panel(request: pytest.FixtureRequest, page: Page, lab: Lab) -> Iterator[Page]:
+    """A page with a panel on a fresh session; the kernel is the same for all tests, or each would start one."""
+    open_shared(page, lab)
+    yield page
+    if request.node.stash.get(FAILED, False):
+        lab.end_kernels()
+    else:
+        run_code(page, CLOSE)
