@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.driving import open_shared, run_code
-from tests.browser.lab import CLOSE, FLAGS, SHARED, Lab, find_browser, running_lab
+from tests.browser.driving import open_shared
+from tests.browser.lab import FLAGS, SHARED, Lab, find_browser, running_lab
 
 FAILED = pytest.StashKey[bool]()
 
@@ -63,5 +63,3 @@ def panel(request: pytest.FixtureRequest, page: Page, lab: Lab) -> Iterator[Page
     yield page
     if request.node.stash.get(FAILED, False):
         lab.end_kernels()
-    else:
-        run_code(page, CLOSE)

@@ -32,14 +32,14 @@ ROOT = Path(__file__).parents[2]
 SHARED = "shared.ipynb"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # Latencies are not what these tests look at, and a second for each state is long.
-OPEN = """import workbench as wb
+OPEN = """import ipywidgets, workbench as wb
 from widgets import Panel
+if "session" in globals():  # of the test before
+    session.close()
+    ipywidgets.Widget.close_all()
 session = wb.Session(wb.load("digits-resnet"), wb.Settings(seconds=0.1), autosave=None)
 panel = Panel(session)
 panel"""
-CLOSE = """import ipywidgets
-session.close()
-ipywidgets.Widget.close_all()"""
 
 
 def find_browser() -> str | None:

@@ -77,7 +77,7 @@ def test_a_report_is_written(panel: Page, lab: Lab) -> None:
 
 
 def test_branches_are_begun_and_states_gone_to(panel: Page) -> None:
-    panel.get_by_role("button", name="Apply", exact=True).click()
+    panel.get_by_role("button", name="Apply").click()
     state = panel.locator(".wb-state", has_text="state 1 of branch main")
     expect(state).to_be_visible(timeout=PATIENCE)
     tab(panel, "History")
@@ -118,7 +118,7 @@ def test_two_tabs_on_one_session_agree(panel: Page, browser: Browser, lab: Lab) 
     expect(readouts[0]).to_have_text("0.70", timeout=PATIENCE)
     for page in (panel, other):
         expect(tile(page, "Top-1 accuracy").locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
-    panel.get_by_role("button", name="Apply", exact=True).click()
+    panel.get_by_role("button", name="Apply").click()
     for page in (panel, other):
         expect(page.locator(".wb-state", has_text="state 1 of branch main")).to_be_visible(timeout=PATIENCE)
     shown = [page.locator(".wb-tiles").inner_text() for page in (panel, other)]
@@ -153,8 +153,8 @@ def test_a_cell_run_again_and_a_closed_panel_leave_nothing_behind(panel: Page) -
     expect(panel.locator(".wb-tile")).to_have_count(0)
 
 
-def test_a_notebook_without_its_kernel_shows_the_last_state(panel: Page, lab: Lab) -> None:
-    panel.get_by_role("button", name="Apply", exact=True).click()
+def test_a_notebook_without_its_kernel_shows_the_last_state(panel: Page, browser: Browser, lab: Lab) -> None:
+    panel.get_by_role("button", name="Apply").click()
     expect(panel.locator(".wb-state", has_text="state 1 of branch main")).to_be_visible(timeout=PATIENCE)
     still = panel.locator(".wb-snapshot")
     expect(still).to_contain_text("state 1 of branch main", timeout=PATIENCE)
@@ -164,7 +164,7 @@ def test_a_notebook_without_its_kernel_shows_the_last_state(panel: Page, lab: La
     stored = (lab.folder / SHARED).read_text()
     assert len(stored) < 200_000
     (lab.folder / "kept.ipynb").write_text(json.dumps(_without_kernel(json.loads(stored))))
-    other = panel.context.new_page()
+    other = browser.new_page()
     other.goto(lab.again("kept.ipynb"))
     still = other.locator(".wb-snapshot")
     expect(still).to_be_visible(timeout=PATIENCE)
