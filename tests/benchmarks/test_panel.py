@@ -12,7 +12,7 @@ from playwright.sync_api import Page, sync_playwright
 from tests.browser.driving import PATIENCE, open_panel, run_code, slider
 from tests.browser.lab import FLAGS, find_browser, running_lab
 
-MOVES = 25
+MOVES = 15
 # The time of a move ends with the frame that shows a score for it: an estimate, or the exact one if that came first.
 WATCH = """() => {
     window.moves = [];
