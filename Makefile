@@ -21,7 +21,7 @@ test: $(VENV)/.ready-test
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 # torchvision and timm want another torch than the tested one, and several gigabytes: an environment of its own.
 test-vision:

@@ -61,11 +61,8 @@ def test_nothing_beyond_a_strength_that_costs_too_much_or_is_unknown():
 
 
 def test_parts_of_one_strength_share_a_step():
-    made = budget_steps(Prune(importance="l2"), {"a": 0.5, "b[0]": 0.3, "c": 0.5})
-    assert [(step.layers, step.amount, step.importance) for step in made] == [
-        ("a, c", 0.5, "l2"),
-        ("b[[]0]", 0.3, "l2"),
-    ]
+    made = budget_steps(Quantize(symmetric=False), {"a": 4, "b[0]": 3, "c": 4})
+    assert [(step.layers, step.bits, step.symmetric) for step in made] == [("a, c", 4, False), ("b[[]0]", 3, False)]
     assert budget_steps(Prune(), {}) == ()
     with pytest.raises(WorkbenchError, match="no strength"):
         budget_steps(FineTune(), {"a": 1})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe, read_step, run, step_code
-from workbench.steps import KINDS
+from workbench.steps import KINDS, Prune, Quantize
 
 GLOBS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 
@@ -129,3 +129,9 @@ def test_a_recipe_goes_on_from_a_state(images):
 def test_an_error_names_its_step(images):
     with pytest.raises(WorkbenchError, match=r"^step 2 \(prune\): no layer matches 'nope'; there are"):
         run(images, Recipe((wb.Prune(), wb.Prune(layers="nope"))))
+
+
+def test_recipes_are_told_apart_step_by_step():
+    one, other = Recipe((Prune(), Quantize())), Recipe((Prune(), Quantize(bits=4)))
+    assert one.differences(other) == ((" ", "wb.Prune()"), ("-", "wb.Quantize()"), ("+", "wb.Quantize(bits=4)"))
+    assert one.differences(one) == ((" ", "wb.Prune()"), (" ", "wb.Quantize()"))

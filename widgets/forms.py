@@ -62,7 +62,9 @@ class Form:
         Raises:
             WorkbenchError: A value is not accepted.
         """
-        return self.kind(**{name: made.value for name, made in self.controls.items()})
+        # A slider in the page counts steps from its start, and sends 0.19999999999999996 for 0.2.
+        values = {name: made.value for name, made in self.controls.items()}
+        return self.kind(**{name: round(v, 10) if isinstance(v, float) else v for name, v in values.items()})
 
     def set(self, **values: Any) -> None:
         """Set controls by the names of their options."""

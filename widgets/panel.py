@@ -18,6 +18,8 @@ from widgets.snapshot import Snapshot
 from widgets.view import View
 from widgets.views.all_weights import AllWeights
 from widgets.views.budget import Budget
+from widgets.views.code import Code
+from widgets.views.contest import ContestView
 from widgets.views.files import Files
 from widgets.views.history import States, Tools
 from widgets.views.layers import Layers
@@ -31,6 +33,7 @@ from widgets.views.tiles import Tiles
 from widgets.views.trade_off import TradeOff
 from widgets.views.training import Training
 from widgets.views.weights import Weights
+from widgets.views.who_pays import WhoPays
 from widgets.views.work import Work
 from workbench.session import Session
 from workbench.subject import Subject
@@ -67,10 +70,12 @@ class Panel(W.VBox):
         self.sensitivity, self.trade_off = Sensitivity(session, lock), TradeOff(session, lock)
         self.all_weights, self.budget, self.plan = AllWeights(session, lock), Budget(session, lock), Plan(session, lock)
         self.training, self.structure = Training(session, lock), Structure(session, lock)
+        self.who_pays, self.code = WhoPays(session, lock), Code(session, lock)
+        self.contest = ContestView(session, lock)
         self._views = [
             self.subject, self.tools, self.work, self.tiles, self.layers, self.steps, self.files, self.weights,
             self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure, self.all_weights,
-            self.budget, self.plan,
+            self.budget, self.plan, self.who_pays, self.code, self.contest,
         ]  # fmt: skip
         buttons = {
             "apply": self.steps.apply, "back": self.steps.back, "undo": self.tools.undo, "redo": self.tools.redo,
@@ -88,15 +93,28 @@ class Panel(W.VBox):
         self.tabs = W.Tab(
             [
                 W.VBox([self.steps.root, self.plan.root, self.weights.root, self.all_weights.root]),
-                self.sensitivity.root,
+                W.VBox([self.sensitivity.root, self.contest.root]),
                 self.budget.root,
                 self.structure.root,
+                self.who_pays.root,
                 self.size.root,
                 W.VBox([self.states.root, self.trade_off.root]),
                 self.training.root,
+                self.code.root,
                 self.files.root,
             ],
-            titles=["Compress", "Sensitivity", "Budget", "Structure", "Size", "History", "Training", "Export"],
+            titles=[
+                "Compress",
+                "Sensitivity",
+                "Budget",
+                "Structure",
+                "Who pays",
+                "Size",
+                "History",
+                "Recovery",
+                "Code",
+                "Export",
+            ],
         )
         left = W.VBox([self.layers.root], layout={"flex": "1 1 44%", "min_width": "330px"})
         right = W.VBox([self.tabs], layout={"flex": "1 1 50%", "min_width": "400px"})

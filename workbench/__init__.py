@@ -10,6 +10,7 @@ from workbench.recipe import Recipe
 from workbench.session import Session, Settings
 from workbench.steps import (
     CorrectBias,
+    CutChannels,
     Distill,
     EntropyCode,
     Equalize,
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cancelled",
     "CorrectBias",
+    "CutChannels",
     "Distill",
     "EntropyCode",
     "Equalize",

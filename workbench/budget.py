@@ -32,7 +32,7 @@ def suggest(table: Table, tolerance: float, together: bool = True) -> dict[str, 
     """
     if tolerance < 0:
         raise WorkbenchError(f"a tolerated drop is at least 0, not {tolerance:g}")
-    drops = {(point.target, point.strength): _drop(point) for point in table.points}
+    drops = {(point.target, point.strength): drop_at(point) for point in table.points}
     limits = sorted({0.0, *(drop for drop in drops.values() if 0 < drop <= tolerance)}, reverse=True)
     for limit in limits:
         found = _within(table, drops, limit)
@@ -41,7 +41,7 @@ def suggest(table: Table, tolerance: float, together: bool = True) -> dict[str, 
     return {}
 
 
-def _drop(point: Point) -> float:
+def drop_at(point: Point) -> float:
     """Return by how much the score is worse; infinite where the step cannot be done."""
     if point.score is None:
         return math.inf

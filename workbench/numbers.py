@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.measure import Latency, Score
+from workbench.measure import Latency, Measurement, Score
 
 
 def count(value: float) -> str:
@@ -77,3 +77,21 @@ def verdict(found: Latency) -> str:
         return f"{found.ratio:.2f} × (slower) {interval}"
     word = "× faster" if found.verdict == "faster" else "×, within noise"
     return f"{found.ratio:.2f} {word} {interval}"
+
+
+def rows(found: Measurement) -> list[tuple[str, str, str]]:
+    """Return what was measured of a state as (what, field of the measurement, value)."""
+    latency = []
+    for runtime, one in found.latency.items():
+        ratio_words = "" if one.verdict == "baseline" else f", {verdict(one)}"
+        latency.append((f"latency, {runtime}", "latency", seconds(one.median) + ratio_words))
+    return [
+        ("score", "score", score(found.score)),
+        *latency,
+        ("file", "bytes", size(found.bytes.total)),
+        ("parameters", "params", count(found.params)),
+        ("not zero", "nonzero", count(found.nonzero)),
+        ("MACs a sample", "macs", count(found.macs)),
+        ("peak memory", "peak_memory", size(found.peak_memory)),
+        ("energy a sample", "energy", joules(found.energy)),
+    ]

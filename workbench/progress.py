@@ -10,6 +10,8 @@ from typing import TypeVar
 from workbench.errors import Cancelled
 
 T = TypeVar("T")
+# Among the values of a tick: the part of one training that is done, 0 to 1.
+TRAINING = "training"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,6 +91,11 @@ class Recipe:
         except (OSError, ValueError, RecursionError) as error:
             raise WorkbenchError(f"{path} cannot be read as a recipe: {error}") from error
         return cls.read(facts)
+
+    def differences(self, other: Recipe) -> tuple[tuple[str, str], ...]:
+        """Return the steps of both as ("-" only here, "+" only in `other`, " " in both; the Python that makes it)."""
+        lines = difflib.ndiff(self.code().splitlines(), other.code().splitlines())
+        return tuple((line[0], line[2:]) for line in lines if line[0] != "?")
 
     def code(self) -> str:
         """Return the steps as the Python that makes them, one a line."""

@@ -10,25 +10,29 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, cast
 
 import traitlets
 
 from workbench.autosave import Autosave
+from workbench.budget import budget_steps
 from workbench.contest import Contest, hold_contest
 from workbench.errors import WorkbenchError
 from workbench.evaluator import Evaluator
 from workbench.graph import Group
 from workbench.history import History
+from workbench.impact import Impact, Predictions, compare, predictions
 from workbench.jobs import Job, Jobs
 from workbench.layers import Layer
-from workbench.live import Bench, Live, Preview
-from workbench.measure import Measurement, Reference, Score, measure, refer, score
+from workbench.live import Bench, Live, Preview, candidate
+from workbench.measure import Measurement, Reference, Score, measure, measure_size, refer, score
 from workbench.measure.latency import Forward, Latency
 from workbench.pace import paced
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
+from workbench.progress import TRAINING, Progress
+from workbench.recipe import Recipe, run, step_code
 from workbench.runtimes import RUNTIMES
+from workbench.script import replay_script
+from workbench.search import allocate, bit_operations_of, file_bytes
 from workbench.sensitivity import Table, scan
 from workbench.steps import Context, State, Step
 from workbench.subject import Subject
@@ -37,6 +41,7 @@ from workbench.trials import Aim, Ground
 
 # Built states are kept up to this size, so that undo is at once; older ones are built again from their recipe.
 KEPT_BYTES = 2**30
+ROUNDS = 5  # in which a choice for a budget of bytes is corrected
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,13 @@ class Session(traitlets.HasTraits):
     )
     staged = traitlets.Instance(Preview, allow_none=True, help="The preview that is shown, None if there is none.")
     table = traitlets.Instance(Table, allow_none=True, help="The latest sensitivity scan, growing while it runs.")
+    standings = traitlets.Instance(
+        Contest, allow_none=True, help="The latest importance contest, growing while it runs."
+    )
     jobs: traitlets.Tuple = traitlets.Tuple(help="Work that waits or runs, and the last that ended.")
-    curve: traitlets.Tuple = traitlets.Tuple(help="Figures that running work reported: (done, name, value).")
+    curve: traitlets.Tuple = traitlets.Tuple(
+        help="Figures of the running or the last training: (part done, name, value); a larger score is a better one."
+    )
     error = traitlets.Unicode(help="What went wrong last, '' if nothing did.")
     saved_to = traitlets.Unicode(help="Where the last export or report was written.")
 
@@ -105,6 +115,8 @@ class Session(traitlets.HasTraits):
         self._evaluators: dict[Split, Evaluator] = {}
         self._baselines: dict[str, Forward] = {}
         self._refused: dict[str, str] = {}
+        self._surveyed: Predictions | None = None
+        self._trained = 0
         # The baseline's lock is held while it is scored, and progress is shown meanwhile; so nothing that a view may
         # ask for while it is drawn takes it. The states' lock is never held for longer than a look.
         self._baseline_lock, self._states_lock = RLock(), RLock()
@@ -123,6 +135,10 @@ class Session(traitlets.HasTraits):
     def state(self) -> State:
         """The current model and how it is stored; built again if it is no longer kept."""
         return self._build(self.recipe, Progress())
+
+    def state_of(self, number: int) -> State:
+        """Return the model of any state that was tried; built again if it is no longer kept."""
+        return self._build(self.history.recipe(self.settings.seed, number), Progress())
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -178,6 +194,12 @@ class Session(traitlets.HasTraits):
             self.measurements = {**self.measurements, number: found}
             self._save()
         return self.measurements[number]
+
+    def code(self) -> str:
+        """Return the Python that leads to the current state."""
+        default = Settings()
+        changed = {name: value for name, value in vars(self.settings).items() if value != getattr(default, name)}
+        return replay_script(self.subject.name, self.subject.source, changed, [step_code(step) for step in self.recipe])
 
     def test_score(self, progress: Progress | None = None) -> Score | None:
         """Return the current state's exact score on the test split, None if the task has none.
@@ -336,6 +358,50 @@ class Session(traitlets.HasTraits):
         self.table = replace(table, state=number)
         return self.table
 
+    def allocate(
+        self,
+        step: Step,
+        amounts: Sequence[float] = (),
+        *,
+        bytes: int | None = None,  # noqa: A002  # the name that a measurement has for it
+        bit_operations: float | None = None,
+        tolerance: float = 0.002,
+        progress: Progress | None = None,
+    ) -> tuple[Step, ...]:
+        """Return steps that give each part a strength of its own, within a budget and with the least drop in sum.
+
+        Parts are scanned first. Nothing is applied: `extend` does it, and measures what parts cost together.
+
+        Args:
+            step: Its strength is varied, such as the bits of `Quantize`.
+            amounts: Strengths to choose from; the step's own list by default.
+            bytes: Of the whole file.
+            bit_operations: Of the whole model for one sample: MACs times the bits of weights and activations. It is
+                for steps whose strength counts bits.
+            tolerance: Half-width of an interval that is enough in the scan; small, because many drops are added up.
+            progress: Who is told, and may stop it.
+
+        Raises:
+            WorkbenchError: Not exactly one budget is given, or it cannot be kept.
+        """
+        if (bytes is None) == (bit_operations is None):
+            raise WorkbenchError("give one budget: bytes, or bit_operations")
+        progress = progress or Progress()
+        table = self.sensitivity(step, amounts, tolerance=tolerance, progress=progress.part(0.0, 0.9))
+        if bytes is None:
+            cost = bit_operations_of(step, self._context().layers(self.state.model))
+            return budget_steps(step, allocate(table, cost, cast(float, bit_operations)))
+        whole = measure_size(self.state.model, self.state.codings, self.subject).total
+        limit, cost = float(bytes), file_bytes(table, whole)
+        for _ in range(ROUNDS):
+            steps = budget_steps(step, allocate(table, cost, limit))
+            built = run(self.subject, Recipe(steps, self.settings.seed), progress.part(0.9, 1.0), (0, self.state))
+            over = measure_size(built.model, built.codings, self.subject).total - bytes
+            if over <= 0:
+                return steps
+            limit -= over  # a file's header is shared, so bytes of single parts do not quite add up
+        raise WorkbenchError(f"no choice was found that keeps within {bytes:,} bytes")
+
     def pace(
         self, step: Step, part: float, runtime: str = "onnxruntime", progress: Progress | None = None
     ) -> tuple[Step, Latency]:
@@ -354,11 +420,37 @@ class Session(traitlets.HasTraits):
         )
 
     def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
-        """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`."""
+        """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`.
+
+        The contest grows in `standings` meanwhile.
+        """
         progress = progress or Progress()
+        tell = options.pop("found", lambda _: None)
+
+        def grow(contest: Contest) -> None:
+            self.standings = contest
+            tell(contest)
+
         reference = self.reference(progress=progress.part(0.0, 0.05))
         context, evaluator = self._context(progress.part(0.05, 1.0)), self._evaluator("validation")
-        return hold_contest(Ground(self.state, context, reference, evaluator), **options)
+        return hold_contest(Ground(self.state, context, reference, evaluator), found=grow, **options)
+
+    def impact(self, step: Step | None = None, progress: Progress | None = None) -> Impact:
+        """Return which classes and samples of validation pay for the current state, or for it after one more step.
+
+        Raises:
+            WorkbenchError: The step cannot be done, or the metric says nothing of single samples.
+            Cancelled: It was told to stop.
+        """
+        progress = progress or Progress()
+        reference, evaluator = self.reference(progress=progress.part(0.0, 0.1)), self._evaluator("validation")
+        if self._surveyed is None:
+            plain = evaluator.prepare(State(self.subject.model, self.subject.codings))
+            self._surveyed = predictions(plain, reference, progress.part(0.1, 0.45, "baseline"))
+        context = self._context(progress.part(0.45, 0.6))
+        built, overlay = candidate(self.state, step, context) if step is not None else (self.state, {})
+        after = predictions(evaluator.prepare(built, overlay), reference, progress.part(0.6, 1.0))
+        return compare(self._surveyed, after, reference, self.subject.task.classes)
 
     def export(
         self,
@@ -399,7 +491,6 @@ class Session(traitlets.HasTraits):
     def start(self, title: str, work: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
         """Do `work(*args, progress=...)` on the worker thread: `session.start("Scan", session.sensitivity, step)`."""
         self.error = ""
-        self.curve = ()
         return self._jobs.submit(title, lambda progress: work(*args, progress=progress, **options))
 
     def cancel(self) -> None:
@@ -539,8 +630,14 @@ class Session(traitlets.HasTraits):
         self.jobs = jobs
         running = next((job for job in jobs if job.state == "running"), None)
         if running is not None and running.tick.values:
-            news = tuple((running.tick.done, name, value) for name, value in running.tick.values.items())
-            self.curve = (*self.curve, *news)
+            values = dict(running.tick.values)
+            at = values.pop(TRAINING, running.tick.done)
+            news = tuple((at, name, value) for name, value in values.items())
+            # The figures stay until others come: of another job, or of the next training of the same one.
+            began = running.number != self._trained or bool(self.curve and at < self.curve[-1][0])
+            self._trained = running.number
+            if began or news != self.curve[-len(news) :]:
+                self.curve = (*(() if began else self.curve), *news)
 
     def _show_failure(self, error: BaseException) -> None:
         if isinstance(error, WorkbenchError):

@@ -112,6 +112,7 @@ def run_code(page: Page, code: str) -> str:
     page.keyboard.press("Escape")
     page.keyboard.press("b")
     page.keyboard.press("Enter")
+    # The end is another each time, and not in the code: neither an earlier cell's output nor this one's input is taken.
     end = secrets.token_hex(8)
     page.keyboard.insert_text(f"{code}\nprint('{end[:8]}' + '{end[8:]}')")
     page.keyboard.press("Shift+Enter")

@@ -1,6 +1,7 @@
 """Numbers that the tests of charts draw."""
 
 from workbench.contest import Contest, Entry, Stop
+from workbench.impact import ClassChange, Impact
 from workbench.measure import Latency, Score, Size
 from workbench.sensitivity import Point, Table
 
@@ -21,6 +22,15 @@ def latency(ratio=1.5, low=1.4, high=1.6, verdict="faster", runtime="eager"):
 
 def table(*points, targets=("first", HOSTILE), strengths=(0.5, 0.9)):
     return Table({"kind": "prune"}, score(0.95, 0.0, n=1000), targets, strengths, points)
+
+
+def impact():
+    """One class as it was, and a hostile one that broke."""
+    classes = (
+        ClassChange(0, "fine", 50, 0.9, 0.9, 0.0, -0.02, 0.02),
+        ClassChange(1, HOSTILE, 50, 0.9, 0.7, -0.2, -0.3, -0.1, True),
+    )
+    return Impact("top-1 accuracy", "%", True, "validation", 100, 0.9, 0.8, classes, ())
 
 
 def contest(*amounts):

@@ -7,7 +7,7 @@ import torch
 from bokeh.embed import json_item
 from bokeh.models import HoverTool
 
-from tests.charts.numbers_to_draw import HOSTILE, POINTS, SIZE, contest, latency, score, table
+from tests.charts.numbers_to_draw import HOSTILE, POINTS, SIZE, contest, impact, latency, score, table
 from workbench import charts
 from workbench.inspection import Activations, channel_spread, cosine_similarity, histogram, singular_spectrum
 
@@ -26,6 +26,7 @@ CHARTS = {
     "ledger": (charts.ledger_chart, (SIZE,), (None,)),
     "latency": (charts.latency_chart, ({"eager": latency(), HOSTILE: latency(runtime=HOSTILE)},), ({},)),
     "trade-off": (charts.trade_off_chart, ([charts.Candidate(HOSTILE, score(), 500)],), ([],)),
+    "classes": (charts.class_chart, (impact(),), (None,)),
     "training": (charts.training_chart, ("loss", [(0.1, "loss", 2.0), (0.2, "score", 0.5)]), ([],)),
     "layers": (charts.layer_bars, ([(HOSTILE, 1000, 500), ("b", 10, None)],), ([],)),
 }

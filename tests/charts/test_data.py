@@ -1,5 +1,6 @@
 """The columns that charts are fed with."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -13,7 +14,7 @@ from workbench.charts.labels import axis_labels, shorten
 from workbench.charts.latency import latency_data
 from workbench.charts.ledger import ledger_data
 from workbench.charts.spectrum import spectrum_data
-from workbench.charts.trade_off import trade_off_data
+from workbench.charts.trade_off import front_data, pareto_front, trade_off_data
 from workbench.charts.training import MOST, training_data
 from workbench.charts.units import byte_unit
 from workbench.inspection import histogram, singular_spectrum
@@ -66,6 +67,20 @@ def test_the_trade_off_is_in_per_cent_and_kilobytes():
     assert data["x"] == [5.0]
     assert data["y"] == [90.0]
     assert data["number"] == [3]
+
+
+def test_the_front_is_what_nothing_beats_and_time_has_an_interval():
+    found = [
+        Candidate("a", score(0.9), 2.0), Candidate("worse and dearer", score(0.8), 3.0),
+        Candidate("b", score(0.95), 4.0), Candidate("equal, dearer", score(0.95), 5.0), Candidate("c", score(0.5), 1.0),
+    ]  # fmt: skip
+    assert [row.title for row in pareto_front(found)] == ["c", "a", "b"]
+    lower = [Candidate(row.title, replace(row.score, higher_is_better=False), row.cost) for row in found]
+    assert [row.title for row in pareto_front(lower)] == ["c"]
+    assert front_data(found, "MACs") == {"x": [1.0, 2.0, 4.0, 5.0], "y": [50.0, 90.0, 95.0, 95.0]}
+    timed = trade_off_data([Candidate("a", score(0.9), 0.5, low=0.4, high=0.7)], "time")
+    assert (timed["left"], timed["x"], timed["right"]) == ([0.4], [0.5], [0.7])
+    assert timed["cost"] == ["0.50 of the baseline's [0.40, 0.70]"]
 
 
 def test_bars_say_what_was_kept():

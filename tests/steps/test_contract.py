@@ -19,7 +19,8 @@ from workbench.steps import KINDS
 
 SUBJECTS = ("images", "vectors", "transformer")
 # Small settings for steps whose defaults take long; a step that is not named here runs with its defaults.
-QUICK = {"batch_size": 128, "epochs": 2}
+# Augmentation is for images alone, and is tried in the tests of training.
+QUICK = {"batch_size": 128, "epochs": 2, "augmentation": "none"}
 # What all subjects can give up in the variant that is moved: half of the transformer's parameters are not in channels.
 MOVED = {
     "prune_channels": {"amount": 0.25},

@@ -81,7 +81,8 @@ def test_gradual_pruning_and_tickets_stop_early_only_when_pruned(images):
     assert 4 <= epochs(images, FindTicket(epochs=3, rounds=1, **hopeless)) <= 6
 
 
-def test_bf16_computes_in_bfloat16_and_keeps_weights_in_float32(images):
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_large_products_are_short_and_weights_stay_in_float32(images, precision, dtype):
     seen = set()
 
     class Spy(nn.Module):
@@ -96,8 +97,10 @@ def test_bf16_computes_in_bfloat16_and_keeps_weights_in_float32(images):
             return out
 
     subject = Subject("spy", Spy(), images.task)
-    full, short = (run(subject, Recipe((FineTune(epochs=1, precision=it, batch_size=100),))) for it in ("full", "bf16"))
-    assert seen == {torch.float32, torch.bfloat16}
+    full, short = (
+        run(subject, Recipe((FineTune(epochs=1, precision=it, batch_size=100),))) for it in ("full", precision)
+    )
+    assert seen == {torch.float32, dtype}
     for name, value in short.model.state_dict().items():
         assert value.dtype == full.model.state_dict()[name].dtype
     assert not torch.equal(full.model.net.fc.weight, short.model.net.fc.weight)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +13,7 @@ from bokeh.models import BoxAnnotation
 
 from tests.conftest import QUICK
 from widgets import Panel
+from workbench.recipe import Recipe
 from workbench.session import Session
 from workbench.steps import KINDS
 from workbench.subject import Subject
@@ -266,8 +270,146 @@ def test_a_cell_is_previewed_and_a_point_is_gone_to(panel: Panel, session: Sessi
     assert panel.steps.form.controls["amount"].value == 0.6
     panel.steps.apply.click()
     points = panel.trade_off.chart.source
-    panel.trade_off.root.receive({"page": "a", "number": 1, "moved": {points.selected.id: {"indices": [0]}}})
+    panel.trade_off.figure.receive({"page": "a", "number": 1, "moved": {points.selected.id: {"indices": [0]}}})
     assert session.history.at == 0
+
+
+def test_who_pays_is_shown_with_samples_and_what_the_model_looks_at(panel: Panel, session: Session) -> None:
+    view = panel.who_pays
+    view.look.click()
+    assert "untouched subject" in session.error
+    panel.steps.form.controls["amount"].value = 0.9
+    view.look.click()
+    assert session.error == ""
+    assert "after the preview" in view.of.value
+    assert "look again" not in view.of.value
+    impact = session.impact(session.staged.step)
+    assert len(view.chart.source.data["change"]) == 4
+    assert [row["number"] for row in view.cards.rows] == [sample.number for sample in impact.samples[:60]]
+    assert view.cards.rows[0]["picture"].startswith("data:image/png;base64,")
+    view.which.value = "won"
+    won = sum(sample.result_after > sample.result_before for sample in impact.samples)
+    assert f"{won} samples" in view.count.value
+    view.which.value = "all"
+    tapped = {"page": "a", "number": 1, "moved": {view.chart.source.selected.id: {"indices": [0]}}}
+    view.figure.receive(tapped)
+    worst = view.chart.source.data["label"][0]
+    assert view.label.value == worst
+    assert {sample.target for sample in view._chosen()} <= {worst}
+    view.cards.chosen = view.cards.rows[0]["number"]
+    assert view.looked.value.count("<img") == 3
+    assert "cosine" in view.looked.value
+    panel.steps.back.click()
+    assert "look again" in view.of.value
+
+
+def test_samples_without_class_or_picture_are_shown_as_numbers(
+    regression: Subject, open_session: Callable[..., Session]
+) -> None:
+    session = open_session(regression)
+    panel = Panel(session)
+    session.apply(KINDS["prune"](amount=0.8))
+    panel.who_pays.look.click()
+    assert session.error == ""
+    assert panel.who_pays.figure.layout.display == "none"
+    assert panel.who_pays.cards.rows[0]["picture"] == ""
+    panel.who_pays.cards.chosen = panel.who_pays.cards.rows[0]["number"]
+    assert "<table>" in panel.who_pays.looked.value
+
+
+def test_the_code_does_the_session_again_and_a_recipe_is_loaded(
+    panel: Panel, session: Session, open_session: Callable[..., Session]
+) -> None:
+    session.apply(KINDS["prune"](amount=0.8))
+    session.apply(KINDS["quantize"](bits=4))
+    assert panel.code.python.text == session.code()
+    assert "session.apply(wb.Prune(amount=0.8))" in panel.code.python.text
+    assert json.loads(panel.code.json.text) == session.recipe.facts()
+
+    other = open_session(session.subject)
+    view = Panel(other).code
+    view.load.click()
+    assert "nothing to load" in view.message.value
+    for text, told in (("{", "no JSON"), ("[1]", "no recipe"), (panel.code.json.text.replace("prune", "x"), "step 1")):
+        view.given.value = text
+        view.load.click()
+        assert told in view.message.value
+        assert (view.given.value, len(other.history.nodes), other.error) == (text, 1, "")
+    view.given.value = json.dumps(Recipe((KINDS["prune"](layers="conv9"),)).facts())
+    view.load.click()
+    assert "no layer matches" in view.message.value
+    assert len(other.history.nodes) == 1
+    view.given.value = panel.code.json.text
+    view.load.click()
+    assert "loaded: state 2" in view.message.value
+    assert other.recipe == session.recipe
+
+
+def test_channels_are_cut_by_hand(panel: Panel, session: Session) -> None:
+    view = panel.structure
+    session.selection = ("conv2",)
+    view.look.click()
+    assert session.error == ""
+    assert view.strip.order == list(range(16))
+    assert max(view.strip.heights) == 1
+    view.order.value = "importance"
+    assert [view.strip.heights[number] for number in view.strip.order] == sorted(view.strip.heights)
+    view.strip.cut = [1, 2, 5]
+    step = KINDS["cut_channels"](layers="conv2", channels="1-2, 5")
+    assert session.draft == session.staged.step == step
+    assert panel.steps.form.controls["channels"].value == "1-2, 5"
+    panel.steps.form.controls["channels"].value = "7"
+    assert view.strip.cut == [7]
+    view.apply.click()
+    assert session.recipe.steps[0] == replace(step, channels="7")
+    assert session.state.model.conv2.out_channels == 15
+    assert "look again" in view.title.value
+    view.strip.cut = [3]
+    assert "another state" in session.error
+    session.selection = ("fc",)
+    view.look.click()
+    assert view.strip.fixed
+    assert "must stay" in view.words.value
+
+
+def test_states_are_set_against_a_cost_and_compared(panel: Panel, session: Session) -> None:
+    board = panel.trade_off
+    assert "Choose two states" in board.table.value
+    session.apply(KINDS["prune"](amount=0.7))
+    session.undo()
+    session.apply(KINDS["prune_channels"](amount=0.5))
+    assert board.chart.source.data["number"] == [0, 1, 2]
+    files = board.chart.source.data["x"]
+    board.cost.value = "MACs"
+    assert board.chart.source.data["x"] != files
+    board.cost.value = "time eager"
+    assert board.chart.source.data["x"][0] == pytest.approx(1, abs=0.5)
+    assert "part of the baseline" in board.chart.figure.xaxis.axis_label
+    assert "state 2" in board.table.value
+    assert "+ PruneChannels(amount=0.5)" not in board.table.value, "what is the default is not said"
+    assert "+ PruneChannels()" in board.table.value
+    board.first.value = 1
+    assert "− Prune(amount=0.7)" in board.table.value
+    session.go(1)
+    assert "Choose two states" in board.table.value
+    board.second.value = 0
+    assert "state 0" in board.table.value
+
+
+def test_a_contest_is_held(panel: Panel, session: Session) -> None:
+    view = panel.contest
+    assert view.charts.layout.display == "none"
+    view.amounts.value = "half"
+    view.hold.click()
+    assert "parts are numbers" in session.error
+    session.selection = ("conv2",)
+    view.amounts.value, view.tolerance.value = "0.5", 10
+    view.hold.click()
+    assert session.error == ""
+    assert [name for name, _ in session.standings.parts] == ["conv2"]
+    assert view.charts.layout.display == ""
+    assert session.standings.order[0].title in view.words.value
+    assert len(view.curves.lines.data["label"]) == len(session.standings.order)
 
 
 def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
@@ -277,6 +419,16 @@ def test_training_draws_its_curves(panel: Panel, session: Session) -> None:
     assert session.error == ""
     assert panel.training.figures["loss"].layout.display == ""
     assert panel.training.figures["loss"].changed
+    assert panel.training.charts["loss"].source.data["x"][-1] == 1.0, "the axis is that of the training alone"
+    assert len(panel.training.charts["score"].best.data["x"]) == 1
+    assert "(the star)" in panel.training.words.value
+    before = session.curve
+    session.start("Something else", session.measure)
+    session.apply(KINDS["prune"](amount=0.2))
+    assert session.curve == before, "other work leaves the curves"
+    panel.steps.form.controls["epochs"].value = 2
+    panel.steps.apply.click()
+    assert len([news for news in session.curve if news[1] == "score"]) == 2
 
 
 def test_names_are_text_and_never_html(images: Subject) -> None:

@@ -10,10 +10,17 @@ async function bokeh() {
 }
 
 // JSON has no NaN; in a column of numbers null stands for it.
-const column = (values) =>
-  Array.isArray(values) && values.some((value) => typeof value === "number")
-    ? values.map((value) => (value === null ? NaN : value))
-    : values;
+const numbers = (values) => values.map((value) => (value === null ? NaN : value));
+
+// The pictures in a column come as rows of numbers; BokehJS takes them as arrays with a shape only.
+const image = (rows) =>
+  window.Bokeh.require("core/util/ndarray").ndarray(numbers(rows.flat()), { dtype: "float32", shape: [rows.length, rows[0].length] });
+
+const column = (values) => {
+  if (!Array.isArray(values)) return values;
+  if (Array.isArray(values[0]?.[0])) return values.map(image);
+  return values.some((value) => typeof value === "number") ? numbers(values) : values;
+};
 
 const decode = (attribute, value) =>
   attribute === "data" ? Object.fromEntries(Object.entries(value).map(([name, values]) => [name, column(values)])) : value;

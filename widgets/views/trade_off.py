@@ -1,38 +1,128 @@
-"""Every state that was tried, as score against bytes."""
+"""The trade-off board: every state that was tried, score against a cost; and two of them side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from html import escape
 from threading import RLock
+
+import ipywidgets as W
 
 from widgets.figure import Figure
 from widgets.view import View
+from workbench import numbers
 from workbench.charts import Candidate, trade_off_chart
+from workbench.measure import Measurement
 from workbench.recipe import step_code
 from workbench.session import Session
 
+CURRENT = -1
+SIGNS = {"-": ("wb-gone", "−"), "+": ("wb-new", "+"), " ": ("", " ")}
+
 
 class TradeOff(View):
-    """A point for each measured state, with its interval."""
+    """A point for each measured state, with its intervals; a tap goes there."""
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.chart = trade_off_chart()
-        self.root = Figure(self.chart.figure, lock, "Score against bytes of every state that was measured")
-        self.root.on_tap(self.chart.figure.renderers[1], self.hear(self._go))
+        self.figure = Figure(self.chart.figure, lock, "Score against a cost of every state that was measured")
+        self.figure.on_tap(self.chart.marks, self.hear(self._go))
+        times = [(f"time, {name}", f"time {name}") for name in session.settings.runtimes]
+        self.cost = W.Dropdown(
+            options=[("bytes of the file", "bytes"), *times, ("MACs a sample", "MACs")], description="against",
+            layout={"width": "280px"},
+        )  # fmt: skip
+        self.first = W.Dropdown(description="compare", layout={"width": "245px"})
+        self.second = W.Dropdown(description="with", layout={"width": "245px"})
+        self.table = W.HTML()
+        self.cost.observe(self.act(self._redraw), "value")
+        self.first.observe(self.act(self._compare), "value")
+        self.second.observe(self.act(self._compare), "value")
+        hint = W.HTML("<p class='wb-hint'>Tap a point to go to that state.</p>")
+        pair = W.HBox([self.first, self.second], layout={"flex_flow": "row wrap"})
+        self.root = W.VBox([W.HBox([self.cost, hint], layout={"align_items": "center"}), self.figure, pair, self.table])
         self.watch(self._show, "history", "measurements")
 
     def _go(self, row: int) -> None:
         """Go to the state of a point."""
         self.session.go(int(self.chart.source.data["number"][row]))
 
+    def _redraw(self) -> None:
+        with self.lock:
+            self._draw()
+
     def _show(self) -> None:
-        history = self.session.history
-        found = []
-        for number, measured in sorted(self.session.measurements.items()):
-            node = history.nodes[number]
-            title = step_code(node.step).removeprefix("wb.") if node.step else self.session.subject.name
-            role = "baseline" if number == 0 else "current" if number == history.at else "other"
-            found.append(Candidate(title, measured.score, measured.bytes.total, role, number))
+        self._draw()
+        known = sorted(self.session.measurements)
+        chosen = self.first.value, self.second.value
+        states = [(f"{number}  {self._title(number)}", number) for number in known]
+        self.first.options, self.second.options = states, [("the current state", CURRENT), *states]
+        first, second = chosen
+        if known:
+            self.first.value = first if first in known else known[0]
+        self.second.value = second if second in known else CURRENT
+        self._write()
+
+    def _draw(self) -> None:
+        kind, _, runtime = self.cost.value.partition(" ")
+        measured = sorted(self.session.measurements.items())
+        found = [made for number, one in measured if (made := self._candidate(number, one, kind, runtime)) is not None]
         if found:
-            with self.root.update():
-                self.chart.show(found)
+            words = {"bytes": "file", "MACs": "MACs a sample", "time": f"time on {runtime}"}[kind]
+            with self.figure.update():
+                self.chart.show(found, kind, words)
+
+    def _candidate(self, number: int, measured: Measurement, kind: str, runtime: str) -> Candidate | None:
+        role = "baseline" if number == 0 else "current" if number == self.session.history.at else "other"
+        title = self._title(number)
+        if kind != "time":
+            cost = measured.bytes.total if kind == "bytes" else measured.macs
+            return Candidate(title, measured.score, cost, role, number)
+        latency = measured.latency.get(runtime)
+        if latency is None:
+            return None
+        # Times of different minutes say little of each other; the ratio to the baseline in the same minute does.
+        low, high = 1 / latency.ratio_high, 1 / latency.ratio_low
+        return Candidate(title, measured.score, 1 / latency.ratio, role, number, low, high)
+
+    def _title(self, number: int) -> str:
+        node = self.session.history.nodes[number]
+        return step_code(node.step).removeprefix("wb.") if node.step else self.session.subject.name
+
+    def _compare(self) -> None:
+        with self.lock:
+            self._write()
+
+    def _write(self) -> None:
+        history, measurements = self.session.history, self.session.measurements
+        one, other = self.first.value, self.second.value
+        other = history.at if other == CURRENT else other
+        if one not in measurements or other not in measurements or one == other:
+            self.table.value = "<p class='wb-hint'>Choose two states to see them side by side.</p>"
+            return
+        seed = self.session.settings.seed
+        steps = history.recipe(seed, one).differences(history.recipe(seed, other))
+        self.table.value = _numbers(one, other, measurements) + _steps(steps, one, other)
+
+
+def _numbers(one: int, other: int, measurements: Mapping[int, Measurement]) -> str:
+    """Return both states' numbers as a table; what differs stands out."""
+    before = {what: value for what, _, value in numbers.rows(measurements[one])}
+    rows = []
+    for what, _, value in numbers.rows(measurements[other]):
+        old = before.get(what, "–")
+        mark = " class='wb-differs'" if old != value else ""
+        rows.append(f"<tr{mark}><th scope='row'>{escape(what)}</th><td>{escape(old)}</td><td>{escape(value)}</td></tr>")
+    heads = f"<tr><th></th><th scope='col'>state {one}</th><th scope='col'>state {other}</th></tr>"
+    return f"<table class='wb-compared'>{heads}{''.join(rows)}</table>"
+
+
+def _steps(steps: tuple[tuple[str, str], ...], one: int, other: int) -> str:
+    """Return the difference of two recipes, in colour and with signs."""
+    lines = "".join(
+        f"<div class='{SIGNS[sign][0]}'>{SIGNS[sign][1]} {escape(code.removeprefix('wb.'))}</div>"
+        for sign, code in steps
+    )
+    hint = f"Steps: − only in state {one}, + only in state {other}."
+    return f"<p class='wb-hint'>{hint}</p><div class='wb-diff'>{lines}</div>"

@@ -1,17 +1,24 @@
-"""Curves of a step that trains, while it does."""
+"""Recovery: curves of a step that trains, while it does and until the next one."""
 
 from __future__ import annotations
 
+import time
 from threading import RLock
 
 import ipywidgets as W
 
 from widgets.figure import Figure
 from widgets.view import View
+from workbench import numbers
 from workbench.charts import training_chart
 from workbench.session import Session
 
-MOST_POINTS = 200
+# A page draws a figure in a tenth of a second.
+SECONDS = 0.3
+INVITATION = (
+    "Nothing was trained yet. Choose a step on the shelf Recover, such as Fine-tune, and apply it: its loss and its "
+    "validation score are drawn here while it trains, and the best epoch is kept."
+)
 
 
 class Training(View):
@@ -19,27 +26,52 @@ class Training(View):
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
-        self.charts = {name: training_chart(name) for name in ("loss", "score")}
+        self.charts = {name: training_chart(name) for name in ("score", "loss")}
         self.figures = {
             name: Figure(chart.figure, lock, f"{name} while training") for name, chart in self.charts.items()
         }
-        self.empty = W.HTML("<p class='wb-help'>Nothing was trained yet. Fine-tune shows its curves here.</p>")
-        self.root = W.VBox([self.empty, *self.figures.values()])
-        self._shown = 0
+        self.words = W.HTML()
+        self.cancel = W.Button(
+            description="Stop training", icon="stop", layout={"width": "auto"},
+            tooltip="Nothing is applied; the same step goes on after its last whole epoch when it is applied again",
+        )  # fmt: skip
+        self.cancel.on_click(self.act(self.session.cancel))
+        head = W.HBox([self.cancel, self.words], layout={"align_items": "center"})
+        self.root = W.VBox([head, *self.figures.values()])
+        self._drawn, self._at = (0, False), 0.0
         self.watch(self._show, "curve", "jobs")
 
     def _show(self) -> None:
-        curve = self.session.curve
-        for figure in self.figures.values():
-            figure.layout.display = "" if curve else "none"
-        self.empty.layout.display = "none" if curve else ""
-        running = any(job.active for job in self.session.jobs)
-        # A page cannot draw every batch; the last state is drawn in any case.
-        if not curve or (running and 0 < len(curve) - self._shown < max(len(curve) // MOST_POINTS, 10)):
+        curve, metric = self.session.curve, self.session.subject.task.metric
+        for name, figure in self.figures.items():
+            figure.layout.display = "" if any(news[1] == name for news in curve) else "none"
+        running = next((job for job in self.session.jobs if job.state == "running"), None)
+        live = running is not None and bool(running.tick.values)
+        self.cancel.layout.display = "" if live else "none"
+        # What was drawn last is drawn in any case, and a page has time for a few in between.
+        now = time.monotonic()
+        if (len(curve), live) == self._drawn or (live and curve and now - self._at < SECONDS):
             return
-        self._shown = len(curve)
-        for name, chart in self.charts.items():
-            points = [news for news in curve if news[1] == name]
-            thin = points[:: max(len(points) // MOST_POINTS, 1)]
-            with self.figures[name].update():
-                chart.show(thin)
+        self._drawn, self._at = (len(curve), live), now
+        if not metric.higher_is_better:  # what picks epochs is turned round there
+            curve = tuple((done, name, -value if name == "score" else value) for done, name, value in curve)
+        scores = [value for _, name, value in curve if name == "score"]
+        best = (max if metric.higher_is_better else min)(scores, default=None)
+        self.words.value = _words(bool(curve), live, len(scores), best, metric.unit)
+        with self.figures["loss"].update():
+            self.charts["loss"].show(curve)
+        base = self.session.measurements.get(0)
+        with self.figures["score"].update():
+            level = base.score.value if base else None
+            self.charts["score"].show(curve, metric.unit, level, True, metric.higher_is_better)
+
+
+def _words(any_yet: bool, live: bool, epochs: int, best: float | None, unit: str) -> str:
+    if not any_yet:
+        return f"<p class='wb-help'>{INVITATION}</p>"
+    if not epochs:
+        return "<p class='wb-help'>The validation score comes after the first epoch.</p>"
+    kept = f"; the best one, which is kept: {numbers.score_value(best, unit)} (the star)" if best is not None else ""
+    done = f"{epochs} epoch{'' if epochs == 1 else 's'} scored, on at most 1,000 validation samples{kept}."
+    level = " Dashed: the untouched subject, on all samples." if best is not None else ""
+    return f"<p class='wb-help'>{'Training: ' if live else 'The last training: '}{done}{level}</p>"

@@ -7,6 +7,7 @@ same figure. The columns come from pure functions, `..._data(...)`, beside each 
 from workbench.charts.activation_ranges import ActivationChart, activation_chart
 from workbench.charts.bars import LayerBars, layer_bars
 from workbench.charts.channel_spread import SpreadChart, spread_chart
+from workbench.charts.class_changes import ClassChart, class_chart
 from workbench.charts.contest_curves import ContestCurves, contest_curves
 from workbench.charts.contest_map import ContestMap, contest_map
 from workbench.charts.curves import SensitivityCurves, sensitivity_curves
@@ -22,6 +23,7 @@ from workbench.charts.training import TrainingChart, training_chart
 __all__ = [
     "ActivationChart",
     "Candidate",
+    "ClassChart",
     "ContestCurves",
     "ContestMap",
     "LatencyChart",
@@ -36,6 +38,7 @@ __all__ = [
     "TrainingChart",
     "WeightHistogram",
     "activation_chart",
+    "class_chart",
     "contest_curves",
     "contest_map",
     "latency_chart",

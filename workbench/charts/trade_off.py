@@ -1,4 +1,4 @@
-"""Score against size of every state that was measured."""
+"""Score against a cost of every state that was measured: bytes, multiply-accumulates or time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bokeh.models import ColumnDataSource
+from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
 from workbench import numbers
 from workbench.charts import theme
-from workbench.charts.units import byte_unit
+from workbench.charts.units import byte_unit, count_unit
 from workbench.measure import Score
 
 Role = Literal["baseline", "current", "other"]
+Quantity = Literal["bytes", "MACs", "time"]
 MARKERS: dict[Role, str] = {"baseline": "square", "current": "diamond", "other": "circle"}
 SIZES: dict[Role, int] = {"baseline": 13, "current": 19, "other": 12}
 COLORS: dict[Role, str] = {"baseline": theme.BEFORE, "current": theme.AFTER, "other": theme.ORANGE}
@@ -27,24 +29,42 @@ class Candidate:
     Attributes:
         title: What leads to it.
         score: With its interval.
-        bytes: Of its file.
+        cost: Bytes of its file, multiply-accumulates for a sample, or time as a part of the baseline's.
         role: Which of the states it is.
         number: Its number in the history, for whoever handles a tap.
+        low: Lower end of the cost's interval, None where the cost is exact.
+        high: Upper end.
     """
 
     title: str
     score: Score
-    bytes: int
+    cost: float
     role: Role = "other"
     number: int = 0
+    low: float | None = None
+    high: float | None = None
 
 
-def trade_off_data(found: Sequence[Candidate]) -> dict[str, list[Any]]:
-    """Return one row a state: bytes in the axis' unit, score with interval in the metric's, and its words."""
-    divisor, _ = byte_unit(max((row.bytes for row in found), default=1))
-    factor = 100.0 if found and found[0].score.unit == "%" else 1.0
+def pareto_front(found: Sequence[Candidate]) -> list[Candidate]:
+    """Return the states that no other beats in score at the same or a lower cost, by rising cost."""
+    front: list[Candidate] = []
+    for row in sorted(found, key=lambda row: (row.cost, -_good(row.score))):
+        if not front or _good(row.score) > _good(front[-1].score):
+            front.append(row)
+    return front
+
+
+def _good(score: Score) -> float:
+    return score.value if score.higher_is_better else -score.value
+
+
+def trade_off_data(found: Sequence[Candidate], quantity: Quantity = "bytes") -> dict[str, list[Any]]:
+    """Return one row a state: cost in the axis' unit, score with interval in the metric's, and its words."""
+    divisor, factor = _unit(found, quantity)[0], _factor(found)
     return {
-        "x": [row.bytes / divisor for row in found],
+        "x": [row.cost / divisor for row in found],
+        "left": [(row.cost if row.low is None else row.low) / divisor for row in found],
+        "right": [(row.cost if row.high is None else row.high) / divisor for row in found],
         "y": [row.score.value * factor for row in found],
         "low": [row.score.low * factor for row in found],
         "high": [row.score.high * factor for row in found],
@@ -55,23 +75,53 @@ def trade_off_data(found: Sequence[Candidate]) -> dict[str, list[Any]]:
         "number": [row.number for row in found],
         "title": [row.title for row in found],
         "score": [numbers.score(row.score) for row in found],
-        "size": [numbers.size(row.bytes) for row in found],
+        "cost": [_words(row, quantity) for row in found],
     }
+
+
+def front_data(found: Sequence[Candidate], quantity: Quantity = "bytes") -> dict[str, list[Any]]:
+    """Return the Pareto front's corners, in the units of the axes; it goes on to the right of the dearest state."""
+    front, divisor, factor = pareto_front(found), _unit(found, quantity)[0], _factor(found)
+    x, y = [row.cost / divisor for row in front], [row.score.value * factor for row in front]
+    end = [max(row.cost for row in found) / divisor] if found else []
+    return {"x": [*x, *end], "y": [*y, *y[-1:]] if found else []}
+
+
+def _factor(found: Sequence[Candidate]) -> float:
+    return 100.0 if found and found[0].score.unit == "%" else 1.0
+
+
+def _unit(found: Sequence[Candidate], quantity: Quantity) -> tuple[float, str]:
+    top = max((row.cost for row in found), default=1.0)
+    if quantity == "time":
+        return 1.0, "part of the baseline's"
+    return byte_unit(top) if quantity == "bytes" else count_unit(top)
+
+
+def _words(row: Candidate, quantity: Quantity) -> str:
+    if quantity == "bytes":
+        return numbers.size(row.cost)
+    if quantity == "MACs":
+        return numbers.count(row.cost)
+    interval = f" [{row.low:.2f}, {row.high:.2f}]" if row.low is not None and row.high is not None else ""
+    return f"{row.cost:.2f} of the baseline's{interval}"
 
 
 @dataclass(frozen=True)
 class TradeOffChart:
-    """The figure and what feeds it."""
+    """The figure, what feeds it, and what can be tapped."""
 
     figure: Figure
     source: ColumnDataSource
+    front: ColumnDataSource
+    marks: GlyphRenderer[Any]
 
-    def show(self, found: Sequence[Candidate]) -> None:
-        """Draw other states."""
-        self.source.data = trade_off_data(found)
-        divisor, unit = byte_unit(max((row.bytes for row in found), default=1))
-        self.figure.xaxis.axis_label = f"file, {unit}"
-        self.figure.x_range.update(end=max((row.bytes for row in found), default=1) / divisor * 1.08)
+    def show(self, found: Sequence[Candidate], quantity: Quantity = "bytes", title: str = "file") -> None:
+        """Draw other states, or others of their costs; `title` says which cost it is."""
+        self.source.data, self.front.data = trade_off_data(found, quantity), front_data(found, quantity)
+        unit = _unit(found, quantity)[1]
+        self.figure.xaxis.axis_label = f"{title}, {unit}" if unit else title
+        self.figure.x_range.update(end=max(self.source.data["right"], default=1.0) * 1.08)
         if found:
             score = found[0].score
             self.figure.yaxis.axis_label = f"{score.metric}, {score.unit}" if score.unit else score.metric
@@ -84,8 +134,13 @@ class TradeOffChart:
 def trade_off_chart(found: Sequence[Candidate] = (), height: int = 320) -> TradeOffChart:
     """Return the scatter of states; upper left is better where a higher score is."""
     figure = theme.plot(x="file, bytes", y="score", height=height, x_range=(0, 1), y_range=(0, 1))
-    source = ColumnDataSource(trade_off_data(()))
+    source, front = ColumnDataSource(trade_off_data(())), ColumnDataSource(front_data(()))
+    figure.step(
+        "x", "y", source=front, mode="after", line_color=theme.GREEN, line_width=2, line_alpha=0.6,
+        legend_label="Pareto front",
+    )  # fmt: skip
     figure.segment("x", "low", "x", "high", source=source, line_color="color", line_width=2)
+    figure.segment("left", "y", "right", "y", source=source, line_color="color", line_width=2)
     marks = figure.scatter(
         "x",
         "y",
@@ -97,7 +152,7 @@ def trade_off_chart(found: Sequence[Candidate] = (), height: int = 320) -> Trade
         legend_field="role",
     )
     theme.place_legend(figure)
-    theme.add_tooltip(figure, [("", "@title"), ("score", "@score"), ("file", "@size")], marks)
-    chart = TradeOffChart(figure, source)
+    theme.add_tooltip(figure, [("", "@title"), ("score", "@score"), ("cost", "@cost")], marks)
+    chart = TradeOffChart(figure, source, front, marks)
     chart.show(found)
     return chart

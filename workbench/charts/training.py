@@ -7,22 +7,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from bokeh.models import ColumnDataSource, NumeralTickFormatter
+from bokeh.models.annotations import Span
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
+from workbench import numbers
 from workbench.charts import theme
 
 News = tuple[float, str, float]
 MOST = 400
 
 
-def training_data(curve: Sequence[News], name: str) -> dict[str, list[Any]]:
+def training_data(curve: Sequence[News], name: str, unit: str = "") -> dict[str, list[Any]]:
     """Return the points of the figure `name` among (done 0 to 1, name, value); at most 400, averaged beyond."""
     found = [(done, value) for done, what, value in curve if what == name]
     width = -(-len(found) // MOST) or 1
     parts = [found[start : start + width] for start in range(0, len(found), width)]
     x = [part[-1][0] for part in parts]
     y = [sum(value for _, value in part) / len(part) for part in parts]
-    return {"x": x, "y": y, "done": [f"{value:.0%}" for value in x], "value": [f"{value:.4g}" for value in y]}
+    factor = 100.0 if unit == "%" else 1.0
+    words = [numbers.score_value(value, unit) for value in y]
+    return {"x": x, "y": [value * factor for value in y], "done": [f"{value:.0%}" for value in x], "value": words}
+
+
+def best_data(data: dict[str, list[Any]], higher_is_better: bool) -> dict[str, list[Any]]:
+    """Return the point of `training_data` that is best, the first of equal ones; none of none."""
+    if not data["y"]:
+        return {name: [] for name in data}
+    place = data["y"].index((max if higher_is_better else min)(data["y"]))
+    return {name: [column[place]] for name, column in data.items()}
 
 
 @dataclass(frozen=True)
@@ -31,19 +43,45 @@ class TrainingChart:
 
     figure: Figure
     source: ColumnDataSource
+    best: ColumnDataSource
+    level: Span
     name: str
 
-    def show(self, curve: Sequence[News]) -> None:
-        """Draw what was reported so far."""
-        self.source.data = training_data(curve, self.name)
+    def show(
+        self,
+        curve: Sequence[News],
+        unit: str = "",
+        baseline: float | None = None,
+        best: bool = False,
+        higher_is_better: bool = True,
+    ) -> None:
+        """Draw what was reported so far.
+
+        Args:
+            curve: (part done, name, value); other names are passed over.
+            unit: "%" where 1.0 reads as 100 %.
+            baseline: A level to compare with.
+            best: Whether the best point is the one that is kept, and marked.
+            higher_is_better: Which point that is.
+        """
+        data = training_data(curve, self.name, unit)
+        self.source.data = data
+        self.best.data = best_data(data if best else training_data((), self.name), higher_is_better)
+        self.figure.yaxis.axis_label = f"{self.name}, {unit}" if unit else self.name
+        self.level.visible = baseline is not None
+        self.level.location = (baseline or 0.0) * (100.0 if unit == "%" else 1.0)
 
 
 def training_chart(name: str = "loss", curve: Sequence[News] = (), height: int = 220) -> TrainingChart:
     """Return the curve of one reported figure, such as "loss" or "score"."""
-    figure = theme.plot(x="training done", y=name, height=height)
+    # From nothing to all, so that the curve grows to the right and its end is in sight.
+    figure = theme.plot(x="training done", y=name, height=height, x_range=(0, 1.02))
     figure.xaxis.formatter = NumeralTickFormatter(format="0%")
-    source = ColumnDataSource(training_data(curve, name))
+    source, best = ColumnDataSource(training_data(curve, name)), ColumnDataSource(training_data((), name))
+    level = Span(dimension="width", location=0, line_color=theme.LINE, line_dash="dashed", visible=False)
+    figure.add_layout(level)
     figure.line("x", "y", source=source, line_color=theme.AFTER, line_width=2)
-    marks = figure.scatter("x", "y", source=source, size=5 if name == "loss" else 8, color=theme.AFTER)
+    marks = figure.scatter("x", "y", source=source, size=4 if name == "loss" else 8, color=theme.AFTER)
+    figure.scatter("x", "y", source=best, marker="star", size=20, color=theme.ORANGE, line_color=theme.TEXT)
     theme.add_tooltip(figure, [("done", "@done"), (name, "@value")], marks)
-    return TrainingChart(figure, source, name)
+    return TrainingChart(figure, source, best, level, name)

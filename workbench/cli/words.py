@@ -51,36 +51,19 @@ def _some(names: Sequence[str]) -> str:
 
 def measurement(found: Measurement) -> str:
     """Return one state's numbers as a table."""
-    rows = [(what, value, HOW[field]) for what, field, value in _rows(found)]
+    rows = [(what, value, HOW[field]) for what, field, value in numbers.rows(found)]
     notes = [f"note: {note}" for note in (*found.notes, *(f"{k}: {v}" for k, v in found.unavailable.items()))]
     return "\n".join([table(("", "value", "how"), rows), *notes])
 
 
 def comparison(before: Measurement, after: Measurement, test: Score | None) -> str:
     """Return two states' numbers side by side."""
-    old = {what: value for what, _, value in _rows(before)}
-    rows = [(what, old.get(what, "–"), value, HOW[field]) for what, field, value in _rows(after)]
+    old = {what: value for what, _, value in numbers.rows(before)}
+    rows = [(what, old.get(what, "–"), value, HOW[field]) for what, field, value in numbers.rows(after)]
     if test is not None:
         rows.append(("score on test", "", numbers.score(test), HOW["score"]))
     notes = [f"note: {note}" for note in (*after.notes, *(f"{k}: {v}" for k, v in after.unavailable.items()))]
     return "\n".join([table(("", "baseline", "compressed", "how"), rows), *notes])
-
-
-def _rows(found: Measurement) -> list[tuple[str, str, str]]:
-    latency = []
-    for runtime, one in found.latency.items():
-        ratio = "" if one.verdict == "baseline" else f", {numbers.verdict(one)}"
-        latency.append((f"latency, {runtime}", "latency", numbers.seconds(one.median) + ratio))
-    return [
-        ("score", "score", numbers.score(found.score)),
-        *latency,
-        ("file", "bytes", numbers.size(found.bytes.total)),
-        ("parameters", "params", numbers.count(found.params)),
-        ("not zero", "nonzero", numbers.count(found.nonzero)),
-        ("MACs a sample", "macs", numbers.count(found.macs)),
-        ("peak memory", "peak_memory", numbers.size(found.peak_memory)),
-        ("energy a sample", "energy", numbers.joules(found.energy)),
-    ]
 
 
 def sensitivity(found: Table) -> str:

@@ -21,6 +21,7 @@ from workbench.coding.coding import CODINGS, Coding
 from workbench.errors import WorkbenchError
 
 LAYOUTS = ("dense", "bitmask", "index", "gaps")
+ENTRY = 100  # bytes that one more part takes in a file's header, about
 LONG = 255  # zeros that stand for no value: as many zeros as one byte can say
 
 
@@ -85,7 +86,9 @@ def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
     sizes = {name: bits.packed_bytes(kept_, width) for name, kept_ in stored.items()}
     # Sizes with entropy coding are known only once it was done, which takes milliseconds for a million codes.
     short = {name: min(sizes[name], len(stream)) for name, stream in _streams(tensor, coding).items()}
-    layout = min(positions, key=lambda name: short.get(name, sizes[name]) + positions[name])
+    layout = min(
+        positions, key=lambda name: short.get(name, sizes[name]) + positions[name] + (ENTRY if name == "gaps" else 0)
+    )
     saved = sizes[layout] - short.get(layout, sizes[layout])
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
     if coding:

@@ -2,6 +2,7 @@
 
 from workbench.steps.bounds import Bounds
 from workbench.steps.correct_bias import CorrectBias
+from workbench.steps.cut_channels import CutChannels
 from workbench.steps.distill import Distill
 from workbench.steps.entropy_code import EntropyCode
 from workbench.steps.equalize import Equalize
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Step]] = {
     for step in (
         Prune,
         PruneChannels,
+        CutChannels,
         PruneHeads,
         PruneBlocks,
         Quantize,
@@ -59,6 +61,7 @@ __all__ = [
     "Change",
     "Context",
     "CorrectBias",
+    "CutChannels",
     "Distill",
     "EntropyCode",
     "Equalize",

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from workbench.coding import Coding
 from workbench.errors import WorkbenchError
 from workbench.layers import Layer, choose, globs
-from workbench.progress import Tick
+from workbench.progress import TRAINING, Tick
 from workbench.steps.bounds import Bounds
 from workbench.steps.option import Option, option, options
 from workbench.steps.state import Context, State
@@ -206,5 +206,7 @@ class TrainingStep(Step):
             if isinstance(news, State):
                 best = news
             else:
-                context.progress.update(news.done, news.message, **news.values)
+                # Whoever draws the figures needs the place within the training, not within the whole job.
+                at = {TRAINING: news.done} if news.values else {}
+                context.progress.update(news.done, news.message, **news.values, **at)
         return best

@@ -84,6 +84,10 @@ SCHEDULES: dict[str, Schedule] = {
 }
 
 
+# What autocast computes large products in; None is as the model is.
+PRECISIONS: dict[str, torch.dtype | None] = {"full": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
 @dataclass(frozen=True, kw_only=True)
 class GradientStep(TrainingStep):
     """A step that follows the gradient of the task's loss on the train split."""
@@ -110,8 +114,9 @@ class GradientStep(TrainingStep):
     )
     precision: str = option(
         "full",
-        "Compute in the model's own precision, or large products in bfloat16, which some processors do faster.",
-        choices=("full", "bf16"),
+        "Compute in the model's own precision, or large products in bfloat16 or float16 (with a scaled loss), which "
+        "some processors do faster.",
+        choices=tuple(PRECISIONS),
         more=True,
     )
     augmentation: str = option(
@@ -215,7 +220,10 @@ class Training:
         self._task, self._size = context.subject.task, step.batch_size
         self._optimizer = step.made_optimizer(parameters, undecayed)
         self._schedule = SCHEDULES[step.schedule](self._optimizer, step.steps(self._task))
-        self._short, self._augmentation = step.precision == "bf16", step.augmentation
+        self._short, self._augmentation = PRECISIONS[step.precision], step.augmentation
+        # Gradients that are zero in float16 are not in a scaled loss (Micikevicius et al.: "Mixed Precision Training").
+        device = next(model.parameters()).device.type
+        self._scaler = torch.amp.GradScaler(device, enabled=self._short == torch.float16)
         self._generator = context.generator()
         self._chance = torch.Generator().manual_seed(context.seed).get_state()
 
@@ -247,6 +255,7 @@ class Training:
                 "masks": self.masks,
                 "optimizer": self._optimizer.state_dict(),
                 "schedule": self._schedule.state_dict(),
+                "scaler": self._scaler.state_dict(),
                 "order": self._generator.get_state(),
                 "chance": self._chance,
             }
@@ -262,6 +271,7 @@ class Training:
         self.masks = facts["masks"]
         self._optimizer.load_state_dict(facts["optimizer"])
         self._schedule.load_state_dict(facts["schedule"])
+        self._scaler.load_state_dict(facts["scaler"])
         self._generator.set_state(facts["order"])
         self._chance = facts["chance"]
 
@@ -276,12 +286,13 @@ class Training:
             module.training = True
         self._optimizer.zero_grad(set_to_none=True)
         with torch.enable_grad():
-            with torch.autocast(inputs[0].device.type, torch.bfloat16, enabled=self._short):
+            with torch.autocast(inputs[0].device.type, self._short, enabled=self._short is not None):
                 loss = self._loss(inputs, targets)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         if not torch.isfinite(loss):
             raise WorkbenchError("the loss became infinite or NaN; use a smaller learning rate")
-        self._optimizer.step()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
         self.hold()
         return float(loss.detach())
 

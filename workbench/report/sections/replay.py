@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from workbench.load.embedded import NAMES
 from workbench.report.blocks import Listing, Notes, Prose, Section, Sentence, Strong, Verbatim
 from workbench.report.record import Record
+from workbench.script import replay_script
 from workbench.session import Settings
 
 
@@ -31,29 +32,13 @@ def replay(record: Record) -> Section:
 
 def replay_code(record: Record) -> str:
     """Return Python that loads the subject, applies every step, and writes the report."""
-    lines = [
-        "import workbench as wb",
-        "",
-        *_subject(record["subject"]),
-        f"session = wb.Session(subject{_settings(record)})",
-    ]
-    lines += [f"session.apply({step['code']})" for step in record["steps"]]
-    return "\n".join([*lines, 'session.report("report.html")', ""])
+    facts, steps = record["subject"], [step["code"] for step in record["steps"]]
+    return replay_script(facts["name"], facts["source"], _changed(record["settings"]), steps) + (
+        'session.report("report.html")\n'
+    )
 
 
-def _subject(facts: dict[str, Any]) -> list[str]:
-    if not facts["source"]:
-        return [
-            "# model and task: those that the report was made on",
-            f"subject = wb.Subject({facts['name']!r}, model, task)",
-        ]
-    if facts["source"] in NAMES:
-        return [f"subject = wb.load({facts['source']!r})"]
-    return ["# task: the data that the report was made on", f"subject = wb.load({facts['source']!r}, task=task)"]
-
-
-def _settings(record: Record) -> str:
+def _changed(settings: Mapping[str, Any]) -> dict[str, Any]:
     default = Settings()
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in record["settings"].items()}
-    changed = [f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name)]
-    return f", wb.Settings({', '.join(changed)})" if changed else ""
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+    return {name: value for name, value in given.items() if value != getattr(default, name)}

@@ -19,7 +19,7 @@ def states(record: Record) -> Section:
     rows = [
         (
             f"{'● ' if row.role == 'current' else ''}{row.title}",
-            numbers.size(row.bytes),
+            numbers.size(row.cost),
             numbers.score(row.score),
             drop_of(row.score).text,
         )

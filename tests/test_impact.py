@@ -1,0 +1,113 @@
+"""Who pays: classes and samples that lose, and intervals that hold for new samples."""
+
+import pytest
+import torch
+
+from workbench.errors import WorkbenchError
+from workbench.impact import Predictions, compare, interval, predictions
+from workbench.measure import Reference
+from workbench.metric import BY_NAME, Metric
+from workbench.progress import Progress
+from workbench.samples import ArraySamples
+from workbench.steps import Prune, PruneChannels
+
+ACCURACY = BY_NAME["accuracy"]
+
+
+def said(labels, targets):
+    return Predictions(labels, torch.ones(len(labels)), (labels == targets).double(), targets)
+
+
+def reference(targets, metric=ACCURACY):
+    samples = ArraySamples(torch.zeros(len(targets), 1), targets)
+    return Reference("validation", samples, metric, torch.zeros(len(targets)).double(), ())
+
+
+def test_changes_add_up_and_name_the_class_that_broke():
+    targets = torch.arange(1000) % 10
+    before, after = targets.clone(), targets.clone()
+    before[:50] = (targets[:50] + 1) % 10  # wrong before
+    after[:40] = (targets[:40] + 1) % 10  # ten of them are right now
+    after[(targets == 3).nonzero().flatten()[-12:]] = 5
+    impact = compare(said(before, targets), said(after, targets), reference(targets), tuple("abcdefghij"))
+    assert impact.after - impact.before == pytest.approx(-0.002)
+    assert sum(found.change * found.count for found in impact.classes) / 1000 == pytest.approx(-0.002)
+    assert impact.holds
+    assert [found.name for found in impact.broken] == ["d"]
+    assert all(found.low <= found.change <= found.high for found in impact.classes)
+    assert len(impact.samples) == 22
+    assert [sample.after for sample in impact.samples[:12]] == [5] * 12, "the worst come first"
+    assert {sample.result_after for sample in impact.samples[12:]} == {1.0}
+
+
+def test_nothing_changed_is_no_alarm_and_no_false_certainty():
+    targets = torch.arange(200) % 4
+    same = said(targets, targets)
+    impact = compare(same, same, reference(targets))
+    assert impact.holds
+    assert not impact.broken
+    assert not impact.samples
+    assert all(found.low < 0 < found.high for found in impact.classes)
+
+
+def test_intervals_hold_together_for_new_samples():
+    """Of models that change as many predictions for the better as for the worse, few seem to break any class."""
+    generator = torch.Generator().manual_seed(0)
+    targets, missed = torch.arange(1000) % 10, 0
+    for _ in range(300):
+        draw = torch.rand(1000, generator=generator)
+        differences = (draw < 0.05).double() - (draw > 0.95).double()
+        before = Predictions(targets, torch.ones(1000), (differences <= 0).double(), targets)
+        after = Predictions(targets, torch.ones(1000), before.results + differences, targets)
+        found = compare(before, after, reference(targets)).classes
+        missed += any(not one.low <= 0 <= one.high for one in found)
+    assert missed / 300 <= 0.06
+
+
+def test_the_interval_is_agresti_and_mins():
+    differences = torch.tensor([1.0] * 3 + [-1.0] * 9 + [0.0] * 88).double()
+    low, high = interval(differences, (0.0, 1.0), 1.96)
+    middle, arm = -6 / 102, 1.96 * (13 - 36 / 102) ** 0.5 / 102
+    assert (low, high) == (pytest.approx(middle - arm), pytest.approx(middle + arm))
+
+
+def test_a_metric_of_the_whole_split_is_replaced_or_refused():
+    whole = Metric("f1", lambda outputs, targets: outputs.mean(), decomposes=False)
+    targets = torch.arange(8) % 2
+    predict = lambda numbers: (torch.eye(2)[targets[numbers]], targets[numbers])  # noqa: E731
+    found = predictions(predict, reference(targets, whole), Progress())
+    assert found.results.tolist() == [1.0] * 8
+    assert compare(found, found, reference(targets, whole)).metric == "top-1 accuracy"
+    with pytest.raises(WorkbenchError, match="f1 is one value for the whole split"):
+        predictions(
+            lambda numbers: (torch.zeros(len(numbers), 1), numbers.float()), reference(targets, whole), Progress()
+        )
+
+
+def test_a_session_says_who_pays_for_its_state_and_for_a_step(session):
+    untouched = session.impact()
+    assert untouched.before == untouched.after == pytest.approx(session.baseline.score.value)
+    assert untouched.samples == ()
+    staged = session.impact(PruneChannels(amount=0.5))
+    assert len(session.history.nodes) == 1
+    assert session.apply(PruneChannels(amount=0.5)).score.value == pytest.approx(staged.after)
+    assert session.impact() == staged
+    assert session.impact(Prune(amount=0.9)).after != staged.after
+
+
+def test_a_task_without_classes_names_the_samples_that_lost_most(regression, open_session):
+    found = open_session(regression).impact(Prune(amount=0.8))
+    assert found.classes == ()
+    assert not found.higher_is_better
+    losses = [sample.result_after - sample.result_before for sample in found.samples]
+    assert losses == sorted(losses, reverse=True)
+    assert found.samples[0].target == -1
+
+
+def test_tokens_have_no_class_of_their_own():
+    outputs = torch.zeros(6, 5, 3)
+    found = predictions(
+        lambda numbers: (outputs[numbers], torch.zeros(len(numbers), 5).long()), reference(torch.zeros(6)), Progress()
+    )
+    assert len(found.labels) == 0
+    assert len(found.results) == 6

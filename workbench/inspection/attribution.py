@@ -1,0 +1,62 @@
+"""What a model looks at: how much each input value speaks for the right answer, before and after compression.
+
+Sundararajan et al.: "Axiomatic Attribution for Deep Networks" (integrated gradients), 2017, from an input of zeros,
+which is the mean of normalised images. Where inputs are indices, such as tokens, there is no path between them: each is
+set to zero in turn (Zeiler and Fergus: "Visualizing and Understanding Convolutional Networks", 2014). Both by captum.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from workbench.errors import WorkbenchError, first_line
+from workbench.importance.attribution import Evidence
+from workbench.turn import TURN
+from workbench.twin import twin
+
+STEPS = 32
+# Each costs a pass of the model.
+MOST_INDICES = 512
+
+
+def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+    """Return what the first input has to do with the evidence for the right answer, in its shape.
+
+    Args:
+        model: Attributed to by its twin.
+        inputs: Of a few samples, each [n, ...].
+        targets: Of these, [n, ...].
+
+    Raises:
+        WorkbenchError: Captum cannot do it, or there are too many indices.
+    """
+    from captum.attr import FeatureAblation, IntegratedGradients  # slow to import
+
+    evidence = Evidence(twin(model))
+    first, rest = inputs[0], (*inputs[1:], targets)
+    if not first.is_floating_point() and first[0].numel() > MOST_INDICES:
+        raise WorkbenchError(
+            f"each index takes a pass, so at most {MOST_INDICES} are attributed to; there are {first[0].numel()}"
+        )
+    with TURN, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # captum announces the flags of gradients that it sets
+        try:
+            if first.is_floating_point():
+                found = IntegratedGradients(evidence).attribute(
+                    first, additional_forward_args=rest, n_steps=STEPS, internal_batch_size=STEPS
+                )
+            else:
+                found = FeatureAblation(evidence).attribute(first, additional_forward_args=rest)
+        except (RuntimeError, AssertionError, IndexError) as error:
+            raise WorkbenchError(f"captum cannot attribute to this model: {first_line(error)}") from error
+    return torch.as_tensor(found).detach().float()
+
+
+def likeness(one: Tensor, other: Tensor) -> float:
+    """Return the cosine of two attributions, 1 for the same pattern; 0 where one is nothing."""
+    pair = [value.flatten().double() for value in (one, other)]
+    norms = [float(value.norm()) for value in pair]
+    return float(pair[0] @ pair[1]) / (norms[0] * norms[1]) if all(norms) else 0.0

@@ -1,0 +1,100 @@
+"""Search for a strength of each part's own under a budget, such as bits of each layer under a size.
+
+What a scan found of single parts is added up: the sum of drops is made as small as the budget allows, exactly, as a
+multiple-choice knapsack (Kellerer, Pferschy, Pisinger: "Knapsack Problems", 2004, ch. 11). Dong et al.: "HAWQ-V2",
+2020, choose bits so, with a Hessian's trace where here is the measured score. Parts may make up for each other or
+amplify each other, so the result is a proposal whose score has to be measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from workbench.budget import drop_at
+from workbench.errors import WorkbenchError
+from workbench.layers import Layer
+from workbench.sensitivity import Table
+from workbench.steps import Step
+
+FULL = 32  # bits of what is not quantized
+TIE = 1e-9  # of the score: what the spread of costs counts beside drops
+
+Cost = Callable[[str, float | None], float]
+
+
+def file_bytes(table: Table, whole: int) -> Cost:
+    """Return the bytes of a part, so that those of all parts add up to the file: an equal share, and what a step saves.
+
+    Args:
+        table: A scan, whose points know the file with only one part changed.
+        whole: Bytes of the file that was scanned.
+    """
+    share = whole / len(table.targets)
+    saved = {(point.target, point.strength): whole - point.bytes for point in table.points}
+    return lambda target, strength: share - (0 if strength is None else saved[target, strength])
+
+
+def bit_operations_of(step: Step, layers: Sequence[Layer]) -> Cost:
+    """Return the bit operations of a layer, its MACs times the bits of both factors (Wang et al.: "HAQ", 2019).
+
+    Args:
+        step: Its strength counts bits of weights; a field `activations` those of what they are multiplied with.
+        layers: Facts of the scanned model.
+
+    Raises:
+        WorkbenchError: The strength counts something else.
+    """
+    if not any(option.name == step.strength and option.unit == "bit" for option in step.options()):
+        raise WorkbenchError(f"a budget of bit operations is for steps whose strength counts bits, not {step.title}")
+    macs, activations = {layer.name: layer.macs for layer in layers}, getattr(step, "activations", 0) or FULL
+    return lambda target, bits: float(macs[target] * activations * (FULL if bits is None else bits))
+
+
+def allocate(table: Table, cost: Cost, limit: float) -> dict[str, float]:
+    """Return for each part the strength with which the drops add up to least, parts that stay as they are left out.
+
+    A part's drop at a strength counts as no less than at the milder ones, which cost more: what looks otherwise is
+    chance. Of choices with equal drops the milder one is taken.
+
+    Args:
+        table: A finished scan.
+        cost: Of a part at a strength, or at None as it is.
+        limit: What all parts may cost together.
+
+    Raises:
+        WorkbenchError: Even the cheapest choice of every part costs more; it says how much.
+    """
+    from scipy.optimize import Bounds, LinearConstraint, milp  # slow to import
+
+    choices = [choice for target in table.targets for choice in _choices(table, target, cost)]
+    drops, costs = (np.array(values) for values in zip(*((drop, price) for _, _, drop, price in choices), strict=True))
+    owners = np.array([[target == owner for owner, *_ in choices] for target in table.targets])
+    least = sum(costs[own].min() for own in owners)
+    if least > limit:
+        raise WorkbenchError(f"the budget is {limit:,.0f}; with the strongest choice of every part it is {least:,.0f}")
+    spread = max(float(np.ptp(costs)), 1.0)  # numbers near one suit the solver
+    found = milp(
+        drops - TIE * costs / spread,
+        integrality=np.ones(len(choices)),
+        bounds=Bounds(0, 1),
+        constraints=[
+            LinearConstraint(owners.astype(float), 1, 1),
+            LinearConstraint(costs[None] / spread, ub=limit / spread),
+        ],
+    )
+    if found.x is None:
+        raise WorkbenchError(f"no choice was found within the budget ({found.message})")
+    taken = [choice for choice, chosen in zip(choices, found.x, strict=True) if chosen > 0.5]
+    return {target: strength for target, strength, *_ in taken if strength is not None}
+
+
+def _choices(table: Table, target: str, cost: Cost) -> list[tuple[str, float | None, float, float]]:
+    """Return (part, strength, drop, cost) of what a part can be, the dearest first."""
+    points = [point for strength in table.strengths if (point := table.at(target, strength)) and point.score]
+    priced = sorted(((cost(target, point.strength), point) for point in points), key=lambda pair: -pair[0])
+    found: list[tuple[str, float | None, float, float]] = [(target, None, 0.0, cost(target, None))]
+    for price, point in priced:
+        found.append((target, point.strength, max(found[-1][2], drop_at(point)), price))
+    return found
