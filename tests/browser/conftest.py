@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.driving import open_shared
+from tests.browser.driving import VIEW, open_shared, strangers
 from tests.browser.lab import FLAGS, SHARED, Lab, find_browser, running_lab
 
 FAILED = pytest.StashKey[bool]()
@@ -41,19 +40,12 @@ def browser(lab: Lab) -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, lab: Lab) -> Iterator[Page]:
     """A page that may ask nobody but this machine for anything."""
-    opened = browser.new_page(viewport={"width": 1500, "height": 1300})
-    strangers: list[str] = []
-
-    def note(url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
-            strangers.append(url)
-
-    opened.on("request", lambda request: note(request.url))
+    opened = browser.new_page(viewport=VIEW)
+    asked = strangers(opened)
     yield opened
     opened.close()
     lab.end_kernels(but=SHARED)
-    assert strangers == []
+    assert asked == []
 
 
 @pytest.fixture

@@ -5,12 +5,28 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab
 
 PATIENCE = 90_000
+VIEW = {"width": 1500, "height": 1300}
+
+
+def strangers(page: Page) -> list[str]:
+    """Return a list that fills with what the page asks of other machines."""
+    found: list[str] = []
+
+    def note(url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+            found.append(url)
+
+    page.on("request", lambda request: note(request.url))
+    page.on("websocket", lambda socket: note(socket.url))
+    return found
 
 
 def open_panel(page: Page, lab: Lab, notebook: str = "workbench.ipynb") -> None:

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.driving import PATIENCE, figures, place, run_code, save, slider, tab, tile
+from tests.browser.driving import PATIENCE, VIEW, figures, place, run_code, save, slider, tab, tile
 from tests.browser.lab import SHARED, Lab
 
 pytestmark = pytest.mark.browser
@@ -110,7 +110,7 @@ def test_a_reloaded_page_shows_the_preview_and_is_alive(panel: Page) -> None:
 
 def test_two_tabs_on_one_session_agree(panel: Page, browser: Browser, lab: Lab) -> None:
     save(panel)
-    other = browser.new_page(viewport={"width": 1500, "height": 1300})
+    other = browser.new_page(viewport=VIEW)
     other.goto(lab.again(SHARED))
     expect(tile(other, "File size")).to_be_visible(timeout=PATIENCE)
     readouts = [page.locator(".widget-readout").locator("visible=true").first for page in (panel, other)]

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from workbench.cli import console, words
+from workbench.cli.subject import fields, settings
 from workbench.errors import WorkbenchError
 from workbench.graph import Group
 from workbench.load import load
 from workbench.progress import Progress
 from workbench.recipe import Recipe
-from workbench.session import Session, Settings
+from workbench.session import Session
 from workbench.steps import KINDS, Step
 from workbench.trials import Aim
 
@@ -111,15 +112,8 @@ def _session(chosen: Namespace, autosave: str | None = ".workbench") -> Iterator
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     line = console.ProgressLine(sys.stderr, chosen.quiet)
-    subject = load(
-        chosen.subject, checkpoint=chosen.checkpoint, pretrained=chosen.pretrained, validation=chosen.validation,
-        train=chosen.train, test=chosen.test, classes=chosen.classes, mean=chosen.mean, std=chosen.std,
-        size=chosen.size, metric=chosen.metric, loss=chosen.loss, name=chosen.name,
-    )  # fmt: skip
-    settings = Settings(
-        tolerance=chosen.tolerance or 0.0, seconds=chosen.seconds, batch=chosen.batch, seed=chosen.seed or 0
-    )
-    session = Session(subject, settings, threaded=False, autosave=autosave)
+    subject = load(chosen.subject, **fields(chosen))
+    session = Session(subject, settings(chosen), threaded=False, autosave=autosave)
     try:
         yield session, Progress(line)
     finally:
