@@ -56,6 +56,7 @@ class Page(Voila):  # type: ignore[misc]  # it ships no type information
         if port:
             config.Voila.update(port=port, port_retries=0)
         config.VoilaConfiguration.update(
+            prelaunch_hook=_set_cookie,
             theme="dark" if theme == "dark" else "light", allow_template_override="NO", allow_theme_override="NO",
             file_allowlist=[], extension_allowlist=EXTENSIONS,
         )  # fmt: skip
@@ -77,6 +78,11 @@ class Page(Voila):  # type: ignore[misc]  # it ships no type information
         """Tell the address. Voilà calls this when it listens; a browser of its own would come without the token."""
         host = self.ip if self.ip not in ("", "0.0.0.0") else self.display_url.split("//")[1].split(":")[0]  # noqa: S104
         self.tell(f"http://{host}:{self.port}/?token={self.token}")
+
+
+def _set_cookie(handler: Any, notebook: Any, cwd: str) -> None:
+    """Give a visitor the cookie without which the page may not end its kernel when it is left."""
+    _ = handler.xsrf_token
 
 
 def _notebook(code: str) -> dict[str, Any]:
