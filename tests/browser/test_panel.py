@@ -128,9 +128,6 @@ def test_the_threshold_is_dragged_and_the_session_follows(panel: Page) -> None:
     expect(page.locator(".wb-state", has_text="the untouched subject")).to_be_visible(timeout=PATIENCE)
 
 
-@pytest.mark.xfail(
-    reason="a part that was left alone just before is applied where the step takes all parts at once", strict=False
-)
 def test_a_scan_suggests_a_budget_that_is_edited_and_applied(panel: Page) -> None:
     page = panel
     tab(page, "Sensitivity")

@@ -194,7 +194,10 @@ def test_a_budget_is_suggested_edited_and_applied(panel: Panel, session: Session
     budget.take.click()
     assert budget.bars.values == budget.bars.ghosts
     assert session.staged is not None, "one strength for all is one step, which is previewed"
-    budget.bars.values = {"conv1": 0.2, "fc": 0.5}
+    budget.bars.receive({"values": {"conv1": 0.2, "fc": "0.5"}})
+    budget.bars.receive({"rows": []})
+    assert budget.bars.values == budget.bars.ghosts, "what is no strength changes nothing"
+    budget.bars.receive({"values": {"conv1": 0.2, "fc": 0.5}})
     budget.apply.click()
     assert session.error == ""
     kept = {row["name"]: row["kept"] for row in panel.layers.root.rows}
@@ -354,7 +357,7 @@ def test_channels_are_cut_by_hand(panel: Panel, session: Session) -> None:
     assert max(view.strip.heights) == 1
     view.order.value = "importance"
     assert [view.strip.heights[number] for number in view.strip.order] == sorted(view.strip.heights)
-    view.strip.cut = [1, 2, 5]
+    view.strip.receive({"cut": [1, 2, 5]})
     step = KINDS["cut_channels"](layers="conv2", channels="1-2, 5")
     assert session.draft == session.staged.step == step
     assert panel.steps.form.controls["channels"].value == "1-2, 5"

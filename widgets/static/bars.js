@@ -6,10 +6,10 @@ export default {
     holder.className = "wb-bars-scroll";
     const rows = new Map();
 
-    const set = (name, value) => {
+    const tell = teller(model, "values");
+    const set = (name, value, moving = false) => {
       const { [name]: _, ...others } = model.get("values");
-      model.set("values", value === null ? others : { ...others, [name]: value });
-      model.save_changes();
+      tell(value === null ? others : { ...others, [name]: value }, moving);
       paint(name);
     };
 
@@ -43,7 +43,8 @@ export default {
       off.textContent = "×";
       off.title = "leave alone";
       off.setAttribute("aria-label", `leave ${facts.name} alone`);
-      range.addEventListener("input", () => set(facts.name, Number(range.value)));
+      range.addEventListener("input", () => set(facts.name, Number(range.value), true));
+      range.addEventListener("change", () => set(facts.name, Number(range.value)));
       range.addEventListener("keydown", (event) => event.stopPropagation());
       off.addEventListener("click", () => set(facts.name, null));
       const cost = document.createElement("span");

@@ -6,6 +6,7 @@ export default {
     strip.className = "wb-channels-strip";
     strip.setAttribute("role", "group");
     el.append(strip);
+    const tell = teller(model, "cut");
 
     const made = (number) => {
       const button = document.createElement("button");
@@ -22,8 +23,7 @@ export default {
       button.addEventListener("click", () => {
         if (model.get("fixed")) return;
         const cut = model.get("cut");
-        model.set("cut", cut.includes(number) ? cut.filter((one) => one !== number) : [...cut, number].sort((a, b) => a - b));
-        model.save_changes();
+        tell(cut.includes(number) ? cut.filter((one) => one !== number) : [...cut, number].sort((a, b) => a - b));
       });
       button.addEventListener("keydown", (event) => {
         const next = { ArrowRight: button.nextElementSibling, ArrowLeft: button.previousElementSibling }[event.key];

@@ -5,12 +5,12 @@ from __future__ import annotations
 from threading import RLock
 from typing import Any
 
-import anywidget
 import ipywidgets as W
 import traitlets
 
 from widgets import theme
 from widgets.figure import script
+from widgets.told import Told
 from widgets.view import View
 from workbench import numbers
 from workbench.budget import budget_steps, suggest
@@ -19,16 +19,19 @@ from workbench.session import Session
 from workbench.steps import KINDS, Option, Step
 
 
-class Bars(anywidget.AnyWidget):
+class Bars(Told):
     """A bar a part in the page."""
 
-    _esm = script("names.js", "bars.js")
+    told = "values"
+    _esm = script("names.js", "tell.js", "bars.js")
     rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     low = traitlets.Float(0.0).tag(sync=True)
     high = traitlets.Float(1.0).tag(sync=True)
     step = traitlets.Float(0.01).tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
-    values = traitlets.Dict(help="Part to its strength; what is not in it is left alone.").tag(sync=True)
+    values: traitlets.Dict[str, float] = traitlets.Dict(
+        traitlets.Float(), traitlets.Unicode(), help="Part to its strength; what is not in it is left alone."
+    ).tag(sync=True)
     ghosts = traitlets.Dict(help="Part to the strength that is suggested.").tag(sync=True)
 
 

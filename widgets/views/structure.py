@@ -7,12 +7,12 @@ from html import escape
 from threading import RLock
 from typing import Any
 
-import anywidget
 import ipywidgets as W
 import traitlets
 
 from widgets import theme
-from widgets.figure import STATIC, Figure
+from widgets.figure import Figure, script
+from widgets.told import Told
 from widgets.view import View
 from workbench.charts import activation_chart, similarity_chart, spectrum_chart, spread_chart
 from workbench.errors import WorkbenchError
@@ -40,16 +40,17 @@ ORDERS = (("by number", "number"), ("by importance", "importance"))
 CUT = "cut_channels"
 
 
-class ChannelStrip(anywidget.AnyWidget):
+class ChannelStrip(Told):
     """A bar a channel in the page."""
 
-    _esm = STATIC / "channels.js"
+    told = "cut"
+    _esm = script("tell.js", "channels.js")
     label = traitlets.Unicode().tag(sync=True)
     order: traitlets.List[int] = traitlets.List(help="Numbers of the channels from left to right.").tag(sync=True)
     heights: traitlets.List[float] = traitlets.List(help="Of each channel, 0 to 1; [] for unknown.").tag(sync=True)
     titles: traitlets.List[str] = traitlets.List().tag(sync=True)
     marked: traitlets.List[int] = traitlets.List(help="Channels that do next to nothing.").tag(sync=True)
-    cut: traitlets.List[int] = traitlets.List(help="Channels that are to go.").tag(sync=True)
+    cut: traitlets.List[int] = traitlets.List(traitlets.Int(), help="Channels that are to go.").tag(sync=True)
     fixed = traitlets.Bool(help="Whether none of them can go.").tag(sync=True)
 
 
