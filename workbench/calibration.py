@@ -205,14 +205,14 @@ def _watch(name: str, visit: Visit) -> Callable[[nn.Module, Any, Any], None]:
         inputs = (args or tuple(kwargs.values()))[0].detach()
         if not torch.isfinite(inputs).all():
             raise WorkbenchError(f"{name} gets NaN or infinite inputs on the calibration data")
-        for part in torch.split(inputs, _share(module, inputs)):
+        for part in torch.split(inputs, samples_at_once(module, inputs)):
             visit(name, patches(module, part))
 
     return hook
 
 
-def _share(module: nn.Module, inputs: Tensor) -> int:
-    """Return how many samples' patches are held at a time."""
+def samples_at_once(module: nn.Module, inputs: Tensor) -> int:
+    """Return how many samples' patches may be held at a time."""
     numbers = inputs.numel()
     if inputs.ndim < (len(module.kernel_size) + 2 if isinstance(module, CONVOLUTIONS) else 2):
         return len(inputs)  # one sample without a batch dimension

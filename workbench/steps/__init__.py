@@ -19,6 +19,7 @@ from workbench.steps.prune_gradually import PruneGradually
 from workbench.steps.prune_heads import PruneHeads
 from workbench.steps.quantize import Quantize
 from workbench.steps.quantize_logarithmic import QuantizeLogarithmic
+from workbench.steps.reconstruct import Reconstruct
 from workbench.steps.reestimate_norms import ReestimateNorms
 from workbench.steps.share_weights import ShareWeights
 from workbench.steps.shorten_floats import ShortenFloats
@@ -44,6 +45,7 @@ KINDS: dict[str, type[Step]] = {
         FoldNorms,
         Equalize,
         Smooth,
+        Reconstruct,
         CorrectBias,
         ReestimateNorms,
         FineTune,
@@ -79,6 +81,7 @@ __all__ = [
     "PruneHeads",
     "Quantize",
     "QuantizeLogarithmic",
+    "Reconstruct",
     "ReestimateNorms",
     "ShareWeights",
     "ShortenFloats",
