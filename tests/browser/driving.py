@@ -43,10 +43,30 @@ def _run_all(page: Page, address: str) -> None:
     page.goto(address)
     # Run-all is silently lost while the kernel still starts.
     page.get_by_text("| Idle").wait_for(timeout=PATIENCE)
+    run_cells(page)
+
+
+def run_cells(page: Page) -> None:
+    """Run all cells, and wait for the panel with the baseline's numbers."""
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
     page.get_by_text("Run All Cells", exact=True).click()
     page.locator(".wb-panel .wb-tile").first.wait_for(timeout=PATIENCE)
     expect(tile(page, "File size")).to_be_visible(timeout=PATIENCE)
+
+
+def load_again(page: Page, address: str = "") -> None:
+    """Load a notebook whose kernel is alive, and wait for its panel.
+
+    ipywidgets waits two seconds for a model, and gives up if the models come at that very moment: then people load
+    the page once more.
+    """
+    panel, missed = page.locator(".wb-panel .wb-tile").first, page.get_by_text("model not found").first
+    for _ in range(3):
+        page.goto(address or page.url)
+        panel.or_(missed).first.wait_for(timeout=PATIENCE)
+        if panel.is_visible():
+            return
+    raise AssertionError("the panel was not found three times")
 
 
 def tile(page: Page, title: str) -> Locator:

@@ -63,10 +63,14 @@ class Lab:
 
     def shared(self) -> str:
         """Return the address of the notebook whose kernel all pages share; its cell gives each a session of its own."""
+        return self.again(self.fresh())
+
+    def fresh(self) -> str:
+        """Write a notebook with a panel on a fresh session, and return its name."""
         cells = [nbformat.v4.new_code_cell(OPEN), nbformat.v4.new_code_cell("")]
         made = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
         nbformat.write(made, self.folder / SHARED)
-        return self.again(SHARED)
+        return SHARED
 
     def again(self, name: str) -> str:
         """Return the address of a notebook as it is, in a workspace of its own."""
@@ -85,8 +89,8 @@ class Lab:
 
 
 @contextlib.contextmanager
-def running_lab(folder: Path, theme: str = "light") -> Iterator[Lab]:
-    """Give a JupyterLab on a copy of the notebooks; it is ended afterwards."""
+def running_lab(folder: Path, theme: str = "light", program: str = "jupyterlab") -> Iterator[Lab]:
+    """Give a JupyterLab, or a Notebook, on a copy of the notebooks; it is ended afterwards."""
     shutil.copytree(ROOT / "notebooks", folder, dirs_exist_ok=True)
     config = folder / ".config"
     overrides = config / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
@@ -105,7 +109,7 @@ def running_lab(folder: Path, theme: str = "light") -> Iterator[Lab]:
         "PYTHONPATH": str(ROOT),
     }
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
+        sys.executable, "-m", program, "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
         f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--ServerApp.log_level=ERROR",
     ]  # fmt: skip
     with (folder / "lab.log").open("w") as log:

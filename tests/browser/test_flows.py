@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.driving import PATIENCE, VIEW, figures, place, run_code, save, slider, tab, tile
+from tests.browser.driving import PATIENCE, VIEW, figures, load_again, place, run_code, save, slider, tab, tile
 from tests.browser.lab import SHARED, Lab
 
 pytestmark = pytest.mark.browser
@@ -96,7 +96,7 @@ def test_a_reloaded_page_shows_the_preview_and_is_alive(panel: Page) -> None:
     expect(score.locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
     before = score.locator("b").inner_text()
     save(panel)
-    panel.reload()
+    load_again(panel)
     expect(panel.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
     expect(score.locator("b")).to_have_text(before)
     panel.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
@@ -111,7 +111,7 @@ def test_a_reloaded_page_shows_the_preview_and_is_alive(panel: Page) -> None:
 def test_two_tabs_on_one_session_agree(panel: Page, browser: Browser, lab: Lab) -> None:
     save(panel)
     other = browser.new_page(viewport=VIEW)
-    other.goto(lab.again(SHARED))
+    load_again(other, lab.again(SHARED))
     expect(tile(other, "File size")).to_be_visible(timeout=PATIENCE)
     readouts = [page.locator(".widget-readout").locator("visible=true").first for page in (panel, other)]
     amount(other, 20)

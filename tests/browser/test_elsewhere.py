@@ -1,4 +1,4 @@
-"""The panel as a page of its own."""
+"""The panel outside of JupyterLab: in Notebook 7, and as a page of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.driving import PATIENCE, VIEW, figures, slider, strangers, tab, tile
+from tests.browser.driving import PATIENCE, VIEW, figures, run_cells, run_code, slider, strangers, tab, tile
+from tests.browser.lab import running_lab
 from tests.cli.serving import kernels, serving
 
 pytestmark = pytest.mark.browser
@@ -44,3 +45,23 @@ def test_a_page_is_the_panel_and_takes_its_kernel_along(browser: Browser, tmp_pa
         assert psutil.wait_procs([kernel], 30)[1] == []
         assert asked == []
         assert errors == []
+
+
+def test_the_panel_works_in_notebook_7(browser: Browser, tmp_path) -> None:
+    with running_lab(tmp_path / "notebooks", program="notebook") as notebook:
+        page = browser.new_page(viewport=VIEW)
+        asked = strangers(page)
+        page.goto(f"{notebook.url}/notebooks/{notebook.fresh()}?token={notebook.token}")
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=PATIENCE)
+        run_cells(page)
+        page.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
+        slider(page, "amount").focus()
+        for _ in range(20):
+            page.keyboard.press("ArrowRight")
+        expect(page.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
+        score = tile(page, "Top-1 accuracy")
+        expect(score.locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
+        kernel = run_code(page, "print(session.staged.step.amount, f'{session.staged.score.value * 100:.2f} %')")
+        assert kernel == f"0.7 {score.locator('b').inner_text()}"
+        page.close()
+        assert asked == []
