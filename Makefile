@@ -45,7 +45,7 @@ wheel: $(VENV)/.ready-test
 
 screenshots: $(VENV)/.ready-test
 	@sh tests/browser/chromium.sh
-	$(BIN)/python tests/browser/screenshots.py notebooks/images
+	$(BIN)/python tests/browser/screenshots.py docs
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

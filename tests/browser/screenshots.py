@@ -19,8 +19,15 @@ session.apply(wb.Quantize(bits=4))
 session.reset()
 session.apply(wb.Quantize(bits=8, activations=8))
 session.reset()
+session.apply(wb.PruneChannels(amount=0.3, round_to=4))
 session.start("Train", session.apply, wb.FineTune(epochs=2)).result()
-session.reset()"""
+session.apply(wb.Quantize(bits=3))"""
+# What some views wait for, and what they then show.
+ASKED = {
+    "Budget": ("Take suggestion", ".wb-bar-row"),
+    "Structure": ("Look inside", ".wb-channel"),
+    "Who pays": ("See who pays", ".wb-sample"),
+}
 
 
 def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
@@ -50,8 +57,12 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
         expect(page.get_by_role("button", name="Cancel")).to_be_hidden(timeout=5 * PATIENCE)
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
         for title in page.locator(".wb-panel .lm-TabBar-tabLabel").all_inner_texts():
+            tab(page, title)
+            if title in ASKED:
+                button, shown = ASKED[title]
+                page.get_by_role("button", name=button).click()
+                page.locator(shown).first.wait_for(timeout=PATIENCE)
             if title != "Compress":
-                tab(page, title)
                 _take(page, folder / f"{title.lower().replace(' ', '-')}.png")
         browser.close()
 
