@@ -98,7 +98,7 @@ def test_a_reloaded_page_shows_the_preview_and_is_alive(panel: Page) -> None:
     save(panel)
     load_again(panel)
     expect(panel.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
-    expect(score.locator("b")).to_have_text(before)
+    expect(score.locator("b")).to_have_text(before, timeout=PATIENCE)
     panel.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
     panel.wait_for_function("() => window.Bokeh?.documents.length")
     assert figures(panel)
