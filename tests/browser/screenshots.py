@@ -69,8 +69,11 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
 
 def _take(page: Page, path: Path) -> None:
     page.mouse.move(0, 0)
-    page.wait_for_function("() => (window.Bokeh?.documents ?? []).every((doc) => doc.is_idle)")
-    page.locator(".wb-panel").first.screenshot(path=path)
+    panel, before = page.locator(".wb-panel").first, b""
+    # Bokeh never calls a figure with an editable box idle; what looks the same twice is drawn.
+    while (taken := panel.screenshot()) != before:
+        before = taken
+    path.write_bytes(taken)
 
 
 if __name__ == "__main__":
