@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors", "turn", "twin", "metric", "progress", "augmentation", "coding", "samples", "task", "calibration",
     "quantizer", "graph", "layers", "subject", "checkpoint", "load", "context", "importance", "rounding", "steps",
-    "recipe", "script", "runtimes", "prefixes", "evaluator", "measure", "pace", "numbers", "live", "trials",
-    "sensitivity", "budget", "search", "presets", "contest", "impact", "history", "autosave", "jobs", "inspection",
-    "export", "session", "", "charts", "report", "cli", "__main__",
+    "recipe", "script", "runtimes", "prefixes", "evaluator", "measure", "numbers", "live", "trials",
+    "sensitivity", "budget", "pace", "search", "presets", "contest", "impact", "history", "autosave", "jobs", "states",
+    "inspection", "export", "session", "", "charts", "report", "cli", "__main__",
 )  # fmt: skip
 HEAVY = ("onnx", "onnxruntime", "onnxscript", "bokeh", "sklearn", "scipy", "IPython", "ipywidgets", "nbconvert",
          "nbformat", "nbclient", "jupyterlab", "PIL", "torch._export.serde.serialize", "torchvision", "timm",

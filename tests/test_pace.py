@@ -13,7 +13,7 @@ from workbench.measure.latency import summarize
 from workbench.pace import least_enough
 from workbench.recipe import Recipe, run
 from workbench.runtimes import RUNTIMES
-from workbench.steps import FineTune, PruneChannels
+from workbench.steps import FineTune, PruneChannels, Quantize
 
 
 @given(st.integers(0, 200), st.integers(0, 220))
@@ -52,6 +52,25 @@ def test_the_step_that_is_found_is_fast_enough_and_the_next_weaker_one_is_not(im
     left = [counted(run(images, Recipe((one,)))) for one in (step, replace(step, amount=round(step.amount - 0.01, 9)))]
     assert left[0] <= 0.5 < left[1]
     assert not session.recipe.steps
+
+
+def test_a_step_without_degrees_goes_to_the_parts_that_lose_least(images, open_session, monkeypatch):
+    """Time is the part of the layers that is not on integers."""
+    layers = 5
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", lambda state, _: layers - len(state.codings))
+    compared = lambda runtime, baseline, candidate, inputs, **_: summarize(  # noqa: E731  # as short as it can be
+        runtime, [layers] * 20, [candidate] * 20, len(inputs[0])
+    )
+    monkeypatch.setattr(pace, "compare", compared)
+    session = open_session(images)
+    step, latency = session.pace(Quantize(bits=2), 0.55)
+    assert latency.ratio == pytest.approx(layers / 2)
+    assert step.bits == 2
+    taken = step.layers.split(", ")
+    assert len(taken) == 3
+    drops = {point.target: -point.score.change for point in session.table.points}
+    assert max(drops[name] for name in taken) <= min(drops[name] for name in drops if name not in taken)
+    assert set(run(images, Recipe((step,))).codings) == {f"{name}.weight" for name in taken}
 
 
 def test_what_cannot_be_reached_is_told(images, open_session, counted):

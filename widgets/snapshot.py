@@ -8,8 +8,7 @@ of a headless notebook that is running.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 from uuid import uuid4
@@ -70,25 +69,8 @@ def html(session: Session) -> str:
 
 
 def _numbers(base: Measurement | None, found: Measurement) -> list[tuple[str, ...]]:
-    def row(title: str, field: str, say: Callable[[Measurement], str]) -> tuple[str, ...]:
-        return title, say(base) if base is not None else "–", say(found), HOW[field]
-
-    return [
-        row("score", "score", lambda state: numbers.score(state.score)),
-        *(row(f"latency, {name}", "latency", partial(_latency, name)) for name in found.latency),
-        row("file", "bytes", lambda state: numbers.size(state.bytes.total)),
-        row("parameters not zero", "nonzero", lambda state: numbers.count(state.nonzero)),
-        row("MACs a sample", "macs", lambda state: numbers.count(state.macs)),
-        row("peak memory", "peak_memory", lambda state: numbers.size(state.peak_memory)),
-        row("energy a sample", "energy", lambda state: numbers.joules(state.energy)),
-    ]
-
-
-def _latency(name: str, state: Measurement) -> str:
-    if (found := state.latency.get(name)) is None:
-        return "–"
-    change = "" if found.verdict == "baseline" else f", {numbers.verdict(found)}"
-    return numbers.seconds(found.median) + change
+    before = {title: value for title, _, value in numbers.rows(base)} if base is not None else {}
+    return [(title, before.get(title, "–"), value, HOW[field]) for title, field, value in numbers.rows(found)]
 
 
 def _layers(session: Session) -> str:

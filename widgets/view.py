@@ -57,6 +57,18 @@ class View:
         self._watched.append((changed, traits))
         self.session.observe(changed, list(traits))
 
+    def share_selection(self, widget: W.Widget) -> None:
+        """Let the `selection` of a widget, names of layers, and the session's follow each other."""
+
+        def choose() -> None:
+            self.session.selection = tuple(widget.selection)
+
+        def mark() -> None:
+            widget.selection = list(self.session.selection)
+
+        widget.observe(self.act(choose), "selection")
+        self.watch(mark, "selection")
+
     def act(self, do: Callable[[], Any]) -> Callable[[Any], None]:
         """Return a handler for a control's event; what goes wrong in it is shown, and the panel stays usable."""
 

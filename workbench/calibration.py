@@ -73,6 +73,21 @@ def patches(module: nn.Module, inputs: Tensor) -> Tensor:
     return windows.permute(1, 0, *positions, 2, *kernel).reshape(module.groups, -1, width)
 
 
+def calibration_batches(
+    task: Task, progress: Progress, doing: str, size: int = BATCH
+) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+    """Yield inputs and targets of the calibration split in order, telling what is done with them.
+
+    Raises:
+        WorkbenchError: There is no calibration data.
+        Cancelled: It was told to stop.
+    """
+    data = task.split("calibration")
+    starts = range(0, len(data), size)
+    for start in progress.over(starts, len(starts), doing):
+        yield data.batch(range(start, min(start + size, len(data))))
+
+
 def visit_inputs(
     model: nn.Module, task: Task, names: Sequence[str], visit: Visit, progress: Progress | None = None
 ) -> None:
@@ -92,13 +107,10 @@ def visit_inputs(
         WorkbenchError: A name is no such layer, there is no calibration data, or an input is not finite.
         Cancelled: It was told to stop.
     """
-    data, progress = task.split("calibration"), progress or Progress()
     watched = twin(model)
     for name, module in _layers(watched, names).items():
         module.register_forward_pre_hook(_watch(name, visit), with_kwargs=True)
-    starts = range(0, len(data), BATCH)
-    for start in progress.over(starts, len(starts), "looking at layer inputs"):
-        inputs, _ = data.batch(range(start, min(start + BATCH, len(data))))
+    for inputs, _ in calibration_batches(task, progress or Progress(), "looking at layer inputs"):
         with TURN, torch.no_grad():
             watched(*inputs)
 

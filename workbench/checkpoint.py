@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from workbench.coding import Coding, Plan, plan, restore, store
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, within
 
 KEY, VERSION = "workbench", 1
 # A part's name after the tensor's; no parameter name holds a colon.
@@ -99,10 +99,8 @@ def write(path: Path, model: nn.Module, codings: Mapping[str, Coding]) -> None:
     parts: dict[str, Tensor] = {}
     described: dict[str, Mapping[str, Any]] = {}
     for name, value in tensors(model).items():
-        try:
+        with within(name):
             made, described[name] = store(value, codings.get(name))
-        except WorkbenchError as error:
-            raise error.within(name) from None
         parts |= {_part(name, part): tensor for part, tensor in made.items()}
     # Not save_file: it makes files that only their owner may read.
     path.write_bytes(save(parts, metadata(described)))
@@ -138,10 +136,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Coding]]:
         name, _, part = full.partition(SEPARATOR)
         parts.setdefault(name, {})[part or "values"] = tensor
     for name, own in parts.items():
-        try:
+        with within(f"{path}, {name}"):
             values[name], coding = restore(own, described.get(name, {}))
-        except WorkbenchError as error:
-            raise error.within(f"{path}, {name}") from None
         if coding is not None:
             codings[name] = coding
     return values, codings

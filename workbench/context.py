@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,10 +17,9 @@ from workbench.layers import Layer, layers
 from workbench.progress import Progress
 from workbench.subject import Subject
 
-_LAYERS: WeakKeyDictionary[nn.Module, tuple[Layer, ...]] = WeakKeyDictionary()
-_GROUPS: WeakKeyDictionary[nn.Module, tuple[Group, ...]] = WeakKeyDictionary()
-_BRANCHES: WeakKeyDictionary[nn.Module, tuple[GraphModule, tuple[Branch, ...]]] = WeakKeyDictionary()
-_HEADS: WeakKeyDictionary[nn.Module, tuple[nn.Module, tuple[Group, ...]]] = WeakKeyDictionary()
+T = TypeVar("T")
+# What was found of a model, by what found it, for as long as the model lives.
+_FOUND: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,23 @@ class Context:
 
     def layers(self, model: nn.Module) -> tuple[Layer, ...]:
         """Return the layers of a built model, computed once for each."""
-        if model not in _LAYERS:
-            _LAYERS[model] = layers(model, self.example())
-        return _LAYERS[model]
+        return self._once(layers, model)
 
     def groups(self, model: nn.Module) -> tuple[Group, ...]:
         """Return the coupled channel groups of a built model, traced once for each."""
-        if model not in _GROUPS:
-            _GROUPS[model] = coupled_groups(model, self.example())
-        return _GROUPS[model]
+        return self._once(coupled_groups, model)
 
     def heads(self, model: nn.Module) -> tuple[nn.Module, tuple[Group, ...]]:
         """Return what a built model is as one that can lose attention heads, and its heads; traced once for each."""
-        if model not in _HEADS:
-            _HEADS[model] = head_groups(model, self.example())
-        return _HEADS[model]
+        return self._once(head_groups, model)
 
     def branches(self, model: nn.Module) -> tuple[GraphModule, tuple[Branch, ...]]:
         """Return what a built model is as a graph, and its residual branches; traced once for each."""
-        if model not in _BRANCHES:
-            _BRANCHES[model] = branches(model, self.example())
-        return _BRANCHES[model]
+        return self._once(branches, model)
+
+    def _once(self, find: Callable[[nn.Module, tuple[Tensor, ...]], T], model: nn.Module) -> T:
+        known = _FOUND.setdefault(model, {})
+        if find not in known:
+            known[find] = find(model, self.example())
+        found: T = known[find]
+        return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class WorkbenchError(Exception):
     """What was asked, why it cannot be, and what can.
@@ -13,6 +16,15 @@ class WorkbenchError(Exception):
     def within(self, place: str) -> WorkbenchError:
         """Return the same error with the place where it happened in front."""
         return type(self)(f"{place}: {self}")
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Put the place in front of errors that are raised inside of this block."""
+    try:
+        yield
+    except WorkbenchError as error:
+        raise error.within(place) from None
 
 
 def first_line(error: BaseException) -> str:

@@ -68,6 +68,11 @@ class Preview:
     error: str = ""
     done: bool = False
 
+    @property
+    def weights_key(self) -> object:
+        """What is equal for previews that show the same weights: later stages bring other numbers only."""
+        return self.step, self.error
+
 
 @dataclass(frozen=True)
 class Bench:

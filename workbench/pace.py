@@ -1,22 +1,24 @@
-"""A latency budget: the least strength of a step at which the model is measured to be as fast as asked.
+"""A latency budget: the mildest form of a step with which the model is measured to be as fast as asked.
 
-Latency depends on the machine and the hour, so it is no field of a step: what is found here is a step with a plain
-strength, which a recipe holds and replays anywhere.
+Latency depends on the machine and the hour, so it is no field of a step: what is found here is a step with plain
+values, which a recipe holds and replays anywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from workbench.budget import drop_at
 from workbench.context import Context
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure.latency import Forward, Latency, compare
 from workbench.runtimes import RUNTIMES, TITLES
-from workbench.steps import Option, State, Step
+from workbench.sensitivity import Table
+from workbench.steps import State, Step
 
 
 def least_enough(most: int, enough: Callable[[int], bool]) -> int | None:
@@ -34,80 +36,95 @@ def least_enough(most: int, enough: Callable[[int], bool]) -> int | None:
     return high if high <= most else None
 
 
-def paced(
-    step: Step,
-    state: State,
-    context: Context,
-    part: float,
-    *,
-    baseline: Forward,
-    runtime: str = "onnxruntime",
-    inputs: tuple[Tensor, ...],
-    seconds: float = 1.0,
-) -> tuple[Step, Latency]:
-    """Return the step at the least strength that takes away `part` of the baseline's latency, and what was measured.
+@dataclass(frozen=True)
+class Clock:
+    """What models are timed with, in turns with the untouched subject.
 
-    Every strength that is tried is built and timed in turns with the baseline, about seven of them.
-
-    Args:
-        step: Its strength is varied, from its lowest to its highest value.
-        state: What it is done on; may be compressed already.
-        context: Gives the subject and the seed, and is told of progress.
-        part: Between 0 and 1; of 0.5 the model is twice as fast.
-        baseline: What is compared with, prepared for the runtime.
-        runtime: One of `RUNTIMES`.
+    Attributes:
+        baseline: The subject, prepared for the runtime.
         inputs: One batch.
+        runtime: One of `RUNTIMES`.
         seconds: Time for each comparison.
+    """
+
+    baseline: Forward
+    inputs: tuple[Tensor, ...]
+    runtime: str = "onnxruntime"
+    seconds: float = 1.0
+
+    def compare(self, state: State, context: Context) -> Latency:
+        """Return the latency of a state against the baseline's."""
+        candidate = RUNTIMES[self.runtime](state, context.example())
+        quiet = context.progress.silent()
+        return compare(self.runtime, self.baseline, candidate, self.inputs, seconds=self.seconds, progress=quiet)
+
+
+def graded(step: Step) -> bool:
+    """Return whether the step's strength goes by degrees; what integers count is another kind of thing at each.
 
     Raises:
-        WorkbenchError: The step has no strength, or even the largest is not enough; it says what was reached.
+        WorkbenchError: It has no strength.
+    """
+    return step.strength_option().type is float
+
+
+def by_strength(step: Step) -> list[Step]:
+    """Return a graded step at all its strengths, the mildest first."""
+    found = step.strength_option()
+    low, high, width = found.low or 0.0, found.high or 1.0, found.step or 0.01
+    return [step.at_strength(round(low + number * width, 9)) for number in range(round((high - low) / width) + 1)]
+
+
+def by_parts(step: Step, table: Table) -> list[Step]:
+    """Return the step on one part of the model, on two and so on to all; those that lose least in a scan come first."""
+    points = sorted((point for point in table.points if point.score), key=drop_at)
+    names = [glob.escape(point.target) for point in points]
+    return [replace(step, layers=", ".join(names[:count]), exclude="") for count in range(1, len(names) + 1)]
+
+
+def mildest(steps: Sequence[Step], state: State, context: Context, part: float, clock: Clock) -> tuple[Step, Latency]:
+    """Return the first of steps that takes away `part` of the baseline's latency, and what was measured.
+
+    About log2 of them are built and timed.
+
+    Args:
+        steps: From the mildest to the strongest.
+        state: What they are done on; may be compressed already.
+        context: Gives the subject and the seed, and is told of progress.
+        part: Between 0 and 1; of 0.5 the model is twice as fast.
+        clock: What they are timed with.
+
+    Raises:
+        WorkbenchError: Even the strongest is not enough; it says what was reached.
         Cancelled: It was told to stop.
     """
     if not 0 < part < 1:
         raise WorkbenchError(f"the part of the latency that goes is a number between 0 and 1, not {part!r}")
-    if runtime not in RUNTIMES:
-        raise WorkbenchError(f"the runtime is one of {', '.join(RUNTIMES)}, not {runtime!r}")
-    grid = _grid(step)
     tried: dict[int, Latency] = {}
     refused: list[WorkbenchError] = []
-    looks = len(grid).bit_length() + 1
+    looks = len(steps).bit_length() + 1
 
     def enough(place: int) -> bool:
         number = len(tried) + len(refused)
         share = context.progress.part(min(number / looks, 1.0), min((number + 1) / looks, 1.0))
-        share.update(0.0, f"{step.strength} {grid[place]:g}")
+        share.update(0.0, f"look {number + 1} of about {looks}")
         try:
-            made = _at(step, grid[place]).build(state, replace(context, progress=share))
+            made = steps[place].build(state, replace(context, progress=share))
         except Cancelled:
             raise
         except WorkbenchError as error:
             # So much cannot go at all, and less may.
             refused.append(error)
             return True
-        candidate = RUNTIMES[runtime](made, context.example())
-        tried[place] = compare(runtime, baseline, candidate, inputs, seconds=seconds, progress=share.silent())
+        tried[place] = clock.compare(made, replace(context, progress=share))
         return tried[place].ratio >= 1 / (1 - part)
 
-    place = least_enough(len(grid) - 1, enough)
+    place = least_enough(len(steps) - 1, enough)
     if place is None or place not in tried:
         best = max((found.ratio for found in tried.values()), default=1.0)
         why = f" ({refused[-1]})" if refused else ""
         raise WorkbenchError(
-            f"{step.title}: {part:.0%} of the latency on {TITLES[runtime]} cannot go; "
-            f"at most {1 - 1 / best:.0%} went{why}"
+            f"{steps[-1].title}: {part:.0%} of the latency on {TITLES[clock.runtime]} cannot go; "
+            f"at most {max(1 - 1 / best, 0):.0%} went{why}"
         )
-    return _at(step, grid[place]), tried[place]
-
-
-def _grid(step: Step) -> list[float]:
-    """Return the strengths that can be tried, ascending."""
-    found: list[Option] = [option for option in step.options() if option.name == step.strength]
-    if not found or found[0].type is not float:
-        raise WorkbenchError(f"{step.title} has no strength that could be varied until the model is fast enough")
-    low, high, width = found[0].low or 0.0, found[0].high or 1.0, found[0].step or 0.01
-    return [round(low + number * width, 9) for number in range(round((high - low) / width) + 1)]
-
-
-def _at(step: Step, strength: float) -> Step:
-    given: dict[str, Any] = {step.strength: strength}
-    return replace(step, **given)
+    return steps[place], tried[place]

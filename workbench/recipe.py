@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, within
 from workbench.progress import Progress
 from workbench.steps import KINDS, Context, State, Step
 from workbench.subject import Subject
@@ -110,10 +110,8 @@ def read_step(facts: Any, number: int = 1) -> Step:
     kind = facts["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
         raise WorkbenchError(f"{place}: kind {kind!r} is not known; known are {', '.join(KINDS)}")
-    try:
+    with within(place):
         return KINDS[kind].read({name: value for name, value in facts.items() if name != "kind"})
-    except WorkbenchError as error:
-        raise error.within(place) from None
 
 
 def step_code(step: Step) -> str:
@@ -146,13 +144,11 @@ def run(
         WorkbenchError: A step cannot be done; the message names it.
     """
     progress = progress or Progress()
-    done, state = start or (0, State(subject.model, subject.codings))
+    done, state = start or (0, State.of(subject))
     left = recipe.steps[done:]
     for number, step in enumerate(left):
         share = progress.part(number / len(left), (number + 1) / len(left), step.title)
         share.update(0.0)
-        try:
+        with within(f"step {done + number + 1} ({step.kind})"):
             state = step.build(state, Context(subject, recipe.seed, share, folder))
-        except WorkbenchError as error:
-            raise error.within(f"step {done + number + 1} ({step.kind})") from None
     return state

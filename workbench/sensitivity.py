@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, within
 from workbench.measure import Score
 from workbench.steps import Context, State, Step
 from workbench.trials import Aim, Ground, run_trials
@@ -163,7 +163,5 @@ def scan(
 
 
 def _at(step: Step, target: str, strength: float) -> Step:
-    try:
+    with within(f"strength {strength:g}"):
         return step.with_strength(glob.escape(target), strength)
-    except WorkbenchError as error:
-        raise error.within(f"strength {strength:g}") from None

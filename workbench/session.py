@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
@@ -27,20 +26,19 @@ from workbench.layers import Layer
 from workbench.live import Bench, Live, Preview, candidate
 from workbench.measure import Measurement, Reference, Score, measure, measure_size, refer, score
 from workbench.measure.latency import Forward, Latency
-from workbench.pace import paced
+from workbench.pace import Clock, by_parts, by_strength, graded, mildest
 from workbench.progress import TRAINING, Progress
 from workbench.recipe import Recipe, run, step_code
 from workbench.runtimes import RUNTIMES
 from workbench.script import replay_script
 from workbench.search import allocate, bit_operations_of, file_bytes
 from workbench.sensitivity import Table, scan
+from workbench.states import States
 from workbench.steps import Context, State, Step
 from workbench.subject import Subject
 from workbench.task import Split
 from workbench.trials import Aim, Ground
 
-# Built states are kept up to this size, so that undo is at once; older ones are built again from their recipe.
-KEPT_BYTES = 2**30
 ROUNDS = 5  # in which a choice for a budget of bytes is corrected
 
 
@@ -110,7 +108,6 @@ class Session(traitlets.HasTraits):
         self.set_trait("subject", subject)
         self.settings = settings or Settings()
         self.history = History()
-        self._states: OrderedDict[str, State] = OrderedDict()
         self._references: dict[Split, Reference] = {}
         self._evaluators: dict[Split, Evaluator] = {}
         self._baselines: dict[str, Forward] = {}
@@ -118,9 +115,10 @@ class Session(traitlets.HasTraits):
         self._surveyed: Predictions | None = None
         self._trained = 0
         # The baseline's lock is held while it is scored, and progress is shown meanwhile; so nothing that a view may
-        # ask for while it is drawn takes it. The states' lock is never held for longer than a look.
-        self._baseline_lock, self._states_lock = RLock(), RLock()
+        # ask for while it is drawn takes it. The evaluators' lock is never held for longer than a look.
+        self._baseline_lock, self._evaluators_lock = RLock(), RLock()
         self._autosave = Autosave(Path(autosave), subject) if autosave is not None else None
+        self._states = States(subject, self._folder("training"))
         self._jobs = Jobs(threaded=threaded, changed=self._show_jobs, failed=self._show_failure)
         self._live = Live(self._show_preview, threaded=threaded)
 
@@ -134,11 +132,11 @@ class Session(traitlets.HasTraits):
     @property
     def state(self) -> State:
         """The current model and how it is stored; built again if it is no longer kept."""
-        return self._build(self.recipe, Progress())
+        return self._states.of(self.recipe, Progress())
 
     def state_of(self, number: int) -> State:
         """Return the model of any state that was tried; built again if it is no longer kept."""
-        return self._build(self.history.recipe(self.settings.seed, number), Progress())
+        return self._states.of(self.history.recipe(self.settings.seed, number), Progress())
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -169,7 +167,7 @@ class Session(traitlets.HasTraits):
         """Return the baseline's result on every sample of a split, computed once."""
         with self._baseline_lock:
             if split not in self._references:
-                evaluator, state = self._evaluator(split), State(self.subject.model, self.subject.codings)
+                evaluator, state = self._evaluator(split), State.of(self.subject)
                 self._references[split] = refer(evaluator, state, self.subject.task.metric, split, progress)
             return self._references[split]
 
@@ -177,7 +175,7 @@ class Session(traitlets.HasTraits):
         """Return the untouched subject, prepared for every runtime that takes it."""
         with self._baseline_lock:
             if not self._baselines:
-                state, example = State(self.subject.model, self.subject.codings), self._context().example()
+                state, example = State.of(self.subject), self._context().example()
                 for name in self.settings.runtimes:
                     try:
                         self._baselines[name] = RUNTIMES[name](state, example)
@@ -240,7 +238,7 @@ class Session(traitlets.HasTraits):
         planned = self.history.apply(step)
         recipe = planned.recipe(self.settings.seed)
         self._live.cancel()
-        self._build(recipe, progress.part(0.0, 0.5))
+        self._states.of(recipe, progress.part(0.0, 0.5))
         found = self.measurements.get(planned.at) if planned.nodes == self.history.nodes else None
         found = found or self._measure(recipe, progress.part(0.5, 1.0))
         # Someone may have gone elsewhere or begun a branch meanwhile; that is kept, and the step goes where it began.
@@ -262,7 +260,7 @@ class Session(traitlets.HasTraits):
         planned = tuple(steps)
         done = Recipe((*self.recipe.steps, *planned), self.settings.seed)
         self._live.cancel()
-        self._build(done, progress.part(0.0, 0.7))
+        self._states.of(done, progress.part(0.0, 0.7))
         history = self.history if self.history.at == start else self.history.go(start)
         for step in planned:
             history = history.apply(step)
@@ -279,7 +277,7 @@ class Session(traitlets.HasTraits):
         history = self.history.go(0)
         for step in recipe:
             history = history.apply(step)
-        self._build(recipe, progress.part(0.0, 0.7))
+        self._states.of(recipe, progress.part(0.0, 0.7))
         if recipe.seed != self.settings.seed:
             self.settings = replace(self.settings, seed=recipe.seed)
             # What was measured of states with another seed says nothing of these; the subject knows no seed.
@@ -336,23 +334,20 @@ class Session(traitlets.HasTraits):
             progress: Who is told, and may stop it.
         """
         progress = progress or Progress()
-        folder = self._folder("scans")
-        reference = self.reference(progress=progress.part(0.0, 0.05))
-        number = self.history.at
+        number, ground = self.history.at, self._ground(progress)
 
         def grow(table: Table) -> None:
             self.table = replace(table, state=number)
 
         self.table = None
-        context, evaluator = self._context(progress.part(0.05, 1.0)), self._evaluator("validation")
         table = scan(
-            Ground(self.state, context, reference, evaluator),
+            ground,
             step,
             amounts,
             aim=Aim(tolerance, relative),
             seconds=seconds,
             executor=executor,
-            folder=folder,
+            folder=self._folder("scans"),
             found=grow,
         )
         self.table = replace(table, state=number)
@@ -405,19 +400,35 @@ class Session(traitlets.HasTraits):
     def pace(
         self, step: Step, part: float, runtime: str = "onnxruntime", progress: Progress | None = None
     ) -> tuple[Step, Latency]:
-        """Return `step` at the least strength that takes `part` of the baseline's latency away, and what was measured.
+        """Return the mildest form of `step` that takes `part` of the baseline's latency away, and what was measured.
 
-        Nothing is applied. Errors as in `workbench.pace.paced`.
+        A step whose strength goes by degrees, such as an amount, gets the least that is enough. One whose strength
+        does not, such as bits, gets the fewest parts of the model that are enough, those first that lose least; for
+        that the parts are scanned. Nothing is applied.
+
+        Args:
+            step: Its other options are kept.
+            part: Between 0 and 1; of 0.5 the model is twice as fast.
+            runtime: Where it is timed.
+            progress: Who is told, and may stop it.
+
+        Raises:
+            WorkbenchError: The step has no strength, so much cannot go, or the runtime is not measured here.
+            Cancelled: It was told to stop.
         """
         baseline = self.baselines().get(runtime)
         if baseline is None:
             why = self._refused.get(runtime, f"the session measures on {', '.join(self.settings.runtimes)}")
             raise WorkbenchError(f"latency on {runtime} cannot be measured: {why}")
-        inputs = self.subject.task.example(self.settings.batch)
-        context, seconds = self._context(progress), self.settings.seconds
-        return paced(
-            step, self.state, context, part, baseline=baseline, runtime=runtime, inputs=inputs, seconds=seconds
-        )
+        progress, scanned = progress or Progress(), 0.0
+        if graded(step):
+            steps = by_strength(step)
+        else:
+            scanned = 0.6
+            strength = getattr(step, step.strength)
+            steps = by_parts(step, self.sensitivity(step, (strength,), progress=progress.part(0.0, scanned)))
+        clock = Clock(baseline, self.subject.task.example(self.settings.batch), runtime, self.settings.seconds)
+        return mildest(steps, self.state, self._context(progress.part(scanned, 1.0)), part, clock)
 
     def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
         """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`.
@@ -431,9 +442,7 @@ class Session(traitlets.HasTraits):
             self.standings = contest
             tell(contest)
 
-        reference = self.reference(progress=progress.part(0.0, 0.05))
-        context, evaluator = self._context(progress.part(0.05, 1.0)), self._evaluator("validation")
-        return hold_contest(Ground(self.state, context, reference, evaluator), found=grow, **options)
+        return hold_contest(self._ground(progress), found=grow, **options)
 
     def impact(self, step: Step | None = None, progress: Progress | None = None) -> Impact:
         """Return which classes and samples of validation pay for the current state, or for it after one more step.
@@ -445,7 +454,7 @@ class Session(traitlets.HasTraits):
         progress = progress or Progress()
         reference, evaluator = self.reference(progress=progress.part(0.0, 0.1)), self._evaluator("validation")
         if self._surveyed is None:
-            plain = evaluator.prepare(State(self.subject.model, self.subject.codings))
+            plain = evaluator.prepare(State.of(self.subject))
             self._surveyed = predictions(plain, reference, progress.part(0.1, 0.45, "baseline"))
         context = self._context(progress.part(0.45, 0.6))
         built, overlay = candidate(self.state, step, context) if step is not None else (self.state, {})
@@ -544,41 +553,23 @@ class Session(traitlets.HasTraits):
 
     def _evaluator(self, split: Split) -> Evaluator:
         """Return what runs models on a split; test is scored once, so nothing of it is kept."""
-        with self._states_lock:
+        with self._evaluators_lock:
             if split not in self._evaluators:
                 memory = 0 if split == "test" else self.settings.memory
                 self._evaluators[split] = Evaluator(self.subject.task.split(split), memory)
             return self._evaluators[split]
 
-    def _build(self, recipe: Recipe, progress: Progress) -> State:
-        """Return the state of a recipe, from the longest part of it that is kept."""
-        # The lock is held for looking only: a step may train for minutes, and a preview must not wait for it.
-        with self._states_lock:
-            for done in range(len(recipe), 0, -1):
-                start = self._states.get(Recipe(recipe.steps[:done], recipe.seed).key)
-                if start is not None:
-                    break
-            else:
-                done, start = 0, State(self.subject.model, self.subject.codings)
-        for number in range(done, len(recipe)):
-            part = Recipe(recipe.steps[: number + 1], recipe.seed)
-            share = progress.part((number - done) / (len(recipe) - done), (number + 1 - done) / (len(recipe) - done))
-            start = run(self.subject, part, share, (number, start), self._folder("training"))
-            with self._states_lock:
-                self._states[part.key] = start
-        with self._states_lock:
-            if recipe.steps and recipe.key in self._states:
-                self._states.move_to_end(recipe.key)
-            while len(self._states) > 1 and sum(map(_bytes, self._states.values())) > KEPT_BYTES:
-                self._states.popitem(last=False)
-        return start
+    def _ground(self, progress: Progress) -> Ground:
+        """Return what trials of the current state stand on."""
+        reference = self.reference(progress=progress.part(0.0, 0.05))
+        return Ground(self.state, self._context(progress.part(0.05, 1.0)), reference, self._evaluator("validation"))
 
     def _measure(self, recipe: Recipe, progress: Progress) -> Measurement:
         reference = self.reference(progress=progress.part(0.0, 0.1, "baseline"))
         progress.update(0.1, "preparing runtimes")
         baselines = self.baselines()
         found = measure(
-            self._build(recipe, progress),
+            self._states.of(recipe, progress),
             self._context(progress.part(0.2, 1.0)),
             self._evaluator("validation"),
             reference,
@@ -647,7 +638,3 @@ class Session(traitlets.HasTraits):
 
     def _show_preview(self, preview: Preview | None) -> None:
         self.staged = preview
-
-
-def _bytes(state: State) -> int:
-    return sum(value.numel() * value.element_size() for value in state.model.state_dict().values())

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, within
 from workbench.metric import Metric
 from workbench.samples import ArraySamples, Lazy, Samples, samples
 
@@ -97,11 +97,9 @@ class Task:
     def _lazy(self, split: str, data: Any) -> Lazy:
         def make() -> Samples:
             value = data() if callable(data) and not hasattr(data, "__getitem__") else data
-            try:
+            with within(f"{split} data"):
                 made = samples(value, self.mean, self.std)
                 self._check_labels(made)
-            except WorkbenchError as error:
-                raise error.within(f"{split} data") from None
             return made
 
         lazy = Lazy(make)

@@ -40,16 +40,9 @@ class AllWeights(View):
         self._spans: dict[str, tuple[float, float]] = {}
         self._staged: object = None
         self.root.button.observe(self.act(self._fill), "value")
-        self.histograms.observe(self.act(self._choose), "selection")
         self.follow(self._fill, "history")
         self.follow(self._follow_preview, "staged")
-        self.watch(self._mark, "selection")
-
-    def _choose(self) -> None:
-        self.session.selection = tuple(self.histograms.selection)
-
-    def _mark(self) -> None:
-        self.histograms.selection = list(self.session.selection)
+        self.share_selection(self.histograms)
 
     def _fill(self) -> None:
         if not self.root.unfolded:
@@ -69,7 +62,7 @@ class AllWeights(View):
 
     def _follow_preview(self) -> None:
         staged = self.session.staged
-        key = None if staged is None else (staged.step, staged.error)
+        key = staged and staged.weights_key
         if key != self._staged:  # later stages bring other numbers, but the same weights
             self._staged = key
             self._show()

@@ -16,7 +16,7 @@ from workbench import numbers
 from workbench.budget import budget_steps, suggest
 from workbench.errors import WorkbenchError
 from workbench.session import Session
-from workbench.steps import KINDS, Option, Step
+from workbench.steps import KINDS, Step
 
 
 class Bars(Told):
@@ -73,17 +73,13 @@ class Budget(View):
         """Return what Apply would do."""
         return budget_steps(KINDS[self.kind.value](), self.bars.values)
 
-    def _strength(self) -> Option:
-        kind = KINDS[self.kind.value]
-        return next(option for option in kind.options() if option.name == kind.strength)
-
     def _choose(self) -> None:
         with self.lock, self.quietly():
             self.bars.values = {}
             self._fill()
 
     def _fill(self) -> None:
-        kind, table, option = KINDS[self.kind.value], self.session.table, self._strength()
+        kind, table, option = KINDS[self.kind.value], self.session.table, KINDS[self.kind.value].strength_option()
         fits = table is not None and table.step.get("kind") == kind.kind
         facts = {layer.name: layer for layer in self.session.layers}
         if fits and table is not None:

@@ -31,18 +31,11 @@ class Layers(View):
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.root = LayerTable()
-        self.root.observe(self.act(self._choose), "selection")
         self.watch(self._fill, "history")
         self.follow(self._forget, "history")
-        self.watch(self._mark, "selection")
+        self.share_selection(self.root)
         self._staged: object = None
         self.watch(self._preview, "staged")
-
-    def _choose(self) -> None:
-        self.session.selection = tuple(self.root.selection)
-
-    def _mark(self) -> None:
-        self.root.selection = list(self.session.selection)
 
     def _sizes(self) -> dict[str, int]:
         """Return how many weights each layer of the untouched subject has."""
@@ -70,7 +63,7 @@ class Layers(View):
 
     def _preview(self) -> None:
         staged = self.session.staged
-        key = None if staged is None else (staged.step, staged.error)
+        key = staged and staged.weights_key
         if key == self._staged:  # later stages bring other numbers, but the same weights
             return
         self._staged = key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from operator import attrgetter
 from threading import RLock
 
 import ipywidgets as W
@@ -86,27 +87,11 @@ def _of_measurement(found: Measurement, base: Measurement | None, past: Past) ->
     made += [_latency(name, latency, _trace(past, _median(name))) for name, latency in found.latency.items()]
     made += [_missing(name, why) for name, why in found.unavailable.items()]
     made += _counts(found.bytes.total, found.params, found.nonzero, found.macs, base, past)
-    old = base or found
-    memory = _times(old.peak_memory, found.peak_memory, "less")
-    made.append(
-        theme.tile(
-            "Peak memory",
-            numbers.size(found.peak_memory),
-            memory,
-            HOW["peak_memory"],
-            trace=_trace(past, lambda state: state.peak_memory),
-        )
-    )
-    energy = _times(old.energy, found.energy, "less")
-    made.append(
-        theme.tile(
-            "Energy a sample",
-            numbers.joules(found.energy),
-            energy,
-            HOW["energy"],
-            trace=_trace(past, lambda state: state.energy),
-        )
-    )
+    rest = (("Peak memory", "peak_memory", numbers.size), ("Energy a sample", "energy", numbers.joules))
+    for title, field, say in rest:
+        now, read = getattr(found, field), attrgetter(field)
+        line = _times(read(base or found), now, "less")
+        made.append(theme.tile(title, say(now), line, HOW[field], trace=_trace(past, read)))
     return made
 
 

@@ -46,7 +46,7 @@ class Weights(View):
 
     def _show_preview(self) -> None:
         staged = self.session.staged
-        key = None if staged is None else (staged.step, staged.error)
+        key = staged and staged.weights_key
         # Later stages of one preview bring other numbers, but the same weights.
         if key != self._drawn:
             self._drawn = key

@@ -27,7 +27,7 @@ from workbench.live import candidate
 from workbench.progress import Progress
 from workbench.recipe import step_code
 from workbench.session import Session
-from workbench.steps import Context, State, Step, TrainingStep
+from workbench.steps import Context, Step, TrainingStep
 from workbench.twin import twin
 
 MOST_CARDS = 60
@@ -200,7 +200,7 @@ class WhoPays(View):
         if place[1] is not None:
             context = Context(session.subject, session.settings.seed, progress.part(0.5, 0.7))
             state, overlay = candidate(state, place[1], context)
-        after = attribute_input(_plain(state, overlay), inputs, targets)[0]
+        after = attribute_input(twin(state.model, overlay), inputs, targets)[0]
         progress.update(1.0)
         html = self._compared(inputs[0][0], before, after)
         with self.lock:
@@ -230,10 +230,6 @@ class WhoPays(View):
             f"<div class='wb-looked'>{shown}<p><b>{escape(verdict)}</b>: the two patterns have a cosine of "
             f"{alike:.2f}.<br>Blue speaks for the right answer, orange against it (captum).</p></div>"
         )
-
-
-def _plain(state: State, overlay: dict[str, Tensor]) -> torch.nn.Module:
-    return twin(state.model, overlay) if overlay else state.model
 
 
 def _direction(sample: ChangedSample) -> int:

@@ -6,8 +6,6 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from workbench.graph.fold import Reader, argument, is_layer, operator
-from workbench.graph.trace import trace
-from workbench.graph.walk import canonical_names
 
 # f(s x) = s f(x) for every s > 0, channel by channel.
 HOMOGENEOUS = (
@@ -25,10 +23,9 @@ def chains(model: nn.Module, example: tuple[Tensor, ...]) -> list[tuple[str, str
     Raises:
         WorkbenchError: The model cannot be traced.
     """
-    program = trace(model, example)
-    reader = Reader(program, canonical_names(model))
+    reader = Reader.of(model, example)
     found = []
-    for node in program.graph.nodes:
+    for node in reader.nodes:
         if is_layer(node) and (first := reader.owner(argument(node, 1, "weight"), "weight")):
             reached = _next(node)
             second = reader.owner(argument(reached, 1, "weight"), "weight") if reached is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -25,6 +25,21 @@ class Reader:
 
     program: ExportedProgram
     names: Mapping[str, str]
+
+    @classmethod
+    def of(cls, model: nn.Module, example: tuple[Tensor, ...]) -> Reader:
+        """Return the reader of a model.
+
+        Raises:
+            WorkbenchError: The model cannot be traced.
+        """
+        return cls(trace(model, example), canonical_names(model))
+
+    @property
+    def nodes(self) -> Iterable[Node]:
+        """The graph's operators, in the order of the forward pass."""
+        nodes: Iterable[Node] = self.program.graph.nodes
+        return nodes
 
     def parameter(self, node: object) -> str | None:
         """Return the name of the parameter or buffer that a node stands for, if nothing else reads it."""
@@ -55,9 +70,8 @@ def fold_batchnorm(model: nn.Module, example: tuple[Tensor, ...], names: Contain
     Raises:
         WorkbenchError: The model cannot be traced.
     """
-    program = trace(model, example)
     folded = copy.deepcopy(model)
-    for layer_name, norm_name in list(_foldable(program, model)):
+    for layer_name, norm_name in list(_foldable(Reader.of(model, example))):
         if names is not None and layer_name not in names:
             continue
         layer, norm = folded.get_submodule(layer_name), folded.get_submodule(norm_name)
@@ -89,9 +103,8 @@ def followers(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, str]:
     return {name: "relu" if used == {"relu"} else "" for name, used in found.items() if name}
 
 
-def _foldable(program: ExportedProgram, model: nn.Module) -> Iterator[tuple[str, str]]:
-    reader = Reader(program, canonical_names(model))
-    for node in program.graph.nodes:
+def _foldable(reader: Reader) -> Iterator[tuple[str, str]]:
+    for node in reader.nodes:
         if operator(node) != "batch_norm":
             continue
         source = argument(node, 0, "input")

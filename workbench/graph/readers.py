@@ -6,8 +6,6 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from workbench.graph.fold import PASSING, Reader, argument, operator
-from workbench.graph.trace import trace
-from workbench.graph.walk import canonical_names
 
 
 def norm_readers(model: nn.Module, example: tuple[Tensor, ...]) -> list[tuple[str, tuple[str, ...]]]:
@@ -20,10 +18,9 @@ def norm_readers(model: nn.Module, example: tuple[Tensor, ...]) -> list[tuple[st
     Raises:
         WorkbenchError: The model cannot be traced.
     """
-    program = trace(model, example)
-    reader = Reader(program, canonical_names(model))
+    reader = Reader.of(model, example)
     found = []
-    for node in program.graph.nodes:
+    for node in reader.nodes:
         if operator(node) != "layer_norm" or len(argument(node, 1, "normalized_shape")) != 1:  # type: ignore[arg-type]  # a list of sizes
             continue
         norm = reader.owner(argument(node, 2, "weight"), "weight")

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from workbench.calibration import calibration_batches
 from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.graph import Group
 from workbench.importance.slots import features
 from workbench.turn import TURN
 from workbench.twin import twin
-
-BATCH = 64
 
 
 def consumers(groups: Sequence[Group]) -> list[str]:
@@ -33,7 +32,7 @@ def watch_inputs(
         WorkbenchError: There is no calibration data, or an input is not finite.
         Cancelled: It was told to stop.
     """
-    watched, data = twin(model), context.subject.task.split("calibration")
+    watched = twin(model)
 
     def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -46,9 +45,7 @@ def watch_inputs(
 
     for name in layers:
         watched.get_submodule(name).register_forward_pre_hook(hook(name), with_kwargs=True)
-    starts = range(0, len(data), BATCH)
-    for start in context.progress.over(starts, len(starts), "looking at activations"):
-        inputs, _ = data.batch(range(start, min(start + BATCH, len(data))))
+    for inputs, _ in calibration_batches(context.subject.task, context.progress, "looking at activations"):
         with TURN, torch.no_grad():
             watched(*inputs)
 

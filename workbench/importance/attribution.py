@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -98,8 +99,8 @@ def attribute_units(
         for place, layer in enumerate(layers):
             context.progress.update((number + place / len(layers)) / len(starts), f"attributing to what {layer} reads")
             module = evidence.model.get_submodule(layer)
-            with TURN:
-                found = _summed(module, _quietly(attribute, evidence, module, inputs, targets))
+            with TURN, asking_captum():
+                found = _summed(module, attribute(evidence, module, inputs, targets))
             for group in groups:
                 if layer in group.consumers:
                     owner = features(model, group, layer)
@@ -121,13 +122,15 @@ def _summed(module: nn.Module, found: Tensor) -> Tensor:
     return by_channel(module, found.detach()).double().flatten(2).sum(2) if found.ndim > 2 else found.detach().double()
 
 
-def _quietly(attribute: Attribute, *given: Any) -> Tensor:
-    # Captum announces hooks and flags of gradients that it sets, on a twin that nobody else has.
+@contextmanager
+def asking_captum() -> Iterator[None]:
+    """Keep captum's remarks off the screen, and say in one error what it cannot do."""
+    # It announces hooks and flags of gradients that it sets, on a twin that nobody else has.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         try:
-            return attribute(*given)
-        except (RuntimeError, AssertionError) as error:
+            yield
+        except (RuntimeError, AssertionError, IndexError) as error:
             raise WorkbenchError(f"captum cannot attribute to this model: {first_line(error)}") from error
 
 

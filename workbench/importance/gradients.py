@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from workbench.calibration import calibration_batches
 from workbench.context import Context
 from workbench.errors import WorkbenchError, first_line
 from workbench.task import logits
@@ -32,16 +33,14 @@ def loss_gradients(
         WorkbenchError: There is no calibration data, or the loss has no finite gradient.
         Cancelled: It was told to stop.
     """
-    data, loss = context.subject.task.split("calibration"), context.subject.task.loss
+    task = context.subject.task
     own = twin(model, {name: model.get_parameter(name).detach() for name in parameters})
     wanted = [own.get_parameter(name).requires_grad_(True) for name in parameters]
-    starts = range(0, len(data), batch)
-    for start in context.progress.over(starts, len(starts), "gradients of the loss"):
-        inputs, targets = data.batch(range(start, min(start + batch, len(data))))
+    for inputs, targets in calibration_batches(task, context.progress, "gradients of the loss", batch):
         with TURN, torch.enable_grad():
             outputs = logits(own(*inputs))
             try:
-                found = torch.autograd.grad(loss(outputs, targets), wanted, allow_unused=True)
+                found = torch.autograd.grad(task.loss(outputs, targets), wanted, allow_unused=True)
             except (RuntimeError, ValueError, TypeError) as error:
                 raise WorkbenchError(
                     f"the task's loss fails on outputs of shape {tuple(outputs.shape)}: {first_line(error)}"

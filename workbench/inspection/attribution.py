@@ -7,13 +7,11 @@ set to zero in turn (Zeiler and Fergus: "Visualizing and Understanding Convoluti
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor, nn
 
-from workbench.errors import WorkbenchError, first_line
-from workbench.importance.attribution import Evidence
+from workbench.errors import WorkbenchError
+from workbench.importance.attribution import Evidence, asking_captum
 from workbench.turn import TURN
 from workbench.twin import twin
 
@@ -41,17 +39,13 @@ def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tenso
         raise WorkbenchError(
             f"each index takes a pass, so at most {MOST_INDICES} are attributed to; there are {first[0].numel()}"
         )
-    with TURN, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # captum announces the flags of gradients that it sets
-        try:
-            if first.is_floating_point():
-                found = IntegratedGradients(evidence).attribute(
-                    first, additional_forward_args=rest, n_steps=STEPS, internal_batch_size=STEPS
-                )
-            else:
-                found = FeatureAblation(evidence).attribute(first, additional_forward_args=rest)
-        except (RuntimeError, AssertionError, IndexError) as error:
-            raise WorkbenchError(f"captum cannot attribute to this model: {first_line(error)}") from error
+    with TURN, asking_captum():
+        if first.is_floating_point():
+            found = IntegratedGradients(evidence).attribute(
+                first, additional_forward_args=rest, n_steps=STEPS, internal_batch_size=STEPS
+            )
+        else:
+            found = FeatureAblation(evidence).attribute(first, additional_forward_args=rest)
     return torch.as_tensor(found).detach().float()
 
 

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 from workbench.checkpoint import read
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, within
 from workbench.graph.program import from_text
 from workbench.load.source import Loaded, Source
 
@@ -34,10 +34,8 @@ def get(text: str, pretrained: bool) -> Loaded:
         graph = gzip.decompress((folder / PROGRAM).read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise WorkbenchError(f"{folder / PROGRAM} cannot be read: {error}") from error
-    try:
+    with within(str(folder)):
         model = from_text(graph, values)
-    except WorkbenchError as error:
-        raise error.within(str(folder)) from None
     subject = _facts(folder).get("subject", {})
     return Loaded(model, str(subject.get("name", folder.name)), codings, str(subject.get("source", "")))
 

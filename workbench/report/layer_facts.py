@@ -22,7 +22,7 @@ MOST_TICKS = 64
 def layer_facts(subject: Subject, state: State, before: Size, after: Size) -> list[dict[str, Any]]:
     """Return a row for each layer of the subject or the state: its facts before and after, None where it is not."""
     context = Context(subject)
-    original = State(subject.model, subject.codings)
+    original = State.of(subject)
     old = {layer.name: _facts(layer, original, before) for layer in context.layers(subject.model)}
     new = {layer.name: _facts(layer, state, after) for layer in context.layers(state.model)}
     return [{"name": name, "before": old.get(name), "after": new.get(name)} for name in dict.fromkeys([*old, *new])]

@@ -11,55 +11,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import ClassVar
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, within
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import GraphStep
-from workbench.steps.units import reached, without
+from workbench.steps.units import free, reached, without
 
 FORM = '"3, 5, 8-11"'
-
-
-@dataclass(frozen=True, kw_only=True)
-class CutChannels(GraphStep):
-    """Removes the channels with these numbers."""
-
-    kind: ClassVar[str] = "cut_channels"
-    title: ClassVar[str] = "Cut channels by hand"
-    shelf: ClassVar[str] = "Prune"
-    summary: ClassVar[str] = (
-        "Removes the channels that you name from a layer and from every layer that is coupled to it. The strip under "
-        "Structure writes the numbers for you; they count from 0 in the model as it is before this step."
-    )
-
-    channels: str = option("0", f"Numbers of the channels that go, with ranges: {FORM}.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        try:
-            channel_numbers(self.channels)
-        except WorkbenchError as error:
-            raise error.within(self.title) from None
-
-    def build(self, state: State, context: Context) -> State:
-        self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
-        groups = reached(context.groups(state.model), self.layers, self.exclude)
-        gone = channel_numbers(self.channels)
-        barred = {group.name: f"not cut, {group.protected}" for group in groups if group.protected}
-        found = [group for group in groups if not group.protected]
-        if not found:
-            why = "; ".join(f"{name}: {words}" for name, words in barred.items()) or "they produce none"
-            raise WorkbenchError(f"{self.title}: nothing in {self.layers} can be cut. {why}")
-        for group in found:
-            if gone and gone[-1] >= len(group.units):
-                raise WorkbenchError(
-                    f"{self.title}: {group.name} has channels 0 to {len(group.units) - 1}, and no channel {gone[-1]}"
-                )
-            if len(gone) == len(group.units):
-                raise WorkbenchError(f"{self.title}: one of the {len(gone)} channels of {group.name} must stay")
-        if gone:
-            state = without(state, state.model, found, {group.name: list(gone) for group in found}, context)
-        return replace(state, notes=state.notes + tuple(f"{name}: {words}" for name, words in barred.items()))
 
 
 def channel_numbers(text: str) -> tuple[int, ...]:
@@ -85,3 +43,35 @@ def channel_text(numbers: Iterable[int]) -> str:
     ordered = sorted(set(numbers))
     runs = [[number for _, number in run] for _, run in groupby(enumerate(ordered), lambda pair: pair[1] - pair[0])]
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutChannels(GraphStep):
+    """Removes the channels with these numbers."""
+
+    kind: ClassVar[str] = "cut_channels"
+    title: ClassVar[str] = "Cut channels by hand"
+    shelf: ClassVar[str] = "Prune"
+    summary: ClassVar[str] = (
+        "Removes the channels that you name from a layer and from every layer that is coupled to it. The strip under "
+        "Structure writes the numbers for you; they count from 0 in the model as it is before this step."
+    )
+
+    channels: str = option("0", f"Numbers of the channels that go, with ranges: {FORM}.", reads=channel_numbers)
+
+    def build(self, state: State, context: Context) -> State:
+        self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
+        groups = reached(context.groups(state.model), self.layers, self.exclude)
+        gone = channel_numbers(self.channels)
+        with within(self.title):
+            found, notes = free(groups, state.model, self.layers)
+        for group in found:
+            if gone and gone[-1] >= len(group.units):
+                raise WorkbenchError(
+                    f"{self.title}: {group.name} has channels 0 to {len(group.units) - 1}, and no channel {gone[-1]}"
+                )
+            if len(gone) == len(group.units):
+                raise WorkbenchError(f"{self.title}: one of the {len(gone)} channels of {group.name} must stay")
+        if gone:
+            state = without(state, state.model, found, {group.name: list(gone) for group in found}, context)
+        return replace(state, notes=state.notes + notes)

@@ -184,7 +184,7 @@ class Distill(TaughtStep):
             training,
             Place(context, self, state),
             task,
-            judge(model, task),
+            lambda: judge(model, task),
             lambda: replace(state, model=finished(model), notes=notes),
         )
 

@@ -37,6 +37,6 @@ class FineTune(GradientStep):
             training,
             Place(context, self, state),
             task,
-            judge(model, task),
+            lambda: judge(model, task),
             lambda: replace(state, model=finished(model)),
         )

@@ -6,8 +6,7 @@ section 3.2. What a norm multiplies with goes into the weights, what it adds int
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import nn
@@ -36,12 +35,11 @@ class FoldNorms(GraphStep):
         if quantizers(state.model):
             raise WorkbenchError(f"{self.title}: activations are on grids, and their norms are folded already")
         chosen = {layer.name for layer in self.chosen(context.layers(state.model))}
-        model = copy.deepcopy(fold_batchnorm(state.model, context.example(), chosen))
-        built = recoded(state, model, "its norm was folded into it")
+        model = fold_batchnorm(state.model, context.example(), chosen)
         if norms(model) == norms(state.model):
             note = f"{self.title.lower()}: no batch norm alone reads one of the chosen layers"
-            return State(state.model, state.codings, state.pruned, (*state.notes, note))
-        return built
+            return replace(state, notes=(*state.notes, note))
+        return recoded(state, model, "its norm was folded into it")
 
 
 def norms(model: nn.Module) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ class Option:
         step: What one move of a slider changes.
         choices: The accepted strings; () for any.
         more: Whether it is for those who look for more; a form folds it away.
+        reads: What reads a text of a form of its own, and raises an error for another; None for any text.
     """
 
     name: str
@@ -37,12 +38,13 @@ class Option:
     step: float | None = None
     choices: tuple[str, ...] = ()
     more: bool = False
+    reads: Callable[[str], object] | None = None
 
     def check(self, value: Any) -> Any:
         """Return the value in the field's type.
 
         Raises:
-            WorkbenchError: The value is of another type, out of range, or not a choice.
+            WorkbenchError: The value is of another type, out of range, not a choice, or not of the text's form.
         """
         accepted = (int, float) if self.type is float else (self.type,)
         if not isinstance(value, accepted) or (isinstance(value, bool) and self.type is not bool):
@@ -54,6 +56,8 @@ class Option:
             raise WorkbenchError(f"{self.name} must be at least {self.low:g}, not {value!r}")
         if self.high is not None and not number <= self.high:
             raise WorkbenchError(f"{self.name} must be at most {self.high:g}, not {value!r}")
+        if self.reads is not None:
+            self.reads(number)
         return self.type(value)
 
     def parse(self, text: str) -> Any:
@@ -80,11 +84,12 @@ def option(
     step: float | None = None,
     choices: Sequence[str] = (),
     more: bool = False,
+    reads: Callable[[str], object] | None = None,
 ) -> Any:
     """Return a dataclass field that carries an `Option`."""
     numeric = {"unit": unit, "low": low, "high": high, "step": step}
     return dataclasses.field(
-        default=default, metadata={"help": help, **numeric, "choices": tuple(choices), "more": more}
+        default=default, metadata={"help": help, **numeric, "choices": tuple(choices), "more": more, "reads": reads}
     )
 
 

@@ -13,9 +13,8 @@ import torch
 
 from workbench.steps.state import Context, State
 from workbench.steps.step import Step
-from workbench.subject import raw
 
-FORMAT = 1  # of what is kept; raised when what training needs changes
+FORMAT = 2  # of what is kept; raised when what training needs changes
 
 
 class Place:
@@ -31,6 +30,11 @@ class Place:
         self._path: Path | None = None
         if context.folder is not None:
             self._path = context.folder / f"{_key(context, step, state)}.pt"
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept at all; what would be costly to gather need not be for nothing."""
+        return self._path is not None
 
     def read(self) -> dict[str, Any] | None:
         """Return what was kept, None if nothing was or it cannot be read."""
@@ -57,10 +61,5 @@ class Place:
 
 
 def _key(context: Context, step: Step, state: State) -> str:
-    digest = hashlib.sha256(
-        f"{FORMAT} {context.subject.fingerprint} {context.seed} {json.dumps(step.facts())}".encode()
-    )
-    for name, value in state.model.state_dict().items():
-        digest.update(name.encode() + raw(value))
-    digest.update(f"{sorted(state.pruned)} {[(name, c.kind, c.facts()) for name, c in state.codings.items()]}".encode())
-    return digest.hexdigest()[:16]
+    facts = FORMAT, context.subject.fingerprint, context.seed, json.dumps(step.facts()), state.digest()
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

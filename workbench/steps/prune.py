@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Self
 
 from torch import Tensor, nn
@@ -42,7 +43,10 @@ class Prune(WeightStep):
 
     amount: float = option(0.5, "Part of the weights that becomes zero.", low=0.0, high=1.0, step=0.01)
     by_layer: str = option(
-        "", "Layers with a part of their weights of their own: layer2.*=0.5, layer3.*=0.25.", more=True
+        "",
+        "Layers with a part of their weights of their own: layer2.*=0.5, layer3.*=0.25.",
+        more=True,
+        reads=partial(own_amounts, high=1.0),
     )
     importance: str = option("magnitude", "What decides which weights matter.", choices=tuple(WEIGHT_CRITERIA))
     ranking: str = option(
@@ -73,13 +77,6 @@ class Prune(WeightStep):
         choices=("none", "columns", "exact"),
         more=True,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        try:
-            own_amounts(self.by_layer, 1.0)
-        except WorkbenchError as error:
-            raise error.within(self.title) from None
 
     def with_strength(self, layers: str, strength: float) -> Self:
         return replace(super().with_strength(layers, strength), by_layer="")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import ClassVar
 
 import torch
@@ -18,17 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule
 
+from workbench.calibration import calibration_batches
 from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.graph import Branch, Bypass, check_same, without_branches
-from workbench.layers import globs
 from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import GraphStep
+from workbench.steps.units import reached
 from workbench.task import logits
 from workbench.turn import TURN
-
-BATCH = 64
 
 
 def influence(entering: Tensor, leaving: Tensor) -> Tensor:
@@ -48,11 +46,9 @@ def rank_branches(made: GraphModule, found: Sequence[Branch], importance: str, c
         WorkbenchError: There is no calibration data.
         Cancelled: It was told to stop.
     """
-    task = context.subject.task
-    data, totals = task.split("calibration"), [0.0] * len(found)
-    starts = range(0, len(data), BATCH)
-    for start in context.progress.over(starts, len(starts), "running branches"):
-        inputs, targets = data.batch(range(start, min(start + BATCH, len(data))))
+    task, totals, count = context.subject.task, [0.0] * len(found), 0
+    for inputs, targets in calibration_batches(task, context.progress, "running branches"):
+        count += len(targets)
         with TURN, torch.no_grad():
             whole = Bypass(made, watched=found)
             loss = task.loss(logits(whole.run(*inputs)), targets)
@@ -62,7 +58,7 @@ def rank_branches(made: GraphModule, found: Sequence[Branch], importance: str, c
                 else:
                     without = task.loss(logits(Bypass(made, [branch]).run(*inputs)), targets)
                     totals[number] += float(without - loss) * len(targets)
-    return [value / len(data) for value in totals]
+    return [value / count for value in totals]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +83,7 @@ class PruneBlocks(GraphStep):
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
         made, every = context.branches(state.model)
-        found = [branch for branch in every if self._means(branch)]
+        found = reached(every, self.layers, self.exclude)
         if len(found) < self.blocks:
             names = ", ".join(branch.name for branch in found)
             there = f"there are {len(found)}: {names}" if found else "no residual branch leaves its shape as it is"
@@ -105,9 +101,3 @@ class PruneBlocks(GraphStep):
             pruned=state.pruned & stored.keys(),
             notes=(*state.notes, *(f"{branch.name}: removed, only its shortcut is left" for branch in gone)),
         )
-
-    def _means(self, branch: Branch) -> bool:
-        def matched(text: str) -> bool:
-            return any(fnmatchcase(layer, glob) for layer in branch.layers for glob in globs(text))
-
-        return matched(self.layers) and not matched(self.exclude)

@@ -7,9 +7,10 @@ Structural Pruning", 2023, but followed channel by channel instead of layer by l
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Self
 
-from workbench.errors import WorkbenchError
+from workbench.errors import within
 from workbench.importance import CRITERIA, rank_units
 from workbench.steps.amounts import own_amounts, refuse_unmatched
 from workbench.steps.budget import BUDGETS, RANKINGS, units_to_go
@@ -19,6 +20,7 @@ from workbench.steps.step import GraphStep
 from workbench.steps.units import free, reached, without
 
 MOST = 0.95
+read_own = partial(own_amounts, high=MOST, counts=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class PruneChannels(GraphStep):
         "",
         "Layers with a part, or a number, of their channels of their own: layer2.*=0.5, layer3.0.conv1=12.",
         more=True,
+        reads=read_own,
     )
     importance: str = option("magnitude", "What decides which channels matter.", choices=tuple(CRITERIA))
     ranking: str = option(
@@ -63,13 +66,6 @@ class PruneChannels(GraphStep):
         high=64,
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        try:
-            own_amounts(self.by_layer, MOST, counts=True)
-        except WorkbenchError as error:
-            raise error.within(self.title) from None
-
     def with_strength(self, layers: str, strength: float) -> Self:
         # A scan asks for a part of the layers it names, not of the whole model.
         return replace(super().with_strength(layers, strength), budget="channels", by_layer="")
@@ -78,11 +74,9 @@ class PruneChannels(GraphStep):
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
         groups = reached(context.groups(state.model), self.layers, self.exclude)
         criterion = CRITERIA[self.importance]
-        try:
-            groups, notes = free(groups, criterion, state.model, self.layers)
-        except WorkbenchError as error:
-            raise error.within(self.title) from None
-        own = own_amounts(self.by_layer, MOST, counts=True)
+        with within(self.title):
+            groups, notes = free(groups, state.model, self.layers, criterion)
+        own = read_own(self.by_layer)
         refuse_unmatched(own, [name for group in groups for name in (group.name, *group.layers)])
         scores = rank_units(criterion, state.model, groups, context.within(0.0, 0.5))
         remove = units_to_go(

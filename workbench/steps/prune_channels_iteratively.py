@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from workbench.context import Context
-from workbench.errors import WorkbenchError
+from workbench.errors import within
 from workbench.importance import CRITERIA, rank_units
 from workbench.importance.ranking import weakest
 from workbench.progress import Tick
@@ -85,9 +85,9 @@ class PruneChannelsIteratively(GradientStep):
         """Return the state with so much `left` of the `whole` cost, 0.0 for what there is, and that cost."""
         quiet = replace(context, progress=context.progress.silent())
         criterion = CRITERIA[self.importance]
-        try:
+        with within(self.title):
             groups = reached(context.groups(state.model), self.layers, self.exclude)
-            groups, notes = free(groups, criterion, state.model, self.layers)
+            groups, notes = free(groups, state.model, self.layers, criterion)
             scores = rank_units(criterion, state.model, groups, quiet)
             costs = costs_of(self.budget, state.model, groups, scores, context.example())
             whole = whole or costs.after({})
@@ -104,5 +104,3 @@ class PruneChannelsIteratively(GradientStep):
             remove = weakest(scores, counts, 1)
             smaller = without(state, state.model, groups, remove, quiet)
             return replace(smaller, notes=tuple(dict.fromkeys(state.notes + notes))), whole
-        except WorkbenchError as error:
-            raise error.within(self.title) from None

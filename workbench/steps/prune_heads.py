@@ -7,9 +7,10 @@ Michel, Levy, Neubig: "Are Sixteen Heads Really Better than One?", 2019, whose c
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Self
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, within
 from workbench.importance import CRITERIA, rank_units
 from workbench.steps.amounts import own_amounts, refuse_unmatched
 from workbench.steps.budget import RANKINGS, units_to_go
@@ -19,6 +20,7 @@ from workbench.steps.step import GraphStep
 from workbench.steps.units import free, reached, without
 
 MOST = 0.95
+read_own = partial(own_amounts, high=MOST, counts=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,10 @@ class PruneHeads(GraphStep):
         choices=("heads", "params", "macs"),
     )
     by_layer: str = option(
-        "", "Layers with a part, or a number, of their heads of their own: blocks.0.*=0.5, blocks.1.*=2.", more=True
+        "",
+        "Layers with a part, or a number, of their heads of their own: blocks.0.*=0.5, blocks.1.*=2.",
+        more=True,
+        reads=read_own,
     )
     importance: str = option("taylor", "What decides which heads matter.", choices=tuple(CRITERIA))
     ranking: str = option(
@@ -54,13 +59,6 @@ class PruneHeads(GraphStep):
         choices=RANKINGS,
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        try:
-            own_amounts(self.by_layer, MOST, counts=True)
-        except WorkbenchError as error:
-            raise error.within(self.title) from None
-
     def with_strength(self, layers: str, strength: float) -> Self:
         # A scan asks for a part of the layers it names, not of the whole model.
         return replace(super().with_strength(layers, strength), budget="heads", by_layer="")
@@ -69,13 +67,11 @@ class PruneHeads(GraphStep):
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
         model, every = context.heads(state.model)
         criterion = CRITERIA[self.importance]
-        try:
+        with within(self.title):
             if not every:
                 raise WorkbenchError("the model has no attention heads that could be found in its graph")
-            groups, notes = free(reached(every, self.layers, self.exclude), criterion, model, self.layers)
-        except WorkbenchError as error:
-            raise error.within(self.title) from None
-        own = own_amounts(self.by_layer, MOST, counts=True)
+            groups, notes = free(reached(every, self.layers, self.exclude), model, self.layers, criterion)
+        own = read_own(self.by_layer)
         refuse_unmatched(own, [name for group in groups for name in (group.name, *group.layers)])
         remove = units_to_go(
             model,

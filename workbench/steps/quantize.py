@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from workbench.calibration import calibration_batches
 from workbench.coding import BINS, RANGES, Coding, Uniform, grid, histogram_range
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers
@@ -234,9 +235,6 @@ def _watch(
     watched = twin(model)
     for name in names:
         watched.get_submodule(name).register_forward_hook(watch(name))
-    data = context.subject.task.split("calibration")
-    starts = range(0, len(data), 64)
-    for start in context.progress.over(starts, len(starts), message):
-        inputs = data.batch(range(start, min(start + 64, len(data))))[0]
+    for inputs, _ in calibration_batches(context.subject.task, context.progress, message):
         with TURN, torch.no_grad():
             watched(*inputs)

@@ -123,7 +123,7 @@ class Reconstruct(WeightStep):
     shelf: ClassVar[str] = "Repair"
     summary: ClassVar[str] = (
         "Fits what is left of each layer by least squares to what the uncompressed layer gave on train data. It takes "
-        "seconds, brings back much of what pruning took, and gives fine-tuning a far better start. Zeros stay zero."
+        "seconds to minutes and brings back much of what pruning took, for when nobody can train. Zeros stay zero."
     )
 
     samples: int = option(1000, "Train samples to look at, drawn by the seed.", unit="samples", low=1, high=1_000_000)

@@ -10,26 +10,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from workbench.calibration import calibration_batches
 from workbench.coding import grid
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, within
 from workbench.graph.readers import norm_readers
 from workbench.quantizer import quantizers
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
-from workbench.steps.step import GraphStep, recoded
-from workbench.task import logits
+from workbench.steps.step import GraphStep, check_unchanged, recoded
 from workbench.turn import TURN
 from workbench.twin import twin
 
-BATCH = 64
 EXPONENTS = torch.linspace(0.0, 1.0, 21).tolist()  # that AWQ's search tries
-TOLERANCE = 1e-3
 
 
 @dataclass
@@ -128,11 +126,12 @@ class Smooth(GraphStep):
         }
         if not pairs:
             note = f"{self.title.lower()}: no layer norm is read by the chosen linear layers alone"
-            return State(state.model, state.codings, state.pruned, (*state.notes, note))
+            return replace(state, notes=(*state.notes, note))
         model = copy.deepcopy(state.model)
         for norm, inputs in observed(state.model, list(pairs), context).items():
             self._move(model, norm, pairs[norm], inputs)
-        self._check(state.model, model, context)
+        with within(self.title):
+            check_unchanged(state.model, model, context)
         return recoded(state, model, "its inputs were scaled")
 
     def _move(self, model: nn.Module, norm: str, names: Sequence[str], inputs: Inputs) -> None:
@@ -148,12 +147,6 @@ class Smooth(GraphStep):
             for weight in weights:
                 weight.mul_(factors)
 
-    def _check(self, before: nn.Module, after: nn.Module, context: Context) -> None:
-        with torch.no_grad():
-            wanted, got = (logits(twin(model)(*context.example())) for model in (before, after))
-        if not torch.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE * float(wanted.abs().max())):
-            raise WorkbenchError(f"{self.title}: the smoothed model no longer computes the same, so it was not kept")
-
 
 def observed(model: nn.Module, norms: Sequence[str], context: Context) -> Mapping[str, Inputs]:
     """Return statistics of what the named norms give on the calibration split."""
@@ -166,10 +159,7 @@ def observed(model: nn.Module, norms: Sequence[str], context: Context) -> Mappin
             inputs.add(output.detach())
 
         watched.get_submodule(name).register_forward_hook(hook)
-    data = context.subject.task.split("calibration")
-    starts = range(0, len(data), BATCH)
-    for start in context.progress.over(starts, len(starts), "looking at what norms give"):
-        batch, _ = data.batch(range(start, min(start + BATCH, len(data))))
+    for batch, _ in calibration_batches(context.subject.task, context.progress, "looking at what norms give"):
         with TURN, torch.no_grad():
             watched(*batch)
     return found

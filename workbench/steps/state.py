@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from workbench.coding import Coding
 from workbench.context import Context
+from workbench.subject import Subject, raw
 
 __all__ = ["Context", "State"]
 
@@ -28,3 +30,17 @@ class State:
     codings: Mapping[str, Coding] = field(default_factory=dict)
     pruned: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, subject: Subject) -> State:
+        """Return the state of a subject that nothing was done to."""
+        return cls(subject.model, subject.codings)
+
+    def digest(self) -> str:
+        """Return hex digits that tell the state from all others: its tensors and how they are stored."""
+        found = hashlib.sha256(f"{sorted(self.pruned)}".encode())
+        for name, value in self.model.state_dict().items():
+            found.update(name.encode() + raw(value))
+        for name, coding in self.codings.items():
+            found.update(f"{name} {coding.kind} {coding.facts()} {coding.entropy}".encode())
+        return found.hexdigest()

@@ -13,12 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from workbench.coding import Coding
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, within
 from workbench.layers import Layer, choose, globs
 from workbench.progress import TRAINING, Tick
 from workbench.steps.bounds import Bounds
 from workbench.steps.option import Option, option, options
 from workbench.steps.state import Context, State
+from workbench.task import logits
+from workbench.twin import twin
+
+TOLERANCE = 1e-3  # of outputs that are to stay the same, relative to the largest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +59,25 @@ class Step(ABC):
             value = getattr(self, given.name)
             if given.name in ("layers", "exclude") and isinstance(value, list | tuple):
                 value = ", ".join(str(name) for name in value)
-            try:
+            with within(self.title):
                 object.__setattr__(self, given.name, given.check(value))
-            except WorkbenchError as error:
-                raise error.within(self.title) from None
 
     @classmethod
     def options(cls) -> tuple[Option, ...]:
         """Return what can be set, in the order of declaration."""
         return options(cls)
+
+    @classmethod
+    def strength_option(cls) -> Option:
+        """Return the option that is the step's strength.
+
+        Raises:
+            WorkbenchError: It has none.
+        """
+        for given in options(cls):
+            if given.name == cls.strength:
+                return given
+        raise WorkbenchError(f"{cls.title} has no strength that could be varied")
 
     def facts(self) -> dict[str, Any]:
         """Return the step as plain JSON: its kind and its fields."""
@@ -82,10 +96,14 @@ class Step(ABC):
             raise WorkbenchError(f"{cls.title} has no field {', '.join(unknown)}; it has {', '.join(known)}")
         return cls(**facts)
 
+    def at_strength(self, strength: float) -> Self:
+        """Return the same step at one strength."""
+        field = self.strength_option()
+        return replace(self, **{field.name: field.type(strength)})
+
     def with_strength(self, layers: str, strength: float) -> Self:
         """Return the same step for one part of the model at one strength."""
-        (field,) = [given for given in options(self) if given.name == self.strength]
-        return replace(self, layers=layers, exclude="", **{self.strength: field.type(strength)})
+        return replace(self.at_strength(strength), layers=layers, exclude="")
 
     def chosen(self, found: Sequence[Layer]) -> tuple[Layer, ...]:
         """Return the layers that the step speaks of."""
@@ -178,11 +196,19 @@ def bookkeeping(state: State, changes: Mapping[str, Change]) -> dict[str, Any]:
     return {"codings": codings, "pruned": pruned}
 
 
+def check_unchanged(before: nn.Module, after: nn.Module, context: Context) -> None:
+    """Raise an error if a model that was written anew does not compute the same as before, but for rounding."""
+    with torch.no_grad():
+        wanted, got = (logits(twin(model)(*context.example())) for model in (before, after))
+    if not torch.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE * float(wanted.abs().max())):
+        raise WorkbenchError("the changed model no longer computes the same, so it was not kept")
+
+
 def recoded(state: State, model: nn.Module, why: str) -> State:
     """Return the state with another model; weights that left their grids are stored in full again, and named."""
     kept = {name: code for name, code in state.codings.items() if code.holds(model.get_parameter(name).detach())}
     notes = tuple(f"{name}: stored in full again, because {why}" for name in state.codings if name not in kept)
-    return State(model, kept, state.pruned, state.notes + notes)
+    return replace(state, model=model, codings=kept, notes=state.notes + notes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -196,7 +196,10 @@ class TrainQuantized(TaughtStep):
         masks = zero_masks(model, state.pruned)
         objective = self.objective(state.model, context, run)
         training = Training(model, parameters, self, context, masks, objective, undecayed=grids)
-        start = judge(model, task)
         yield from self.best_epochs(
-            training, Place(context, self, state), task, start, lambda: at_rest(state, model, trained)
+            training,
+            Place(context, self, state),
+            task,
+            lambda: judge(model, task),
+            lambda: at_rest(state, model, trained),
         )

@@ -146,7 +146,7 @@ class GradientStep(TrainingStep):
         training: Training,
         place: Place,
         task: Task,
-        start: float | None,
+        start: Callable[[], float] | None,
         rest: Callable[[], State],
         after_batch: Callable[[float], None] = lambda part: None,
         ready: Callable[[], bool] = lambda: True,
@@ -157,13 +157,15 @@ class GradientStep(TrainingStep):
             training: What is trained.
             place: Where it was when it was cut short; it goes on there, as if it had never stopped.
             task: Gives train and validation data.
-            start: The score before training, which the first epoch may equal and the others must beat; None for none.
+            start: Gives the score before training, which the first epoch may equal and the others must beat; None for
+                none.
             rest: Makes the state after an epoch, from nothing but what is trained.
             after_batch: Called with the part of the training that is over, after every batch.
             ready: Whether the state after an epoch may be kept at all.
         """
-        pick, steps, first, best = Pick(self.patience, start), self.steps(task), 0, None
-        if (kept := place.read()) is not None:
+        kept, steps, first, best = place.read(), self.steps(task), 0, None
+        pick = Pick(self.patience, start() if start is not None and kept is None else None)
+        if kept is not None:
             first, best = kept["epochs"], kept["best"]
             yield Tick(first / self.epochs, f"going on after epoch {first} of {self.epochs}")
             if best is not None:
@@ -181,9 +183,10 @@ class GradientStep(TrainingStep):
             made = rest()
             score = judge(made.model, task)
             takes = ready() and pick.takes(score)
-            now = training.facts()
-            best = now if takes else best
-            place.write({"epochs": epoch + 1, "now": now, "best": best, "pick": pick.facts()})
+            if place.keeps:
+                now = training.facts()
+                best = now if takes else best
+                place.write({"epochs": epoch + 1, "now": now, "best": best, "pick": pick.facts()})
             yield Tick(done / steps, title, values={"score": score})
             if takes:
                 yield made

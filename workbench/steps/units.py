@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Protocol, TypeVar
 
 from torch import nn
 
@@ -15,27 +16,39 @@ from workbench.layers import globs
 from workbench.steps.state import Context, State
 
 
-def reached(groups: Sequence[Group], include: str, exclude: str) -> list[Group]:
-    """Return the groups with a producing layer that is included and none that is excluded."""
+class Layered(Protocol):
+    """What is made by layers: a group of channels or heads, a residual branch."""
+
+    @property
+    def layers(self) -> Sequence[str]: ...
+
+
+Part = TypeVar("Part", bound=Layered)
+
+
+def reached(parts: Sequence[Part], include: str, exclude: str) -> list[Part]:
+    """Return the parts with a producing layer that is included and none that is excluded."""
     wanted, unwanted = globs(include), globs(exclude)
     return [
-        group
-        for group in groups
-        if any(fnmatchcase(layer, glob) for layer in group.layers for glob in wanted)
-        and not any(fnmatchcase(layer, glob) for layer in group.layers for glob in unwanted)
+        part
+        for part in parts
+        if any(fnmatchcase(layer, glob) for layer in part.layers for glob in wanted)
+        and not any(fnmatchcase(layer, glob) for layer in part.layers for glob in unwanted)
     ]
 
 
 def free(
-    groups: Sequence[Group], criterion: Criterion, model: nn.Module, asked: str
+    groups: Sequence[Group], model: nn.Module, asked: str, criterion: Criterion | None = None
 ) -> tuple[list[Group], tuple[str, ...]]:
-    """Return the groups whose units may go and can be ranked, and a note on each of the others.
+    """Return the groups whose units may go, and can be ranked by a criterion if there is one; and a note on the others.
 
     Raises:
         WorkbenchError: There is none; the message says why, and what was `asked` for.
     """
-    barred = {group.name: group.protected or criterion.unfit(model, group) for group in groups}
-    barred = {name: why for name, why in barred.items() if why}
+    barred = {}
+    for group in groups:
+        if why := group.protected or (criterion.unfit(model, group) if criterion else ""):
+            barred[group.name] = why
     found = [group for group in groups if group.name not in barred]
     if not found:
         why = "; ".join(f"{name}: {why}" for name, why in barred.items()) or "they produce none"

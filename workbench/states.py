@@ -1,0 +1,60 @@
+"""Built states that are kept, so that undo is at once and a longer recipe begins where a shorter one ended."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from threading import RLock
+
+from workbench.progress import Progress
+from workbench.recipe import Recipe, run
+from workbench.steps import State
+from workbench.subject import Subject
+
+KEPT_BYTES = 2**30  # that all kept states may take; older ones are built again from their recipe
+
+
+class States:
+    """The states of recipes on one subject.
+
+    Args:
+        subject: What recipes begin with.
+        folder: Where training keeps its place, None for nowhere.
+    """
+
+    def __init__(self, subject: Subject, folder: Path | None) -> None:
+        self._subject, self._folder = subject, folder
+        self._kept: OrderedDict[str, State] = OrderedDict()
+        # Held for a look only: a step may train for minutes, and a preview must not wait for it.
+        self._lock = RLock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def of(self, recipe: Recipe, progress: Progress) -> State:
+        """Return the state of a recipe, built from the longest part of it that is kept."""
+        done, state = self._longest(recipe)
+        for number in range(done, len(recipe)):
+            part = Recipe(recipe.steps[: number + 1], recipe.seed)
+            share = progress.part((number - done) / (len(recipe) - done), (number + 1 - done) / (len(recipe) - done))
+            state = run(self._subject, part, share, (number, state), self._folder)
+            with self._lock:
+                self._kept[part.key] = state
+        with self._lock:
+            if recipe.steps and recipe.key in self._kept:
+                self._kept.move_to_end(recipe.key)
+            while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > KEPT_BYTES:
+                self._kept.popitem(last=False)
+        return state
+
+    def _longest(self, recipe: Recipe) -> tuple[int, State]:
+        with self._lock:
+            for done in range(len(recipe), 0, -1):
+                state = self._kept.get(Recipe(recipe.steps[:done], recipe.seed).key)
+                if state is not None:
+                    return done, state
+        return 0, State.of(self._subject)
+
+
+def _bytes(state: State) -> int:
+    return sum(value.numel() * value.element_size() for value in state.model.state_dict().values())
