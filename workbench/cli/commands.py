@@ -21,7 +21,7 @@ from workbench.load import load
 from workbench.progress import Progress
 from workbench.recipe import Recipe
 from workbench.session import Session
-from workbench.steps import KINDS, Step
+from workbench.steps import KINDS, Option, Step
 from workbench.trials import Aim
 
 
@@ -99,7 +99,7 @@ def steps(chosen: Namespace) -> None:
             "title": step.title,
             "summary": step.summary,
             "strength": step.strength,
-            "options": [{**dataclasses.asdict(option), "type": option.type.__name__} for option in step.options()],
+            "options": [_option_facts(option) for option in step.options()],
         }
         for kind, step in KINDS.items()
     }
@@ -132,6 +132,12 @@ def _to_scan(recipe: Recipe) -> Step:
     """Return the recipe's first step that can be scanned, else the first kind that can, on all layers."""
     kinds = [*(type(step) for step in recipe), *KINDS.values()]
     return next(kind() for kind in kinds if kind.strength)
+
+
+def _option_facts(option: Option) -> dict[str, Any]:
+    facts = dataclasses.asdict(option)
+    del facts["reads"]  # a function, of which JSON can say nothing
+    return {**facts, "type": option.type.__name__}
 
 
 def _groups(session: Session) -> tuple[tuple[Group, ...], str]:
