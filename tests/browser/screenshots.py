@@ -50,21 +50,29 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
         _take(page, folder / "panel.png")
         page.get_by_role("button", name="Take back").click()
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()  # which chooses all layers again
-        run_code(page, STATES)
+        # A scan counts drops from the untouched subject, and so do suggestions: they come before anything is applied.
         tab(page, "Sensitivity")
         page.get_by_role("button", name="Scan").click()
         page.locator(".wb-figure").locator("visible=true").first.wait_for(timeout=PATIENCE)
         expect(page.get_by_role("button", name="Cancel")).to_be_hidden(timeout=5 * PATIENCE)
+        _show(page, "Sensitivity", folder)
+        _show(page, "Budget", folder)
+        page.get_by_role("button", name="Clear").locator("visible=true").click()
+        run_code(page, STATES)
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
         for title in page.locator(".wb-panel .lm-TabBar-tabLabel").all_inner_texts():
-            tab(page, title)
-            if title in ASKED:
-                button, shown = ASKED[title]
-                page.get_by_role("button", name=button).click()
-                page.locator(shown).first.wait_for(timeout=PATIENCE)
-            if title != "Compress":
-                _take(page, folder / f"{title.lower().replace(' ', '-')}.png")
+            if title not in ("Compress", "Sensitivity", "Budget"):
+                _show(page, title, folder)
         browser.close()
+
+
+def _show(page: Page, title: str, folder: Path) -> None:
+    tab(page, title)
+    if title in ASKED:
+        button, shown = ASKED[title]
+        page.get_by_role("button", name=button).click()
+        page.locator(shown).first.wait_for(timeout=PATIENCE)
+    _take(page, folder / f"{title.lower().replace(' ', '-')}.png")
 
 
 def _take(page: Page, path: Path) -> None:
