@@ -7,10 +7,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Jupyter refuses to run as root unless told that this is meant.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: lab report test test-vision bench check wheel screenshots clean
+.PHONY: lab serve report test test-vision bench check wheel screenshots clean
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab $(ROOT) notebooks/workbench.ipynb
+
+serve: $(VENV)/.ready-page
+	$(BIN)/workbench serve
 
 report: $(VENV)/.ready
 	$(BIN)/workbench run --subject digits-resnet --recipe notebooks/digits-resnet.recipe.json --scan \
@@ -42,7 +45,7 @@ wheel: $(VENV)/.ready-test
 
 screenshots: $(VENV)/.ready-test
 	@sh tests/browser/chromium.sh
-	$(BIN)/python tests/browser/screenshots.py notebooks/images
+	$(BIN)/python tests/browser/screenshots.py docs
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -55,9 +58,13 @@ $(VENV)/.ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable .
 	touch $@
 
-$(VENV)/.ready-test: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[test,distributed]'
+$(VENV)/.ready-page: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[page]'
 	touch $@ $(VENV)/.ready
+
+$(VENV)/.ready-test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[test,distributed,page]'
+	touch $@ $(VENV)/.ready $(VENV)/.ready-page
 
 clean:
 	rm -rf $(VENV) .venv-vision dist build out .pytest_cache .mypy_cache .ruff_cache

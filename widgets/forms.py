@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -84,6 +84,24 @@ class Form:
         moved = sum(self.controls[name].value != self._defaults[name] for name in self._more)
         title = f"More options ({moved} changed)" if moved else "More options"
         self.more.button.description = title
+
+
+class Forms(dict[str, Form]):
+    """Forms by the names of kinds, each made when it is first asked for.
+
+    All of them are thousands of widgets: a page is slow to open with them, and a reloaded one may give up.
+
+    Args:
+        kinds: Step classes by name.
+        changed: Called when any control was changed.
+    """
+
+    def __init__(self, kinds: Mapping[str, type[Step]], changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._kinds, self._changed = kinds, changed
+
+    def __missing__(self, name: str) -> Form:
+        return self.setdefault(name, Form(self._kinds[name], self._changed))
 
 
 def _about(kind: type[Step]) -> str:

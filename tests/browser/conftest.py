@@ -7,7 +7,18 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.lab import FLAGS, Lab, find_browser, running_lab
+from tests.browser.driving import VIEW, open_shared, strangers
+from tests.browser.lab import FLAGS, SHARED, Lab, find_browser, running_lab
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +39,19 @@ def browser(lab: Lab) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, lab: Lab) -> Iterator[Page]:
-    opened = browser.new_page(viewport={"width": 1500, "height": 1300})
+    """A page that may ask nobody but this machine for anything."""
+    opened = browser.new_page(viewport=VIEW)
+    asked = strangers(opened)
     yield opened
     opened.close()
-    lab.end_kernels()
+    lab.end_kernels(but=SHARED)
+    assert asked == []
+
+
+@pytest.fixture
+def panel(request: pytest.FixtureRequest, page: Page, lab: Lab) -> Iterator[Page]:
+    """A page with a panel on a fresh session; the kernel is the same for all tests, or each would start one."""
+    open_shared(page, lab)
+    yield page
+    if request.node.stash.get(FAILED, False):
+        lab.end_kernels()

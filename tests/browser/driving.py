@@ -4,23 +4,69 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab
 
 PATIENCE = 90_000
+VIEW = {"width": 1500, "height": 1300}
+
+
+def strangers(page: Page) -> list[str]:
+    """Return a list that fills with what the page asks of other machines."""
+    found: list[str] = []
+
+    def note(url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+            found.append(url)
+
+    page.on("request", lambda request: note(request.url))
+    page.on("websocket", lambda socket: note(socket.url))
+    return found
 
 
 def open_panel(page: Page, lab: Lab, notebook: str = "workbench.ipynb") -> None:
-    """Open a notebook, run all of its cells, and wait for the panel with the baseline's numbers."""
-    page.goto(lab.notebook(notebook))
+    """Open a copy of a notebook, run all of its cells, and wait for the panel with the baseline's numbers."""
+    _run_all(page, lab.notebook(notebook))
+
+
+def open_shared(page: Page, lab: Lab) -> None:
+    """Open a panel on a fresh session in the shared kernel."""
+    _run_all(page, lab.shared())
+
+
+def _run_all(page: Page, address: str) -> None:
+    page.goto(address)
     # Run-all is silently lost while the kernel still starts.
     page.get_by_text("| Idle").wait_for(timeout=PATIENCE)
+    run_cells(page)
+
+
+def run_cells(page: Page) -> None:
+    """Run all cells, and wait for the panel with the baseline's numbers."""
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
     page.get_by_text("Run All Cells", exact=True).click()
     page.locator(".wb-panel .wb-tile").first.wait_for(timeout=PATIENCE)
     expect(tile(page, "File size")).to_be_visible(timeout=PATIENCE)
+
+
+def load_again(page: Page, address: str = "") -> None:
+    """Load a notebook whose kernel is alive, and wait for its panel.
+
+    ipywidgets waits two seconds for a model, and gives up if the models come at that very moment: then people load
+    the page once more.
+    """
+    panel, missed = page.locator(".wb-panel .wb-tile").first, page.get_by_text("model not found").first
+    for _ in range(3):
+        page.goto(address or page.url)
+        panel.or_(missed).first.wait_for(timeout=PATIENCE)
+        if panel.is_visible():
+            return
+    raise AssertionError("the panel was not found three times")
 
 
 def tile(page: Page, title: str) -> Locator:
@@ -63,6 +109,38 @@ def grip(page: Page) -> tuple[float, float]:
     return x, y
 
 
+def expect_near(page: Page, x: float) -> None:
+    """Wait until the grip is where it should be; a page under load follows the hand with a delay."""
+    end = time.monotonic() + PATIENCE / 1000
+    while abs(grip(page)[0] - x) >= 4:
+        assert time.monotonic() < end, f"the mark is at {grip(page)[0]:.0f}, not at {x:.0f}"
+
+
+def place(page: Page, column: str, row: int) -> tuple[float, float]:
+    """Return where on the page a glyph is: that of a row of the source with this column."""
+    script = """([column, row]) => {
+        const all = (view) => [view, ...(view.children ? [...view.children()].flatMap(all) : [])];
+        for (const view of [...window.Bokeh.index].flatMap(all)) {
+            const data = view.model.type === "GlyphRenderer" && view.model.data_source.data;
+            if (!data || !(column in data) || data[column].length <= row) continue;
+            const canvas = view.plot_view.canvas_view.el.getBoundingClientRect();
+            if (!canvas.width) continue;
+            const frame = view.plot_view.frame;
+            return [canvas.x + frame.x_scale.compute(data.x[row]), canvas.y + frame.y_scale.compute(data.y[row])];
+        }
+        return null;
+    }"""
+    page.wait_for_function(script, arg=[column, row], timeout=PATIENCE)
+    x, y = page.evaluate(script, [column, row])
+    return x, y
+
+
+def save(page: Page) -> None:
+    """Save the notebook, and wait until it is."""
+    page.keyboard.press("Control+s")
+    page.wait_for_function("() => !document.querySelector('.jp-mod-current.jp-mod-dirty, .jp-mod-dirty')")
+
+
 def run_code(page: Page, code: str) -> str:
     """Run code in a new last cell of the notebook, and return what it printed."""
     page.evaluate("() => document.activeElement?.blur()")
@@ -70,10 +148,12 @@ def run_code(page: Page, code: str) -> str:
     page.keyboard.press("Escape")
     page.keyboard.press("b")
     page.keyboard.press("Enter")
-    # The mark is another each time: an earlier cell's output must not be taken for this one's.
-    mark = f"done{secrets.token_hex(4)}"
-    page.keyboard.insert_text(f"{code}\nprint({mark!r})")
+    # The end is another each time, and not in the code: neither an earlier cell's output nor this one's input is taken.
+    end = secrets.token_hex(8)
+    page.keyboard.insert_text(f"{code}\nprint('{end[:8]}' + '{end[8:]}')")
     page.keyboard.press("Shift+Enter")
-    output = page.locator(".jp-OutputArea-output", has_text=mark).last
-    output.wait_for(timeout=PATIENCE)
-    return output.inner_text().removesuffix("\n").removesuffix(mark).strip()
+    output = page.locator(".jp-OutputArea-output", has_text=end).last
+    failure = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").last
+    output.or_(failure).wait_for(timeout=PATIENCE)
+    assert not failure.is_visible(), failure.inner_text()
+    return output.inner_text().strip().removesuffix(end).strip()

@@ -1,4 +1,4 @@
-"""Make the README's screenshots: `python tests/browser/screenshots.py FOLDER`."""
+"""Make the pictures of the README: `python tests/browser/screenshots.py FOLDER [WIDTH] [light|dark]`."""
 
 from __future__ import annotations
 
@@ -10,37 +10,79 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.driving import PATIENCE, open_panel, slider, tab, tile
+from tests.browser.driving import PATIENCE, open_panel, run_code, slider, tab, tile
 from tests.browser.lab import FLAGS, find_browser, running_lab
 
+# Some states to look at: what was tried, and what was trained.
+STATES = """session.apply(wb.Prune(amount=0.5))
+session.apply(wb.Quantize(bits=4))
+session.reset()
+session.apply(wb.Quantize(bits=8, activations=8))
+session.reset()
+session.apply(wb.PruneChannels(amount=0.3, round_to=4))
+session.start("Train", session.apply, wb.FineTune(epochs=2)).result()
+session.apply(wb.Quantize(bits=3))"""
+# What some views wait for, and what they then show.
+ASKED = {
+    "Budget": ("Take suggestion", ".wb-bar-row"),
+    "Structure": ("Look inside", ".wb-channel"),
+    "Who pays": ("See who pays", ".wb-sample"),
+}
 
-def main(folder: Path) -> None:
+
+def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
     """Write one picture for each view into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as made, running_lab(Path(made) / "notebooks") as lab, sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 1660})
+    with (
+        tempfile.TemporaryDirectory() as made,
+        running_lab(Path(made) / "notebooks", theme) as lab,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        page = browser.new_page(viewport={"width": width, "height": 1660})
         open_panel(page, lab)
         page.keyboard.press("Control+b")  # the file browser takes a fifth of the page
-        panel = page.locator(".wb-panel")
-        panel.scroll_into_view_if_needed()
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
         slider(page, "amount").focus()
         for _ in range(35):
             page.keyboard.press("ArrowRight")
         expect(tile(page, "Top-1 accuracy").locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
         _take(page, folder / "panel.png")
+        page.get_by_role("button", name="Take back").click()
+        page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()  # which chooses all layers again
+        # A scan counts drops from the untouched subject, and so do suggestions: they come before anything is applied.
         tab(page, "Sensitivity")
         page.get_by_role("button", name="Scan").click()
         page.locator(".wb-figure").locator("visible=true").first.wait_for(timeout=PATIENCE)
         expect(page.get_by_role("button", name="Cancel")).to_be_hidden(timeout=5 * PATIENCE)
-        _take(page, folder / "sensitivity.png")
+        _show(page, "Sensitivity", folder)
+        _show(page, "Budget", folder)
+        page.get_by_role("button", name="Clear").locator("visible=true").click()
+        run_code(page, STATES)
+        page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
+        for title in page.locator(".wb-panel .lm-TabBar-tabLabel").all_inner_texts():
+            if title not in ("Compress", "Sensitivity", "Budget"):
+                _show(page, title, folder)
         browser.close()
 
 
+def _show(page: Page, title: str, folder: Path) -> None:
+    tab(page, title)
+    if title in ASKED:
+        button, shown = ASKED[title]
+        page.get_by_role("button", name=button).click()
+        page.locator(shown).first.wait_for(timeout=PATIENCE)
+    _take(page, folder / f"{title.lower().replace(' ', '-')}.png")
+
+
 def _take(page: Page, path: Path) -> None:
-    page.locator(".wb-panel").screenshot(path=path)
+    page.mouse.move(0, 0)
+    panel, before = page.locator(".wb-panel").first, b""
+    # Bokeh never calls a figure with an editable box idle; what looks the same twice is drawn.
+    while (taken := panel.screenshot()) != before:
+        before = taken
+    path.write_bytes(taken)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *(int(text) for text in sys.argv[2:3]), *sys.argv[3:4])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipywidgets as W
 import pytest
 
-from widgets.forms import Form, control
+from widgets.forms import Form, Forms, control
 from workbench.steps import KINDS, Option, Step
 
 
@@ -50,3 +50,12 @@ def test_moving_a_control_tells_and_changes_the_step() -> None:
 )
 def test_each_type_has_its_control(option: Option, widget: type[W.Widget]) -> None:
     assert type(control(option)) is widget
+
+
+def test_forms_are_made_when_asked_for_and_kept() -> None:
+    forms = Forms(KINDS, lambda: None)
+    assert not forms
+    made = forms["prune"]
+    made.set(amount=0.75)
+    assert forms["prune"] is made
+    assert list(forms) == ["prune"]

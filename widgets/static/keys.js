@@ -8,6 +8,8 @@ const KEYS = {
 };
 // What is typed has an undo of its own.
 const TYPED = "textarea, input:not([type=range]):not([type=checkbox])";
+const SLIDER = "[role=slider], input[type=range]";
+const SLIDES = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
 
 export default {
   render({ model, el }) {
@@ -16,6 +18,8 @@ export default {
       const panel = el.closest(".wb-panel");
       const focus = document.activeElement;
       if (!panel || focus === panel || !panel.contains(focus)) return;
+      // A notebook has other uses for these keys, such as folding headings, and would take them from a slider.
+      if (focus.matches(SLIDER)) focus.toggleAttribute("data-lm-suppress-shortcuts", SLIDES.has(event.key));
       const held = `${event.ctrlKey || event.metaKey ? "ctrl+" : ""}${event.shiftKey ? "shift+" : ""}`;
       const act = KEYS[held + event.key.toLowerCase()];
       if (!act || ((act === "undo" || act === "redo") && focus.matches(TYPED))) return;

@@ -9,7 +9,7 @@ import ipywidgets as W
 
 from widgets.figure import Figure
 from widgets.fold import Fold
-from widgets.forms import Form
+from widgets.forms import Forms
 from widgets.view import View
 from workbench.charts import sensitivity_curves, sensitivity_map
 from workbench.errors import WorkbenchError
@@ -24,7 +24,7 @@ class Sensitivity(View):
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         scanned = {name: kind for name, kind in KINDS.items() if kind.strength}
-        self.forms = {name: Form(kind, lambda: None) for name, kind in scanned.items()}
+        self.forms = Forms(scanned, lambda: None)
         self.kind = W.Dropdown(options=[(kind.title, name) for name, kind in scanned.items()], description="step")
         self.strengths = W.Text(
             description="strengths", layout={"width": "260px"}, tooltip="Values to try, with commas between them"

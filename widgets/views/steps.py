@@ -9,7 +9,7 @@ from threading import RLock
 import ipywidgets as W
 
 from widgets import theme
-from widgets.forms import Form
+from widgets.forms import Form, Forms
 from widgets.view import View
 from workbench.session import Session
 from workbench.steps import KINDS, TrainingStep
@@ -23,7 +23,7 @@ class Steps(View):
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
-        self.forms = {name: Form(kind, self.act(self._preview)) for name, kind in KINDS.items()}
+        self.forms = Forms(KINDS, self.act(self._preview))
         self._shelves: dict[str, list[str]] = {}
         for name, kind in KINDS.items():
             self._shelves.setdefault(kind.shelf, []).append(name)

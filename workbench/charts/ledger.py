@@ -73,7 +73,7 @@ class LedgerChart:
         divisor, unit = byte_unit(largest(size))
         self.source.data = ledger_data(size)
         self.figure.y_range.update(factors=self.source.data["label"][::-1])
-        self.figure.x_range.update(end=largest(size) / divisor * 1.18)
+        self.figure.x_range.update(end=largest(size) / divisor * 1.32)  # room for a label in a narrow panel
         self.figure.xaxis.axis_label = f"file, {unit}"
         self.figure.height = theme.rows_height(len(self.source.data["label"])) + 30
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
 
-from workbench.cli import commands, lab
+from workbench.cli import commands, lab, serve
 from workbench.load import NAMES
 from workbench.steps import KINDS
 
@@ -42,6 +42,7 @@ def parser() -> ArgumentParser:
     _run(add("run", "Do a recipe, export the result, and report on it."))
     _steps(add("steps", "List the steps that a recipe can hold, with their fields."))
     _lab(add("lab", "Open JupyterLab on the workbench's notebook. Further arguments go to jupyter lab."))
+    _serve(add("serve", "Serve the panel as a page of its own, without notebook or code."))
     return made
 
 
@@ -94,8 +95,28 @@ def _lab(made: ArgumentParser) -> None:
     made.set_defaults(work=lab.open_lab)
 
 
+def _serve(made: ArgumentParser) -> None:
+    made.add_argument("subject", nargs="?", default=NAMES[0], help=f"{SUBJECT} (default: {NAMES[0]})")
+    page = made.add_argument_group("the page")
+    page.add_argument("--host", default=serve.LOOPBACK, help="address to listen at (default: this machine only)")
+    page.add_argument("--port", type=_whole(1, 65535), help="port to listen at (default: 8866, or one near it)")
+    page.add_argument("--theme", choices=("light", "dark"), default="light")
+    page.add_argument("--apart", action="store_true", help="a folder for each page's files, in visitors/")
+    _subject(made)
+    _measuring(made)
+    made.set_defaults(work=serve.serve)
+
+
 def _common(made: ArgumentParser) -> None:
     """Add what every command on a subject takes."""
+    _subject(made)
+    _measuring(made)
+    out = made.add_argument_group("the output")
+    out.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
+    out.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _subject(made: ArgumentParser) -> None:
     data = made.add_argument_group("the subject")
     data.add_argument("--checkpoint", metavar="FILE", help=".safetensors, or .pt/.pth/.th that hold tensors only")
     for split in ("validation", "train", "test"):
@@ -108,15 +129,15 @@ def _common(made: ArgumentParser) -> None:
     data.add_argument("--loss", default="cross_entropy", help="cross_entropy, mse or l1")
     data.add_argument("--pretrained", action="store_true", help="download the library's weights")
     data.add_argument("--name", default="", help="what to call the model")
+
+
+def _measuring(made: ArgumentParser) -> None:
     how = made.add_argument_group("the measuring")
     how.add_argument("--batch", type=_whole(1), default=1, help="samples in one pass, for latency and memory")
     how.add_argument("--tolerance", type=_share, help="half-width of a score's interval that is enough, such as 0.01")
     how.add_argument("--seconds", type=_share, default=1.0, help="time for each runtime's latency")
     how.add_argument("--seed", type=int, help="of all chance in steps")
     how.add_argument("--threads", type=_whole(1), help="processor threads to use")
-    out = made.add_argument_group("the output")
-    out.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
-    out.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from workbench.cli import console, words
+from workbench.cli.subject import fields, settings
 from workbench.errors import WorkbenchError
 from workbench.graph import Group
 from workbench.load import load
 from workbench.progress import Progress
 from workbench.recipe import Recipe
-from workbench.session import Session, Settings
-from workbench.steps import KINDS, Step
+from workbench.session import Session
+from workbench.steps import KINDS, Option, Step
 from workbench.trials import Aim
 
 
@@ -98,7 +99,7 @@ def steps(chosen: Namespace) -> None:
             "title": step.title,
             "summary": step.summary,
             "strength": step.strength,
-            "options": [{**dataclasses.asdict(option), "type": option.type.__name__} for option in step.options()],
+            "options": [_option_facts(option) for option in step.options()],
         }
         for kind, step in KINDS.items()
     }
@@ -111,15 +112,8 @@ def _session(chosen: Namespace, autosave: str | None = ".workbench") -> Iterator
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     line = console.ProgressLine(sys.stderr, chosen.quiet)
-    subject = load(
-        chosen.subject, checkpoint=chosen.checkpoint, pretrained=chosen.pretrained, validation=chosen.validation,
-        train=chosen.train, test=chosen.test, classes=chosen.classes, mean=chosen.mean, std=chosen.std,
-        size=chosen.size, metric=chosen.metric, loss=chosen.loss, name=chosen.name,
-    )  # fmt: skip
-    settings = Settings(
-        tolerance=chosen.tolerance or 0.0, seconds=chosen.seconds, batch=chosen.batch, seed=chosen.seed or 0
-    )
-    session = Session(subject, settings, threaded=False, autosave=autosave)
+    subject = load(chosen.subject, **fields(chosen))
+    session = Session(subject, settings(chosen), threaded=False, autosave=autosave)
     try:
         yield session, Progress(line)
     finally:
@@ -138,6 +132,12 @@ def _to_scan(recipe: Recipe) -> Step:
     """Return the recipe's first step that can be scanned, else the first kind that can, on all layers."""
     kinds = [*(type(step) for step in recipe), *KINDS.values()]
     return next(kind() for kind in kinds if kind.strength)
+
+
+def _option_facts(option: Option) -> dict[str, Any]:
+    facts = dataclasses.asdict(option)
+    del facts["reads"]  # a function, of which JSON can say nothing
+    return {**facts, "type": option.type.__name__}
 
 
 def _groups(session: Session) -> tuple[tuple[Group, ...], str]:

@@ -1,0 +1,67 @@
+"""The panel outside of JupyterLab: in Notebook 7, and as a page of its own."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.driving import PATIENCE, VIEW, figures, run_cells, run_code, slider, strangers, tab, tile
+from tests.browser.lab import running_lab
+from tests.cli.serving import kernels, serving
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_page_is_the_panel_and_takes_its_kernel_along(browser: Browser, tmp_path, monkeypatch) -> None:
+    """What a visitor does is done in a kernel of theirs, which ends when they leave; no other machine is asked."""
+    monkeypatch.chdir(tmp_path)
+    with serving("digits-resnet", "--seconds", "0.1", "--apart") as (server, address):
+        page = browser.new_page(viewport=VIEW)
+        asked = strangers(page)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address, timeout=PATIENCE)
+        score = tile(page, "Top-1 accuracy")
+        expect(score.locator("b")).to_have_text("98.50 %", timeout=PATIENCE)
+        page.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
+        icon = page.get_by_role("button", name="Undo").locator("i")
+        assert "Font Awesome" in icon.evaluate("icon => getComputedStyle(icon, '::before').fontFamily")
+        before = figures(page)
+        slider(page, "amount").focus()
+        for _ in range(20):
+            page.keyboard.press("ArrowRight")
+        expect(page.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
+        expect(score.locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
+        assert figures(page) != before
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator(".wb-state", has_text="state 1 of branch main")).to_be_visible(timeout=PATIENCE)
+        tab(page, "Code")
+        expect(page.locator(".wb-listing pre").first).to_contain_text("session.apply(wb.Prune(amount=0.7))")
+        (folder,) = (tmp_path / "visitors").iterdir()
+        assert list(folder.glob(".workbench/*/session-*.json"))
+        (kernel,) = kernels(server)
+        page.goto("about:blank")
+        assert psutil.wait_procs([kernel], 30)[1] == []
+        assert asked == []
+        assert errors == []
+
+
+def test_the_panel_works_in_notebook_7(browser: Browser, tmp_path) -> None:
+    with running_lab(tmp_path / "notebooks", program="notebook") as notebook:
+        page = browser.new_page(viewport=VIEW)
+        asked = strangers(page)
+        page.goto(f"{notebook.url}/notebooks/{notebook.fresh()}?token={notebook.token}")
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=PATIENCE)
+        run_cells(page)
+        page.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
+        slider(page, "amount").focus()
+        for _ in range(20):
+            page.keyboard.press("ArrowRight")
+        expect(page.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
+        score = tile(page, "Top-1 accuracy")
+        expect(score.locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
+        kernel = run_code(page, "print(session.staged.step.amount, f'{session.staged.score.value * 100:.2f} %')")
+        assert kernel == f"0.7 {score.locator('b').inner_text()}"
+        page.close()
+        assert asked == []

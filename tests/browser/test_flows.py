@@ -1,0 +1,179 @@
+"""What people do with a panel, and with a notebook that holds one."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.driving import PATIENCE, VIEW, figures, load_again, place, run_code, save, slider, tab, tile
+from tests.browser.lab import SHARED, Lab
+
+pytestmark = pytest.mark.browser
+
+
+def amount(page: Page, presses: int) -> None:
+    """Move the slider of the amount by keys, a hundredth each."""
+    slider(page, "amount").focus()
+    for _ in range(presses):
+        page.keyboard.press("ArrowRight")
+
+
+def first_scan(page: Page) -> None:
+    """Scan three layers at one strength."""
+    page.locator(".wb-layers input").fill("layer3.*")
+    tab(page, "Sensitivity")
+    page.locator(".widget-text", has=page.locator("label", has_text="strengths")).locator("input").fill("0.5")
+    page.get_by_role("button", name="Scan").click()
+    cancel = page.get_by_role("button", name="Cancel")
+    page.locator(".wb-figure").locator("visible=true").first.wait_for(timeout=PATIENCE)
+    expect(cancel).to_be_hidden(timeout=PATIENCE)
+
+
+def test_a_cell_of_the_scan_is_previewed_by_a_click(panel: Page) -> None:
+    first_scan(panel)
+    x, y = place(panel, "drop", 2)
+    panel.mouse.click(x, y)
+    expect(panel.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
+    target, layers, strength = run_code(
+        panel, "print(session.table.points[2].target, session.draft.layers, session.staged.step.amount)"
+    ).split()
+    assert layers == target
+    assert strength == "0.5"
+
+
+def test_a_preset_fills_the_plan_and_runs(panel: Page) -> None:
+    panel.get_by_role("button", name="Presets and plans").click()
+    panel.locator(".widget-dropdown", has=panel.locator("label", has_text="make it")).locator("select").select_option(
+        label="4 × smaller"
+    )
+    run = panel.locator(".wb-panel").get_by_role("button", name="Run all")
+    expect(run).to_be_enabled(timeout=PATIENCE)
+    run.click()
+    expect(panel.locator(".wb-state", has_text="of branch main")).to_be_visible(timeout=PATIENCE)
+    shown = tile(panel, "File size").locator("p").inner_text()
+    times = re.match(r"([\d.]+) × smaller", shown)
+    assert times is not None, shown
+    assert float(times[1]) >= 4
+    sizes = run_code(panel, "print(session.baseline.bytes.total / session.current.bytes.total)")
+    assert float(sizes) == pytest.approx(float(times[1]), abs=0.01)
+
+
+def test_a_report_is_written(panel: Page, lab: Lab) -> None:
+    tab(panel, "Export")
+    box = panel.locator(".widget-text", has=panel.locator("label", has_text=re.compile("^file$"))).locator("input")
+    box.fill("out/flow.txt")
+    box.press("Enter")
+    panel.get_by_role("button", name="Report").click()
+    expect(panel.locator(".wb-error").locator("visible=true").first).to_contain_text(".html", timeout=PATIENCE)
+    box.fill("out/flow.md")
+    box.press("Enter")
+    panel.get_by_role("button", name="Report").click()
+    expect(panel.locator(".wb-done")).to_contain_text("out/flow.md", timeout=PATIENCE)
+    assert "digits-resnet" in (lab.folder / "out" / "flow.md").read_text()
+    assert run_code(panel, "print(session.saved_to, repr(session.error))") == "out/flow.md ''"
+
+
+def test_branches_are_begun_and_states_gone_to(panel: Page) -> None:
+    panel.get_by_role("button", name="Apply").click()
+    state = panel.locator(".wb-state", has_text="state 1 of branch main")
+    expect(state).to_be_visible(timeout=PATIENCE)
+    tab(panel, "History")
+    panel.get_by_placeholder("name of a new branch").fill("other")
+    panel.get_by_placeholder("name of a new branch").press("Tab")
+    panel.get_by_role("button", name="Fork").click()
+    expect(panel.locator(".wb-state", has_text="state 1 of branch other")).to_be_visible(timeout=PATIENCE)
+    panel.locator(".widget-select select").locator("visible=true").first.select_option(index=0)
+    expect(panel.locator(".wb-state", has_text="the untouched subject")).to_be_visible(timeout=PATIENCE)
+    assert run_code(panel, "print(session.history.branch, session.history.at)").split()[1] == "0"
+
+
+def test_a_reloaded_page_shows_the_preview_and_is_alive(panel: Page) -> None:
+    amount(panel, 20)
+    score = tile(panel, "Top-1 accuracy")
+    expect(score.locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
+    before = score.locator("b").inner_text()
+    save(panel)
+    load_again(panel)
+    expect(panel.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
+    expect(score.locator("b")).to_have_text(before, timeout=PATIENCE)
+    panel.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
+    panel.wait_for_function("() => window.Bokeh?.documents.length")
+    assert figures(panel)
+    panel.get_by_role("button", name="Take back").click()
+    expect(panel.locator(".wb-preview")).to_be_hidden(timeout=PATIENCE)
+    panel.get_by_text("| Idle").wait_for(timeout=PATIENCE)
+    assert run_code(panel, "print(session.staged, len(session.history.nodes))") == "None 1"
+
+
+def test_two_tabs_on_one_session_agree(panel: Page, browser: Browser, lab: Lab) -> None:
+    save(panel)
+    other = browser.new_page(viewport=VIEW)
+    load_again(other, lab.again(SHARED))
+    expect(tile(other, "File size")).to_be_visible(timeout=PATIENCE)
+    readouts = [page.locator(".widget-readout").locator("visible=true").first for page in (panel, other)]
+    amount(other, 20)
+    expect(readouts[0]).to_have_text("0.70", timeout=PATIENCE)
+    for page in (panel, other):
+        expect(tile(page, "Top-1 accuracy").locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
+    panel.get_by_role("button", name="Apply").click()
+    for page in (panel, other):
+        expect(page.locator(".wb-state", has_text="state 1 of branch main")).to_be_visible(timeout=PATIENCE)
+    shown = [page.locator(".wb-tiles").inner_text() for page in (panel, other)]
+    assert shown[0] == shown[1]
+    other.close()
+    assert run_code(panel, "print(len(session.history.nodes), session.error)") == "2"
+
+
+COUNT = """import threading
+def watchers():
+    return sum(len(heard) for kinds in session._trait_notifiers.values() for heard in kinds.values())
+def workers():
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("workbench"))
+print(watchers(), len(workers()))"""
+
+
+def test_a_cell_run_again_and_a_closed_panel_leave_nothing_behind(panel: Page) -> None:
+    amount(panel, 5)
+    expect(tile(panel, "Top-1 accuracy").locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
+    first = run_code(panel, COUNT)
+    cell = panel.locator(".jp-Notebook .jp-Cell", has=panel.locator(".wb-panel"))
+    cell.locator(".cm-content").first.fill("Panel(session)")
+    for _ in range(2):
+        old = panel.locator(".wb-panel").element_handle()
+        cell.locator(".cm-content").first.press("Shift+Enter")
+        panel.wait_for_function("(old) => !old.isConnected && document.querySelector('.wb-tile')", arg=old)
+    panel.get_by_text("| Idle").wait_for(timeout=PATIENCE)
+    run_code(panel, "panel.close()")  # the very first one, which was shown in that cell too
+    assert run_code(panel, "print(watchers(), len(workers()))") == first
+    gone = run_code(panel, "Out[max(Out)].close(); session.close(); print(watchers(), workers())")
+    assert gone == "0 []"
+    expect(panel.locator(".wb-tile")).to_have_count(0)
+
+
+def test_a_notebook_without_its_kernel_shows_the_last_state(panel: Page, browser: Browser, lab: Lab) -> None:
+    panel.get_by_role("button", name="Apply").click()
+    expect(panel.locator(".wb-state", has_text="state 1 of branch main")).to_be_visible(timeout=PATIENCE)
+    still = panel.locator(".wb-snapshot")
+    expect(still).to_contain_text("state 1 of branch main", timeout=PATIENCE)
+    expect(still).to_be_hidden()
+    shown = tile(panel, "Top-1 accuracy").locator("b").inner_text()
+    save(panel)
+    stored = (lab.folder / SHARED).read_text()
+    assert len(stored) < 200_000
+    (lab.folder / "kept.ipynb").write_text(json.dumps(_without_kernel(json.loads(stored))))
+    other = browser.new_page()
+    other.goto(lab.again("kept.ipynb"))
+    still = other.locator(".wb-snapshot")
+    expect(still).to_be_visible(timeout=PATIENCE)
+    expect(still).to_contain_text(shown)
+    expect(still.locator("pre")).to_contain_text("Prune(")
+    other.close()
+
+
+def _without_kernel(notebook: dict) -> dict:
+    """Name a kernel that nobody has, so that none is started."""
+    notebook["metadata"]["kernelspec"] = {"display_name": "none", "language": "python", "name": "no-such-kernel"}
+    return notebook

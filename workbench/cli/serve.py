@@ -1,0 +1,68 @@
+"""The panel as a page of its own: Voilà on a notebook of one cell, which nobody sees."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import tempfile
+from argparse import Namespace
+from importlib.util import find_spec
+from pathlib import Path
+
+from workbench.cli.subject import fields, settings
+from workbench.errors import WorkbenchError
+from workbench.load import load
+
+LOOPBACK = "127.0.0.1"
+
+
+def serve(chosen: Namespace) -> None:
+    """Serve the panel until it is stopped; each visitor has a kernel and a session of their own.
+
+    Raises:
+        WorkbenchError: Voilà is not installed, the subject cannot be loaded, or nobody can listen there.
+    """
+    if find_spec("voila") is None:
+        raise WorkbenchError("a page is served by Voilà: pip install 'compression-workbench[page]'")
+    _check(chosen.host, chosen.port)
+    # Each visitor's kernel loads it again. What cannot be loaded is better refused here than on every page.
+    name = load(chosen.subject, **fields(chosen)).name
+    # The server is heavy, and only this command needs it.
+    from workbench.cli.voila import Page
+
+    def tell(address: str) -> None:
+        print(
+            f"The panel on {name} is at\n\n    {address}\n\nEach page has a kernel of its own, which ends with it. "
+            "Who has this address can do there what you can do here.\nCtrl-C ends them all.",
+            flush=True,
+        )
+
+    token = secrets.token_hex(24)
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        Page.serve(Path(folder), code(chosen, Path.cwd()), chosen.host, chosen.port, token, chosen.theme, tell)
+
+
+def code(chosen: Namespace, here: Path) -> str:
+    """Return what each visitor's kernel runs: the chosen subject in a panel, from the folder `here`."""
+    given = "".join(f", {name}={value!r}" for name, value in fields(chosen).items())
+    lines = ["import os", f"os.chdir({str(here)!r})", "import workbench as wb", "from widgets import Panel"]
+    if chosen.threads:
+        lines += ["import torch", f"torch.set_num_threads({chosen.threads})"]
+    lines += [f"subject = wb.load({chosen.subject!r}{given})"]
+    if chosen.apart:
+        lines += [
+            "import tempfile",
+            "os.makedirs('visitors', exist_ok=True)",
+            "os.chdir(tempfile.mkdtemp(prefix='visitor-', dir='visitors'))",
+        ]
+    return "\n".join([*lines, f"session = wb.Session(subject, wb.{settings(chosen)!r})", "Panel(session)"])
+
+
+def _check(host: str, port: int | None) -> None:
+    """Refuse a place that cannot be listened at. Without a port, the next free one is taken later."""
+    try:
+        with socket.create_server((host, port or 0)):
+            return
+    except OSError as error:
+        where = f"{host}, port {port}" if port else host
+        raise WorkbenchError(f"the page cannot be served at {where}: {error.strerror}") from error

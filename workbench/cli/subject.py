@@ -1,0 +1,25 @@
+"""What the command line says of a subject and of measuring it, as `load` and `Session` take it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from workbench.session import Settings
+
+FIELDS = (
+    "checkpoint", "pretrained", "validation", "train", "test", "classes", "mean", "std", "size", "metric", "loss",
+    "name",
+)  # fmt: skip
+
+
+def fields(chosen: Namespace) -> dict[str, Any]:
+    """Return the keywords of `load`."""
+    return {name: getattr(chosen, name) for name in FIELDS}
+
+
+def settings(chosen: Namespace) -> Settings:
+    """Return how a session on the subject measures."""
+    return Settings(
+        tolerance=chosen.tolerance or 0.0, seconds=chosen.seconds, batch=chosen.batch, seed=chosen.seed or 0
+    )
