@@ -48,6 +48,20 @@ def test_together_the_drops_add_up_to_what_is_tolerated():
     assert suggest(free, 0.0) == {"a": 0.5}
 
 
+def test_drops_count_from_the_state_that_was_scanned():
+    found = table(Prune(), {"a": {0.3: -0.051, 0.5: -0.06, 0.9: -0.2}, "b": {0.3: -0.052, 0.5: -0.09, 0.9: -0.2}})
+    assert suggest(found, 0.01) == {}
+    assert suggest(replace(found, lost=0.05), 0.01) == dict.fromkeys("ab", 0.3)
+
+
+def test_a_scan_of_a_compressed_state_knows_what_was_lost_before(images, open_session):
+    session = open_session(images)
+    session.apply(Quantize(bits=2))
+    table = session.sensitivity(Prune(layers="conv1"), (0.01,), tolerance=0)
+    assert table.lost == -session.current.score.change > 0.05
+    assert abs(table.drop(table.points[0])) < 0.05
+
+
 def test_fewer_bits_are_stronger_and_a_rise_of_a_loss_is_a_drop():
     found = table(Quantize(), {"a": {8: 0.001, 4: 0.004, 2: 0.2}}, higher_is_better=False)
     assert suggest(found, 0.005) == {"a": 4}

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from workbench.errors import WorkbenchError
 from workbench.recipe import read_step
-from workbench.sensitivity import Point, Table
+from workbench.sensitivity import Table
 from workbench.steps import Step
 
 OWN = "by_layer"  # the option of steps that take a strength for each layer at once
@@ -18,9 +18,9 @@ OWN = "by_layer"  # the option of steps that take a strength for each layer at o
 def suggest(table: Table, tolerance: float, together: bool = True) -> dict[str, float]:
     """Return for each part the strongest strength whose drop, and that of all milder ones, is tolerated.
 
-    All parts are held to one limit for each: the largest with which the drops add up to `tolerance`. Where parts make
-    up for each other or amplify each other, the sum is only a guess, which the score of the result then corrects.
-    Parts where even the mildest strength costs more, or cannot be done, are left out.
+    Drops count from the scanned state. All parts are held to one limit for each: the largest with which the drops add
+    up to `tolerance`. Where parts make up for each other or amplify each other, the sum is only a guess, which the score
+    of the result then corrects. Parts where even the mildest strength costs more, or cannot be done, are left out.
 
     Args:
         table: A scan, which may still be growing.
@@ -32,20 +32,13 @@ def suggest(table: Table, tolerance: float, together: bool = True) -> dict[str, 
     """
     if tolerance < 0:
         raise WorkbenchError(f"a tolerated drop is at least 0, not {tolerance:g}")
-    drops = {(point.target, point.strength): drop_at(point) for point in table.points}
+    drops = {(point.target, point.strength): table.drop(point) for point in table.points}
     limits = sorted({0.0, *(drop for drop in drops.values() if 0 < drop <= tolerance)}, reverse=True)
     for limit in limits:
         found = _within(table, drops, limit)
         if not together or sum(max(drops[place], 0.0) for place in found.items()) <= tolerance:
             return found
     return {}
-
-
-def drop_at(point: Point) -> float:
-    """Return by how much the score is worse; infinite where the step cannot be done."""
-    if point.score is None:
-        return math.inf
-    return -point.score.change if point.score.higher_is_better else point.score.change
 
 
 def _within(table: Table, drops: Mapping[tuple[str, float], float], limit: float) -> dict[str, float]:

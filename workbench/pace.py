@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from workbench.budget import drop_at
 from workbench.context import Context
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure.latency import Forward, Latency, compare
@@ -77,7 +76,7 @@ def by_strength(step: Step) -> list[Step]:
 
 def by_parts(step: Step, table: Table) -> list[Step]:
     """Return the step on one part of the model, on two and so on to all; those that lose least in a scan come first."""
-    points = sorted((point for point in table.points if point.score), key=drop_at)
+    points = sorted((point for point in table.points if point.score), key=table.drop)
     names = [glob.escape(point.target) for point in points]
     return [replace(step, layers=", ".join(names[:count]), exclude="") for count in range(1, len(names) + 1)]
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from workbench.budget import drop_at
 from workbench.errors import WorkbenchError
 from workbench.layers import Layer
 from workbench.sensitivity import Table
@@ -96,5 +95,5 @@ def _choices(table: Table, target: str, cost: Cost) -> list[tuple[str, float | N
     priced = sorted(((cost(target, point.strength), point) for point in points), key=lambda pair: -pair[0])
     found: list[tuple[str, float | None, float, float]] = [(target, None, 0.0, cost(target, None))]
     for price, point in priced:
-        found.append((target, point.strength, max(found[-1][2], drop_at(point)), price))
+        found.append((target, point.strength, max(found[-1][2], table.drop(point)), price))
     return found

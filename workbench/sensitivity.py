@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ class Point:
         return cls(**{**facts, "score": Score(**found) if found else None})
 
 
+def worse(score: Score) -> float:
+    """Return by how much a score is worse than the baseline's."""
+    return -score.change if score.higher_is_better else score.change
+
+
 @dataclass(frozen=True)
 class Table:
     """A scan's result.
@@ -60,6 +66,7 @@ class Table:
         strengths: As they were scanned.
         points: What is known so far; a part of all while a scan runs.
         state: Number of the session's state that was scanned.
+        lost: By how much the score of that state was worse than the baseline's already.
     """
 
     step: Mapping[str, Any]
@@ -68,6 +75,11 @@ class Table:
     strengths: tuple[float, ...]
     points: tuple[Point, ...] = ()
     state: int = 0
+    lost: float = 0.0
+
+    def drop(self, point: Point) -> float:
+        """Return by how much the step makes the scanned state's score worse; infinite where it cannot be done."""
+        return math.inf if point.score is None else worse(point.score) - self.lost
 
     @property
     def done(self) -> bool:

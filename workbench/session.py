@@ -32,7 +32,7 @@ from workbench.recipe import Recipe, run, step_code
 from workbench.runtimes import RUNTIMES
 from workbench.script import replay_script
 from workbench.search import allocate, bit_operations_of, file_bytes
-from workbench.sensitivity import Table, scan
+from workbench.sensitivity import Table, scan, worse
 from workbench.states import States
 from workbench.steps import Context, State, Step
 from workbench.subject import Subject
@@ -335,9 +335,10 @@ class Session(traitlets.HasTraits):
         """
         progress = progress or Progress()
         number, ground = self.history.at, self._ground(progress)
+        lost = worse(self.measure(number, progress.part(0.0, 0.05)).score) if number else 0.0
 
         def grow(table: Table) -> None:
-            self.table = replace(table, state=number)
+            self.table = replace(table, state=number, lost=lost)
 
         self.table = None
         table = scan(
@@ -350,7 +351,7 @@ class Session(traitlets.HasTraits):
             folder=self._folder("scans"),
             found=grow,
         )
-        self.table = replace(table, state=number)
+        self.table = replace(table, state=number, lost=lost)
         return self.table
 
     def allocate(

@@ -50,7 +50,7 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
         _take(page, folder / "panel.png")
         page.get_by_role("button", name="Take back").click()
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()  # which chooses all layers again
-        # A scan counts drops from the untouched subject, and so do suggestions: they come before anything is applied.
+        # On the untouched subject, as most people see it first.
         tab(page, "Sensitivity")
         page.get_by_role("button", name="Scan").click()
         page.locator(".wb-figure").locator("visible=true").first.wait_for(timeout=PATIENCE)

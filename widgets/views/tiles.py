@@ -114,7 +114,8 @@ def _score(found: Score | None, trace: str = "") -> str:
 
 def _latency(name: str, found: Latency, trace: str = "") -> str:
     kind = {"faster": "good", "slower": "bad"}.get(found.verdict, "")
-    words = f"batch {found.batch}, {found.threads} threads"
+    threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
+    words = f"batch {found.batch}, {threads}"
     if found.verdict != "baseline":
         words = f"from {numbers.seconds(found.baseline_median)}, {words}"
     line = f"|{words}" if found.verdict == "baseline" else f"{numbers.verdict(found)}|· {words}"
