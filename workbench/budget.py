@@ -19,8 +19,9 @@ def suggest(table: Table, tolerance: float, together: bool = True) -> dict[str, 
     """Return for each part the strongest strength whose drop, and that of all milder ones, is tolerated.
 
     Drops count from the scanned state. All parts are held to one limit for each: the largest with which the drops add
-    up to `tolerance`. Where parts make up for each other or amplify each other, the sum is only a guess, which the score
-    of the result then corrects. Parts where even the mildest strength costs more, or cannot be done, are left out.
+    up to `tolerance`. Where parts make up for each other or amplify each other, the sum is only a guess, which the
+    score of the result then corrects. Parts where even the mildest strength costs more, or cannot be done, are left
+    out.
 
     Args:
         table: A scan, which may still be growing.
