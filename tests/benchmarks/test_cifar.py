@@ -44,6 +44,11 @@ ROWS: dict[str, tuple[wb.Step, ...]] = {
         wb.PruneChannels(layers=INNER, amount=0.5, budget="macs", importance="taylor", round_to=4),
         wb.Distill(epochs=5, learning_rate=0.05, **IMAGES),
     ),
+    "channels, not trained": (
+        wb.PruneChannels(layers=INNER, amount=0.5, budget="macs", importance="taylor", round_to=4),
+        wb.Reconstruct(),
+    ),
+    "70 % pruned, not trained": (wb.Prune(amount=0.7, ranking="global"), wb.Reconstruct()),
     "70 % pruned": (
         wb.Prune(amount=0.7, ranking="global", compensation="columns"),
         wb.Distill(epochs=3, learning_rate=0.02, **IMAGES),
