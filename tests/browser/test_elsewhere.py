@@ -52,7 +52,11 @@ def test_the_panel_works_in_notebook_7(browser: Browser, tmp_path) -> None:
         page = browser.new_page(viewport=VIEW)
         asked = strangers(page)
         page.goto(f"{notebook.url}/notebooks/{notebook.fresh()}?token={notebook.token}")
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=PATIENCE)
+        # The page says idle before there is a kernel, and what is run then is lost without a word.
+        page.wait_for_function(
+            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+            timeout=PATIENCE,
+        )
         run_cells(page)
         page.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
         slider(page, "amount").focus()
