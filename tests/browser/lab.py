@@ -110,7 +110,8 @@ def running_lab(folder: Path, theme: str = "light", program: str = "jupyterlab")
     }
     command = [
         sys.executable, "-m", program, "--no-browser", "--expose-app-in-browser", "--allow-root",
-        f"--port={port}", "--ip=127.0.0.1", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--ServerApp.log_level=ERROR",
+        f"--port={port}", "--ip=127.0.0.1", f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={folder}", "--ServerApp.log_level=ERROR",
     ]  # fmt: skip
     with (folder / "lab.log").open("w") as log:
         server = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
