@@ -141,10 +141,11 @@ def save(page: Page) -> None:
     page.wait_for_function("() => !document.querySelector('.jp-mod-current.jp-mod-dirty, .jp-mod-dirty')")
 
 
-def run_code(page: Page, code: str) -> str:
+def run_code(page: Page, code: str, patience: float = PATIENCE) -> str:
     """Run code in a new last cell of the notebook, and return what it printed."""
     page.evaluate("() => document.activeElement?.blur()")
-    page.locator(".jp-Notebook .jp-Cell").last.click()
+    # Not into the middle of the cell, where the panel may have a control.
+    page.locator(".jp-Notebook .jp-Cell .jp-InputPrompt").last.click()
     page.keyboard.press("Escape")
     page.keyboard.press("b")
     page.keyboard.press("Enter")
@@ -154,6 +155,6 @@ def run_code(page: Page, code: str) -> str:
     page.keyboard.press("Shift+Enter")
     output = page.locator(".jp-OutputArea-output", has_text=end).last
     failure = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").last
-    output.or_(failure).wait_for(timeout=PATIENCE)
+    output.or_(failure).wait_for(timeout=patience)
     assert not failure.is_visible(), failure.inner_text()
     return output.inner_text().strip().removesuffix(end).strip()

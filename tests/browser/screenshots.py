@@ -39,7 +39,7 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        page = browser.new_page(viewport={"width": width, "height": 1660})
+        page = browser.new_page(viewport={"width": width, "height": 1900})
         open_panel(page, lab)
         page.keyboard.press("Control+b")  # the file browser takes a fifth of the page
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
@@ -58,7 +58,7 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
         _show(page, "Sensitivity", folder)
         _show(page, "Budget", folder)
         page.get_by_role("button", name="Clear").locator("visible=true").click()
-        run_code(page, STATES)
+        run_code(page, STATES, 5 * PATIENCE)  # trains
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
         for title in page.locator(".wb-panel .lm-TabBar-tabLabel").all_inner_texts():
             if title not in ("Compress", "Sensitivity", "Budget"):
