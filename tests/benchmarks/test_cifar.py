@@ -50,8 +50,9 @@ ROWS: dict[str, tuple[wb.Step, ...]] = {
     ),
     "70 % pruned, not trained": (wb.Prune(amount=0.7, ranking="global"), wb.Reconstruct()),
     "70 % pruned": (
-        wb.Prune(amount=0.7, ranking="global", compensation="columns"),
-        wb.Distill(epochs=3, learning_rate=0.02, **IMAGES),
+        wb.Prune(amount=0.7, ranking="global"),
+        wb.Reconstruct(),
+        wb.Distill(epochs=3, learning_rate=0.01, **IMAGES),
     ),
     "90 % pruned": (
         wb.Prune(amount=0.9, ranking="global", compensation="columns"),
