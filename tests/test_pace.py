@@ -13,6 +13,7 @@ from workbench.measure.latency import summarize
 from workbench.pace import least_enough
 from workbench.recipe import Recipe, run
 from workbench.runtimes import RUNTIMES
+from workbench.sensitivity import Point, Table
 from workbench.steps import FineTune, PruneChannels, Quantize
 
 
@@ -71,6 +72,12 @@ def test_a_step_without_degrees_goes_to_the_parts_that_lose_least(images, open_s
     drops = {point.target: -point.score.change for point in session.table.points}
     assert max(drops[name] for name in taken) <= min(drops[name] for name in drops if name not in taken)
     assert set(run(images, Recipe((step,))).codings) == {f"{name}.weight" for name in taken}
+
+
+def test_a_step_that_no_part_takes_is_told(images):
+    refused = Table(Quantize().facts(), None, ("conv1",), (8,), (Point("conv1", 8, None, reason="it is too small"),))
+    with pytest.raises(WorkbenchError, match="Quantize can be done on no part alone: it is too small"):
+        pace.by_parts(Quantize(), refused)
 
 
 def test_what_cannot_be_reached_is_told(images, open_session, counted):

@@ -58,6 +58,12 @@ class Clock:
         return compare(self.runtime, self.baseline, candidate, self.inputs, seconds=self.seconds, progress=quiet)
 
 
+def check_part(part: float) -> None:
+    """Raise an error if this is no part of a latency that could go."""
+    if not 0 < part < 1:
+        raise WorkbenchError(f"the part of the latency that goes is a number between 0 and 1, not {part!r}")
+
+
 def graded(step: Step) -> bool:
     """Return whether the step's strength goes by degrees; what integers count is another kind of thing at each.
 
@@ -75,8 +81,14 @@ def by_strength(step: Step) -> list[Step]:
 
 
 def by_parts(step: Step, table: Table) -> list[Step]:
-    """Return the step on one part of the model, on two and so on to all; those that lose least in a scan come first."""
+    """Return the step on one part of the model, on two and so on to all; those that lose least in a scan come first.
+
+    Raises:
+        WorkbenchError: It can be done on none.
+    """
     points = sorted((point for point in table.points if point.score), key=table.drop)
+    if not points:
+        raise WorkbenchError(f"{step.title} can be done on no part alone: {table.points[0].reason}")
     names = [glob.escape(point.target) for point in points]
     return [replace(step, layers=", ".join(names[:count]), exclude="") for count in range(1, len(names) + 1)]
 
@@ -87,7 +99,7 @@ def mildest(steps: Sequence[Step], state: State, context: Context, part: float, 
     About log2 of them are built and timed.
 
     Args:
-        steps: From the mildest to the strongest.
+        steps: One or more, from the mildest to the strongest.
         state: What they are done on; may be compressed already.
         context: Gives the subject and the seed, and is told of progress.
         part: Between 0 and 1; of 0.5 the model is twice as fast.
@@ -97,8 +109,6 @@ def mildest(steps: Sequence[Step], state: State, context: Context, part: float, 
         WorkbenchError: Even the strongest is not enough; it says what was reached.
         Cancelled: It was told to stop.
     """
-    if not 0 < part < 1:
-        raise WorkbenchError(f"the part of the latency that goes is a number between 0 and 1, not {part!r}")
     tried: dict[int, Latency] = {}
     refused: list[WorkbenchError] = []
     looks = len(steps).bit_length() + 1

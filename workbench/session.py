@@ -26,7 +26,7 @@ from workbench.layers import Layer
 from workbench.live import Bench, Live, Preview, candidate
 from workbench.measure import Measurement, Reference, Score, measure, measure_size, refer, score
 from workbench.measure.latency import Forward, Latency
-from workbench.pace import Clock, by_parts, by_strength, graded, mildest
+from workbench.pace import Clock, by_parts, by_strength, check_part, graded, mildest
 from workbench.progress import TRAINING, Progress
 from workbench.recipe import Recipe, run, step_code
 from workbench.runtimes import RUNTIMES
@@ -417,6 +417,7 @@ class Session(traitlets.HasTraits):
             WorkbenchError: The step has no strength, so much cannot go, or the runtime is not measured here.
             Cancelled: It was told to stop.
         """
+        check_part(part)
         baseline = self.baselines().get(runtime)
         if baseline is None:
             why = self._refused.get(runtime, f"the session measures on {', '.join(self.settings.runtimes)}")
