@@ -7,7 +7,7 @@ the order of the weight's own dimensions, apart for each group of a grouped conv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,17 @@ def patches(module: nn.Module, inputs: Tensor) -> Tensor:
     positions, kernel = range(3, 3 + places), range(3 + places, 3 + 2 * places)
     width = module.weight[0].numel()
     return windows.permute(1, 0, *positions, 2, *kernel).reshape(module.groups, -1, width)
+
+
+def calls_in(model: nn.Module, names: Iterable[str], inputs: tuple[Tensor, ...]) -> list[str]:
+    """Return the named modules in the order in which a forward pass calls them, each as often as it does."""
+    calls: list[str] = []
+    watched = twin(model)
+    for name in names:
+        watched.get_submodule(name).register_forward_pre_hook(lambda _, __, name=name: calls.append(name))
+    with TURN, torch.no_grad():
+        watched(*inputs)
+    return calls
 
 
 def calibration_batches(

@@ -10,12 +10,13 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from workbench.calibration import calls_in
 from workbench.context import Context
 from workbench.errors import WorkbenchError, first_line
 from workbench.graph import Group
@@ -135,19 +136,7 @@ def asking_captum() -> Iterator[None]:
 
 
 def _refuse_repeated(model: nn.Module, layers: Sequence[str], context: Context) -> None:
-    calls = dict.fromkeys(layers, 0)
-
-    def count(name: str) -> Callable[[nn.Module, Any], None]:
-        def hook(module: nn.Module, inputs: Any) -> None:
-            calls[name] += 1
-
-        return hook
-
-    hooks = [model.get_submodule(name).register_forward_pre_hook(count(name)) for name in layers]
-    with torch.no_grad():
-        model(*context.example())
-    for handle in hooks:
-        handle.remove()
-    wrong = [name for name, number in calls.items() if number != 1]
+    calls = calls_in(model, layers, context.example())
+    wrong = [name for name in layers if calls.count(name) != 1]
     if wrong:
         raise WorkbenchError(f"{', '.join(wrong)}: attributions are for layers that are called once; exclude them")

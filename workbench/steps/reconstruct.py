@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from workbench.calibration import BATCH, CONVOLUTIONS, damped, patches, samples_at_once
+from workbench.calibration import BATCH, CONVOLUTIONS, calls_in, damped, patches, samples_at_once
 from workbench.errors import WorkbenchError
 from workbench.quantizer import quantizers
 from workbench.steps.compensation import least_squares
@@ -86,12 +86,7 @@ def same_outputs(module: nn.Module, whole: nn.Module | None) -> bool:
 
 def called_once(model: nn.Module, names: Iterable[str], inputs: tuple[Tensor, ...]) -> list[str]:
     """Return those of the named modules that a forward pass calls exactly once, in its order."""
-    calls: list[str] = []
-    watched = twin(model)
-    for name in names:
-        watched.get_submodule(name).register_forward_pre_hook(lambda _, __, name=name: calls.append(name))
-    with TURN, torch.no_grad():
-        watched(*inputs)
+    calls = calls_in(model, names, inputs)
     return [name for name in dict.fromkeys(calls) if calls.count(name) == 1]
 
 
