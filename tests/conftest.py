@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import hypothesis
@@ -20,6 +21,8 @@ hypothesis.settings.load_profile("same")
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
+    """Keep to one thread, here and in the kernels that tests start: threads that share a core wait for each other."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

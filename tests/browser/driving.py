@@ -93,20 +93,33 @@ def slider(page: Page, label: str) -> Locator:
     return holder.locator(".noUi-handle").locator("visible=true").first
 
 
-def grip(page: Page) -> tuple[float, float]:
-    """Return where on the page the right handle of the shown, editable box is."""
-    script = """() => {
+def grip(page: Page, mark: float | None = None) -> tuple[float, float]:
+    """Return where on the page the right handle of the shown, editable box is, once it rests.
+
+    Args:
+        page: With one such box.
+        mark: Where the handle should be, in the unit of the figure's axis; None for wherever it is.
+    """
+    script = """async (mark) => {
         const all = (view) => [view, ...(view.children ? [...view.children()].flatMap(all) : [])];
-        for (const view of [...window.Bokeh.index].flatMap(all)) {
-            if (view.model.type !== "BoxAnnotation" || !view.model.visible || !view.model.editable) continue;
-            const canvas = view.plot_view.canvas_view.el.getBoundingClientRect();
-            if (canvas.width) return [canvas.x + view.bbox.right, canvas.y + (view.bbox.top + view.bbox.bottom) / 2];
-        }
-        return null;
+        const find = () => {
+            for (const view of [...window.Bokeh.index].flatMap(all)) {
+                if (view.model.type !== "BoxAnnotation" || !view.model.visible || !view.model.editable) continue;
+                if (mark !== null && Math.abs(view.model.right - mark) > 1e-3 * Math.abs(mark)) continue;
+                const canvas = view.plot_view.canvas_view.el.getBoundingClientRect();
+                const middle = (view.bbox.top + view.bbox.bottom) / 2;
+                if (canvas.width) return [canvas.x + view.bbox.right, canvas.y + middle];
+            }
+            return null;
+        };
+        const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+        const before = find();
+        await frame();
+        await frame();
+        return before && String(before) === String(find()) ? before : null;
     }"""
-    page.wait_for_function(script, timeout=PATIENCE)
-    x, y = page.evaluate(script)
-    return x, y
+    found = page.wait_for_function(script, arg=mark, timeout=PATIENCE).json_value()
+    return found[0], found[1]
 
 
 def expect_near(page: Page, x: float) -> None:

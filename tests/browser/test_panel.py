@@ -81,7 +81,7 @@ def test_layers_are_chosen_in_the_table_and_errors_are_shown(panel: Page) -> Non
     assert run_code(page, "print(session.selection)") == "('layer2.0.conv1',)"
     filter_box = page.locator(".wb-layers input")
     filter_box.fill("layer3.*conv2")
-    assert page.locator(".wb-layers tbody tr").count() == 3
+    expect(page.locator(".wb-layers tbody tr")).to_have_count(3)
 
     layers = page.locator(".wb-panel .widget-text", has=page.locator("label", has_text=re.compile("^layers"))).first
     layers.locator("input").fill("nosuch*")
@@ -94,14 +94,18 @@ def test_layers_are_chosen_in_the_table_and_errors_are_shown(panel: Page) -> Non
     expect(page.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
 
 
+MARK = """layer = next(layer for layer in session.layers if layer.name in session.selection)
+print(session.draft.bounds(session.state.model.get_parameter(layer.parameter).detach(), layer).high)"""
+
+
 def test_the_threshold_is_dragged_and_the_session_follows(panel: Page) -> None:
     """The hand moves the mark, the slider and the preview follow; where the hand lets go, the mark stays."""
     page = panel
     page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
-    page.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
+    expect(page.locator(".wb-panel b", has_text="layer3.1.conv1").first).to_be_visible(timeout=PATIENCE)
     readout = page.locator(".widget-readout").locator("visible=true").first
     assert readout.inner_text() == "0.50"
-    x, y = grip(page)
+    x, y = grip(page, float(run_code(page, MARK)))
     page.mouse.move(x, y)
     page.mouse.down()
     for place in range(1, 21):
