@@ -51,4 +51,5 @@ def tiles(made: list[str]) -> str:
 
 def note(text: str, kind: str = "note") -> str:
     """Return a strip with untrusted text; `kind` is "note", "error" or "done"."""
-    return f"<div class='wb-{kind}'>{escape(text)}</div>" if text else ""
+    said = " role='alert' tabindex='0'" if kind == "error" else ""
+    return f"<div class='wb-{kind}'{said}>{escape(text)}</div>" if text else ""

@@ -47,12 +47,13 @@ class Layers(View):
         for layer in self.session.layers:
             weight = state.model.get_parameter(layer.parameter)
             ties = f"\nshares its weight with {', '.join(layer.ties)}" if layer.ties else ""
+            shape = "×".join(str(side) for side in layer.shape)
             rows.append(
                 {
                     "name": layer.name,
-                    "title": f"{layer.name}{ties}",
+                    "title": f"{layer.name}\n{layer.kind}, {shape}{ties}",
                     "kind": layer.kind,
-                    "shape": "×".join(str(side) for side in layer.shape),
+                    "shape": shape,
                     "params": numbers.count(layer.params),
                     "macs": numbers.count(layer.macs),
                     "kept": int(weight.count_nonzero()) / sizes.get(layer.name, weight.numel()),

@@ -14,7 +14,7 @@ from workbench.session import Session
 
 
 class Work(View):
-    """A progress bar with a cancel button while there is work, and a strip for errors."""
+    """One strip of constant height, so that nothing moves under the hand: what runs, what failed, what was written."""
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
@@ -24,18 +24,19 @@ class Work(View):
         self.cancel.on_click(self.act(self.session.cancel))
         self.busy = W.HBox([self.bar, self.cancel, self.text], layout={"align_items": "center"})
         self.error = W.HTML()
-        self.dismiss = W.Button(description="Dismiss", layout={"width": "auto"})
+        self.dismiss = W.Button(description="Dismiss", layout={"width": "auto", "flex": "none"})
         self.dismiss.on_click(self.act(self._dismiss))
-        self.strip = W.HBox([self.error, self.dismiss], layout={"align_items": "flex-start"})
+        self.strip = W.HBox([self.error, self.dismiss], layout={"flex": "1 1 0", "min_width": "0"})
         self.saved = W.HTML()
-        self.root = W.VBox([self.busy, self.strip, self.saved])
+        self.root = W.HBox([self.busy, self.strip, self.saved])
+        self.root.add_class("wb-work")
         self.watch(self._show_jobs, "jobs")
         self.watch(self._show_error, "error")
         self.watch(self._show_saved, "saved_to")
 
     def _show_jobs(self) -> None:
         active = [job for job in self.session.jobs if job.active]
-        self.busy.layout.visibility = "visible" if active else "hidden"
+        self.busy.layout.display = "" if active else "none"
         running = next((job for job in active if job.state == "running"), active[0] if active else None)
         if running is None:
             return
