@@ -22,10 +22,11 @@ from workbench.graph import trace
 from workbench.graph.segments import LAYOUTS, Border, Segments
 from workbench.prefixes import Prefixes
 from workbench.progress import Progress
-from workbench.runtimes import eager
 from workbench.samples import Samples
 from workbench.steps import State
+from workbench.task import logits
 from workbench.turn import TURN
+from workbench.twin import kept_twin, standing_in
 
 Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 TARGETS = "targets"
@@ -85,11 +86,12 @@ class Evaluator:
 
     def plain(self, state: State, overlay: Mapping[str, Tensor] | None = None) -> Predict:
         """Return a function that runs the model as it is, from sample numbers [n] to outputs and targets."""
-        forward = eager.prepare(state, (), overlay)
+        model, values = kept_twin(state.model), dict(overlay or {})
 
         def predict(numbers: Tensor) -> tuple[Tensor, Tensor]:
             inputs, targets = self.samples.batch(numbers.tolist())
-            return forward(inputs), targets
+            with TURN, torch.inference_mode(), standing_in(model, values):
+                return logits(model(*inputs)), targets
 
         return predict
 

@@ -3,11 +3,51 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError, first_line
+
+_KEPT: WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], nn.Module]] = WeakKeyDictionary()
+
+
+def kept_twin(model: nn.Module) -> nn.Module:
+    """Return a twin that is made once for a model, since copying hundreds of modules takes longer than running them.
+
+    It is shared: whoever runs it holds `TURN`, and leaves it as it was.
+    """
+    marks = tuple(id(part) for part in (*model.modules(), *model.parameters(), *model.buffers()))
+    known, made = _KEPT.get(model, ((), model))
+    if known != marks:
+        made = twin(model)
+        _KEPT[model] = marks, made
+    return made
+
+
+@contextmanager
+def standing_in(model: nn.Module, overlay: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let values stand in for parameters of a twin, by name; tied parameters change together."""
+    before = _replaced(model, {id(model.get_parameter(name)): value for name, value in overlay.items()})
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            module._parameters[name] = value
+
+
+def _replaced(model: nn.Module, instead: Mapping[int, Tensor]) -> list[tuple[nn.Module, str, nn.Parameter]]:
+    """Put values in the place of parameters, which are told by their ids, and return what was there."""
+    before = []
+    made = {key: nn.Parameter(value, requires_grad=False) for key, value in instead.items()}
+    for module in model.modules() if made else ():
+        for name, parameter in module._parameters.items():
+            if parameter is not None and id(parameter) in made:
+                before.append((module, name, parameter))
+                module._parameters[name] = made[id(parameter)]
+    return before
 
 
 def twin(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> nn.Module:
@@ -28,13 +68,8 @@ def twin(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> nn.Mo
         made = copy.deepcopy(model, shared)
     except (RuntimeError, TypeError) as error:
         raise WorkbenchError(f"the model cannot be copied: {first_line(error)}") from error
-    instead: dict[int, nn.Parameter] = {}
-    for name, value in (overlay or {}).items():
-        instead[id(model.get_parameter(name))] = nn.Parameter(value, requires_grad=False)
+    _replaced(made, {id(model.get_parameter(name)): value for name, value in (overlay or {}).items()})
     for module in made.modules():
         # Set by hand, because a program that was read back from text refuses .eval().
         module.training = False
-        for name, parameter in module._parameters.items():
-            if id(parameter) in instead:
-                module._parameters[name] = instead[id(parameter)]
     return made
