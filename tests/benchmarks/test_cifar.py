@@ -52,18 +52,20 @@ ROWS: dict[str, tuple[wb.Step, ...]] = {
     "70 % pruned": (
         wb.Prune(amount=0.7, ranking="global"),
         wb.Reconstruct(),
-        wb.Distill(epochs=3, learning_rate=0.01, **IMAGES),
+        wb.Distill(epochs=3, learning_rate=0.01, **{**IMAGES, "batch_size": 64, "augmentation": "flip"}),
     ),
     "90 % pruned": (
         wb.Prune(amount=0.9, ranking="global", compensation="columns"),
         wb.Distill(epochs=3, learning_rate=0.05, **IMAGES),
     ),
     "pruned, shared, coded": (
-        wb.Prune(amount=0.82, ranking="global", compensation="columns"),
-        wb.Distill(epochs=3, learning_rate=0.05, **IMAGES),
+        wb.PruneGradually(
+            amount=0.785, ranking="global", epochs=8, ramp=0.4, updates=16, learning_rate=0.04, soft=0.9, **IMAGES
+        ),
         wb.FoldNorms(),
         wb.ShareWeights(bits=3, rounding="second-order"),
-        wb.TrainQuantized(epochs=1, learning_rate=0.002, soft=0.9, **IMAGES),
+        wb.TrainQuantized(epochs=1, learning_rate=0.002, soft=0.9, grids="fixed", **IMAGES),
+        wb.TrainQuantized(epochs=1, learning_rate=0.0003, soft=0.9, **IMAGES),
         wb.EntropyCode(),
     ),
 }

@@ -97,6 +97,12 @@ def test_long_names_keep_both_ends():
     assert shorten("") == "(model)"
 
 
+def test_numbers_within_long_names_are_kept():
+    names = [f"encoder.transformer_stages.{n}.feed_forward_projection" for n in range(3)]
+    assert [str(n) in label for n, label in enumerate(axis_labels(names))] == [True] * 3
+    assert not any("(" in label for label in axis_labels(names))
+
+
 def test_labels_differ_where_short_names_do_not():
     names = [f"encoder.layer{'x' * 40}.{n}.{'y' * 30}" for n in range(3)]
     assert len(set(axis_labels(names))) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import time
 from threading import RLock
 
 import ipywidgets as W
@@ -16,6 +17,8 @@ from workbench.errors import WorkbenchError
 from workbench.recipe import read_step
 from workbench.session import Session
 from workbench.steps import KINDS
+
+PAGE_SECONDS = 0.006  # a page takes about a third of this to draw one more cell and dot
 
 
 class Sensitivity(View):
@@ -53,14 +56,18 @@ class Sensitivity(View):
             "<p class='wb-help'>Tries the step on one layer or group at a time, and shows what each costs. Click a "
             "cell to preview it.</p>"
         )
-        self.charts = W.VBox([self.map_figure, self.curves_figure])
+        tall = W.VBox([self.map_figure])
+        tall.add_class("wb-tall")
+        self.charts = W.VBox([tall, self.curves_figure])
         self.kind.observe(self.act(self._choose), "value")
         self.scan.on_click(self.act(self._scan))
         fields = [self.kind, self.strengths, self.tolerance, self.limit, self.scan]
         row = W.HBox(fields, layout={"flex_flow": "row wrap"})
         self.root = W.VBox([row, self.more, self.empty, self.charts])
         self._choose()
-        self.watch(self._show, "table")
+        self._shown: object = ()  # no table yet, not even that there is none
+        self._due = 0.0
+        self.watch(self._grow, "table", "jobs")
 
     def _choose(self) -> None:
         form = self.forms[self.kind.value]
@@ -91,6 +98,15 @@ class Sensitivity(View):
         if table is not None and row < len(cells["target"]):
             step = read_step(table.step)
             self.session.preview(step.with_strength(glob.escape(cells["target"][row]), float(cells["x"][row])))
+
+    def _grow(self) -> None:
+        """Show the points there are, while a scan runs no more often than kernel and page can keep up with."""
+        table, start = self.session.table, time.monotonic()
+        if table is self._shown or (start < self._due and any(job.active for job in self.session.jobs)):
+            return
+        self._show()
+        self._shown, points = table, len(table.points) if table else 0
+        self._due = start + max(10 * (time.monotonic() - start), PAGE_SECONDS * points)
 
     def _show(self) -> None:
         table = self.session.table

@@ -18,13 +18,14 @@ class Work(View):
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
-        self.bar = W.FloatProgress(min=0.0, max=1.0, layout={"width": "240px"})
+        self.bar = W.FloatProgress(min=0.0, max=1.0, layout={"width": "240px", "flex": "none"})
         self.text = W.HTML()
+        self.text.add_class("wb-doing")
         self.cancel = W.Button(description="Cancel", icon="stop", layout={"width": "auto"})
         self.cancel.on_click(self.act(self.session.cancel))
         self.busy = W.HBox([self.bar, self.cancel, self.text], layout={"align_items": "center"})
         self.error = W.HTML()
-        self.dismiss = W.Button(description="Dismiss", layout={"width": "auto", "flex": "none"})
+        self.dismiss = W.Button(description="Dismiss", layout={"width": "auto"})
         self.dismiss.on_click(self.act(self._dismiss))
         self.strip = W.HBox([self.error, self.dismiss], layout={"flex": "1 1 0", "min_width": "0"})
         self.saved = W.HTML()
@@ -41,9 +42,9 @@ class Work(View):
         if running is None:
             return
         self.bar.value = running.tick.done
-        left = f", about {numbers.seconds(running.tick.seconds_left)} left" if running.tick.seconds_left else ""
+        left = f" about {numbers.seconds(running.tick.seconds_left)} left," if running.tick.seconds_left else ""
         more = f" ({len(active) - 1} waiting)" if len(active) > 1 else ""
-        self.text.value = f"<b>{escape(running.title)}</b> {escape(running.tick.message)}{left}{more}"
+        self.text.value = f"<b>{escape(running.title)}</b>{more}{left} {escape(running.tick.message)}"
 
     def _show_error(self) -> None:
         self.error.value = theme.note(self.session.error, "error")

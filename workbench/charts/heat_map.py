@@ -18,6 +18,7 @@ from workbench.charts.drop import Drop, drop_axis, drop_of
 from workbench.charts.labels import axis_labels
 from workbench.sensitivity import Point, Table
 
+BAR_HEIGHT = 400
 LEAST = {"%": 5.0, "": 0.0}
 
 
@@ -81,6 +82,8 @@ class SensitivityMap:
             self.figure.x_range.update(factors=[f"{value:g}" for value in dict.fromkeys(table.strengths)])
             self.figure.y_range.update(factors=axis_labels(table.targets)[::-1])
             self.figure.height = theme.rows_height(len(table.targets)) + 24
+            # Beside hundreds of rows only a part of a bar as high as they are would be in sight.
+            self.bar.height = min(theme.ROW * len(table.targets), BAR_HEIGHT)
             self.bar.title = drop_axis(table.baseline)
             self.figure.xaxis.axis_label = f"strength of {table.step.get('kind', 'the step')}".replace("_", " ")
 
