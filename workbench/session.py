@@ -592,7 +592,7 @@ class Session(traitlets.HasTraits):
                 "source": self.subject.source,
                 "fingerprint": self.subject.fingerprint,
             },
-            "task": {"name": self.subject.task.name, "classes": list(self.subject.task.classes)},
+            "task": self.subject.task.facts(),
             "recipe": self.recipe.facts(),
             "baseline": self.baseline.facts(),
             "current": measurement.facts(),

@@ -150,6 +150,15 @@ class Task:
         validation = self.split("validation")
         return validation.batch(range(min(count, len(validation))))[0]
 
+    def facts(self) -> dict[str, Any]:
+        """Return what someone needs who runs the model elsewhere, as plain JSON: inputs, their scaling, classes."""
+        inputs = [
+            {"shape": list(value.shape[1:]), "type": str(value.dtype).removeprefix("torch.")}
+            for value in self.example(1)
+        ]
+        mean, std = (None if value is None else list(value) for value in (self.mean, self.std))
+        return {"name": self.name, "classes": list(self.classes), "inputs": inputs, "mean": mean, "std": std}
+
 
 class Subset(Samples):
     """Some samples of others, by index."""

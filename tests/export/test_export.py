@@ -53,6 +53,25 @@ def test_the_folder_is_complete_and_nothing_lies_beside_it(exported):
     assert (out / "model.safetensors").stat().st_size == session.current.bytes.total
 
 
+def test_the_cards_code_runs_in_the_folder(exported, monkeypatch):
+    session, out = exported
+    monkeypatch.chdir(out)
+    use = (out / "README.md").read_text().partition("## Use")[2]
+    assert "float32 [n, 1, 12, 12]" in use
+    blocks = [block.partition("```")[0] for block in use.split("```python")[1:]]
+    assert len(blocks) == len(FORMATS)
+    zeros = torch.zeros(1, 1, 12, 12)
+    with torch.no_grad():
+        wanted = session.state.model.eval()(zeros)
+    for block in blocks:
+        found: dict = {}
+        exec(block, found)  # noqa: S102  # what a reader of the card would run
+        given = found["outputs"]
+        outputs = torch.as_tensor(given[0] if isinstance(given, list) else given).detach()
+        assert outputs.shape == wanted.shape
+        torch.testing.assert_close(outputs, wanted, atol=0.3, rtol=0.1)  # integer kernels add in another order
+
+
 def test_the_record_and_the_card_say_what_was_measured(exported):
     session, out = exported
     record = json.loads((out / "measurement.json").read_text())
