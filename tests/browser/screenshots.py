@@ -39,7 +39,7 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        page = browser.new_page(viewport={"width": width, "height": 1900})
+        page = browser.new_page(viewport={"width": width, "height": 2000})
         open_panel(page, lab)
         page.keyboard.press("Control+b")  # the file browser takes a fifth of the page
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()

@@ -10,7 +10,11 @@ from widgets.view import View
 from workbench.autosave import clean
 from workbench.session import Session
 
-FORMATS = ("safetensors", "onnx", "pt2")
+FORMATS = {
+    "safetensors": "packed weights, the small one",
+    "onnx": "for ONNX Runtime and others",
+    "pt2": "for PyTorch without the workbench",
+}
 
 
 class Files(View):
@@ -19,21 +23,28 @@ class Files(View):
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         name = clean(session.subject.name)
-        wide = {"width": "260px"}
+        wide = {"width": "300px"}
         self.folder = W.Text(value=f"out/{name}", description="folder", layout=wide)
-        self.formats = W.SelectMultiple(options=FORMATS, value=FORMATS, rows=3, description="files", layout=wide)
-        self.export = W.Button(description="Export", icon="download", tooltip="Write, reload and compare every file")
+        self.formats = {
+            form: W.Checkbox(value=True, description=f"{form}: {words}", indent=False, layout={"width": "auto"})
+            for form, words in FORMATS.items()
+        }
+        self.export = W.Button(
+            description="Export", icon="download", button_style="primary", tooltip="Write, reload and compare every file"
+        )
         self.path = W.Text(value=f"report-{name}.html", description="file", layout=wide)
         self.report = W.Button(
             description="Report", icon="file-text", tooltip="Write the session up; by ending .html, .ipynb, .md, .pdf"
         )
         self.export.on_click(self.act(self._export))
         self.report.on_click(self.act(self._report))
-        columns = [W.VBox([self.folder, self.formats, self.export]), W.VBox([self.path, self.report])]
-        self.root = W.HBox(columns, layout={"flex_flow": "row wrap"})
+        model = W.HTML("<b>The model</b>, in a folder whose README says how each file is run")
+        paper = W.HTML("<b>A report</b>: every number, chart and step; .html, .ipynb, .md or .pdf")
+        self.root = W.VBox([model, self.folder, *self.formats.values(), self.export, paper, self.path, self.report])
 
     def _export(self) -> None:
-        self.session.start("Export", self.session.export, self.folder.value, self.formats.value)
+        chosen = tuple(form for form, box in self.formats.items() if box.value)
+        self.session.start("Export", self.session.export, self.folder.value, chosen)
 
     def _report(self) -> None:
         self.session.start("Report", self.session.report, self.path.value)
