@@ -30,7 +30,10 @@ class Files(View):
             for form, words in FORMATS.items()
         }
         self.export = W.Button(
-            description="Export", icon="download", button_style="primary", tooltip="Write, reload and compare every file"
+            description="Export",
+            icon="download",
+            button_style="primary",
+            tooltip="Write, reload and compare every file",
         )
         self.path = W.Text(value=f"report-{name}.html", description="file", layout=wide)
         self.report = W.Button(
