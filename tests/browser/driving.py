@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from urllib.parse import urlsplit
@@ -12,6 +13,13 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.lab import Lab
 
 PATIENCE = 90_000
+# What a tile says of a preview whose score is exact; the baseline's says nothing of points.
+EXACT = re.compile(r"points.*all 2,400")
+SETTLED = """import time
+while not (session.staged and session.staged.score and session.staged.score.exact
+           and round(session.staged.step.amount, 2) == {amount}):
+    time.sleep(0.02)
+print(f"{{session.staged.score.value * 100:.2f}} %")"""
 VIEW = {"width": 1500, "height": 1300}
 
 
@@ -72,6 +80,18 @@ def load_again(page: Page, address: str = "") -> None:
 def tile(page: Page, title: str) -> Locator:
     """Return the tile of a title."""
     return page.locator(".wb-tile", has=page.locator("h4", has_text=title))
+
+
+def settled(page: Page, amount: float) -> str:
+    """Wait until the preview of an amount has its exact score, and the tile shows it; return the score's text.
+
+    The page alone does not tell: the tile of the baseline is exact too, and so is that of an amount on the way.
+    """
+    shown = run_code(page, SETTLED.format(amount=amount))
+    score = tile(page, "Top-1 accuracy")
+    expect(score.locator("b")).to_have_text(shown, timeout=PATIENCE)
+    expect(score.locator("p")).to_contain_text(EXACT, timeout=PATIENCE)
+    return shown
 
 
 def figures(page: Page) -> list[dict[str, object]]:
