@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests import nets
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.model.subject import Subject
+from workbench.task.task import Task
 
 CLASSES = ("circle", "square", "star", "cross")
 Split = tuple[Tensor, Tensor]

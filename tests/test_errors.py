@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import workbench as wb
 from workbench.errors import Cancelled, WorkbenchError, first_line
-from workbench.runtimes import onnx
+from workbench.measure.runtimes import onnx
 from workbench.steps import State
 
 IMAGES, LABELS = np.zeros((6, 1, 4, 4), np.float32), np.array([0, 1, 2, 0, 1, 2])

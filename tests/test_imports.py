@@ -113,7 +113,7 @@ def test_what_works_with_any_step_knows_none(file):
 @pytest.mark.parametrize("path", sources("workbench/charts"), ids=module)
 def test_charts_know_neither_session_nor_widgets(path):
     known = set(imports(path, everywhere=True))
-    assert "workbench.session" not in known
+    assert "workbench.session.session" not in known
     assert not {name.partition(".")[0] for name in known} & {"ipywidgets", "traitlets", "IPython"}
 
 
@@ -138,7 +138,7 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_importing_the_workbench_loads_nothing_heavy():
     loaded = loaded_by("import workbench")
-    assert "workbench.session" in loaded
+    assert "workbench.session.session" in loaded
     assert not loaded & set(HEAVY)
     # What torch has not loaded by itself is the workbench's doing: its compiler alone takes a second.
     assert not {name for name in loaded - loaded_by("import torch") if name.startswith(("torch._dynamo", "sympy"))}

@@ -35,8 +35,8 @@ from widgets.views.training import Training
 from widgets.views.weights import Weights
 from widgets.views.who_pays import WhoPays
 from widgets.views.work import Work
-from workbench.session import Session
-from workbench.subject import Subject
+from workbench.model.subject import Subject
+from workbench.session.session import Session
 
 
 class Panel(W.VBox):

@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from IPython.display import HTML, display, update_display
 
-from workbench import numbers
+from workbench import formatting
 from workbench.measure import HOW, Measurement
-from workbench.session import Session
+from workbench.session.session import Session
 
 TRAITS = ["history", "measurements"]
 # A notebook is no place for thousands of rows that nobody reads there.
@@ -69,8 +69,8 @@ def html(session: Session) -> str:
 
 
 def _numbers(base: Measurement | None, found: Measurement) -> list[tuple[str, ...]]:
-    before = {title: value for title, _, value in numbers.rows(base)} if base is not None else {}
-    return [(title, before.get(title, "–"), value, HOW[field]) for title, field, value in numbers.rows(found)]
+    before = {title: value for title, _, value in formatting.rows(base)} if base is not None else {}
+    return [(title, before.get(title, "–"), value, HOW[field]) for title, field, value in formatting.rows(found)]
 
 
 def _layers(session: Session) -> str:
@@ -81,7 +81,7 @@ def _layers(session: Session) -> str:
         kept = int(weight.count_nonzero()) / max(1, weight.numel())
         bits = coding.bits if coding else weight.element_size() * 8
         shape = "×".join(str(side) for side in layer.shape)
-        rows.append((layer.name, layer.kind, shape, numbers.count(layer.params), f"{kept:.0%}", str(bits)))
+        rows.append((layer.name, layer.kind, shape, formatting.count(layer.params), f"{kept:.0%}", str(bits)))
     more = f"<p>and {len(layers) - ROWS:,} more layers</p>" if len(layers) > ROWS else ""
     heads = ("layer", "kind", "shape", "parameters", "not zero", "bits")
     return f"<details><summary>{len(layers):,} layers</summary>{_table(heads, rows)}{more}</details>"

@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets as W
 
 from workbench.errors import WorkbenchError
-from workbench.session import Session
+from workbench.session.session import Session
 
 
 class View:

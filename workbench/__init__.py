@@ -1,13 +1,11 @@
 """The Compression Workbench: compress PyTorch models by hand, with every number measured."""
 
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.layers import Layer
-from workbench.load import load
-from workbench.load.load import load_model
+from workbench.loading.load import load, load_model
 from workbench.measure import Latency, Measurement, Score, Size
-from workbench.metric import Metric
-from workbench.recipe import Recipe
-from workbench.session import Session, Settings
+from workbench.model.layers import Layer
+from workbench.model.subject import Subject
+from workbench.session.session import Session, Settings
 from workbench.steps import (
     CorrectBias,
     CutChannels,
@@ -34,8 +32,9 @@ from workbench.steps import (
     Step,
     TrainQuantized,
 )
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.recipe import Recipe
+from workbench.task.metric import Metric
+from workbench.task.task import Task
 
 __version__ = "0.1.0"
 

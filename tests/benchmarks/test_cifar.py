@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 import workbench as wb
 from tests.benchmarks import cifar_net
-from workbench import numbers
+from workbench import formatting
 from workbench.measure.compute import count_macs
 from workbench.measure.latency import Latency, compare
-from workbench.runtimes.onnx import open_graph
+from workbench.measure.runtimes.onnx import open_graph
 
 NET = Path(cifar_net.__file__)
 IMAGES: dict[str, Any] = {"optimizer": "sgd", "batch_size": 128, "augmentation": "flip and shift", "precision": "bf16"}
@@ -250,7 +250,7 @@ def test_table(cifar: wb.Subject, folder: Path) -> None:
     (folder / "table.md").write_text(text + "\n", encoding="utf-8")
     if {"int8", "int8 by ONNX Runtime"} <= graphs.keys():
         other = compare("onnxruntime", graphs["int8 by ONNX Runtime"], graphs["int8"], inputs, seconds=8.0, most=8000)
-        print(f"\nint8 against ONNX Runtime's own: {numbers.verdict(other)}")
+        print(f"\nint8 against ONNX Runtime's own: {formatting.verdict(other)}")
         tests = {row["what"]: row["test"] for row in found}
         low, mean, high = change(tests["int8 by ONNX Runtime"], tests["int8"])
         print(f"its test score against that one: {mean:+.2%} [{low:+.2%}, {high:+.2%}]")
@@ -275,5 +275,5 @@ def line(row: dict[str, Any], timed: Latency) -> str:
     return (
         f"| {row['what']} | {row['validation']:.2%} | {row['test']:.2%} | {100 * row['change']:+.2f} "
         f"[{100 * row['change low']:+.2f}, {100 * row['change high']:+.2f}] | {row['bytes']:,} bytes, "
-        f"{row['smaller']:.1f} × smaller | {macs} | {numbers.verdict(timed)} | {row['seconds']:.0f} s |"
+        f"{row['smaller']:.1f} × smaller | {macs} | {formatting.verdict(timed)} | {row['seconds']:.0f} s |"
     )

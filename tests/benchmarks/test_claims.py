@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import workbench as wb
-from workbench import numbers
+from workbench import formatting
 
 
 def test_digits_resnet_int8_and_half_the_channels(tmp_path) -> None:
@@ -33,7 +33,7 @@ def test_digits_resnet_int8_and_half_the_channels(tmp_path) -> None:
                 "test baseline": session.reference("test").score.value,
                 "bytes": found.bytes.total,
                 "times smaller": base.bytes.total / found.bytes.total,
-                "onnxruntime": numbers.verdict(onnx),
+                "onnxruntime": formatting.verdict(onnx),
             }
         )
     print("\n" + json.dumps(rows, indent=1))

@@ -11,13 +11,13 @@ import torch
 
 import workbench as wb
 from tests.benchmarks.cifar_net import ResNet
-from workbench.evaluator import Evaluator
-from workbench.load.embedded.digits import jitter, normalise, training_originals
+from workbench.loading.embedded.digits_data import jitter, normalise, training_originals
 from workbench.measure import refer
-from workbench.samples import ArraySamples
-from workbench.sensitivity import scan
+from workbench.measure.evaluator import Evaluator
+from workbench.search.sensitivity import scan
+from workbench.search.trials import Ground
 from workbench.steps import Context, FineTune, Prune, State
-from workbench.trials import Ground
+from workbench.task.samples import ArraySamples
 
 AMOUNTS = (0.3, 0.6, 0.9)
 DEPTHS, SIZES = (8, 20, 32, 56), (1_000, 10_000, 50_000)

@@ -18,15 +18,15 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.evaluator import Evaluator
 from workbench.measure import anytime, refer
+from workbench.measure.evaluator import Evaluator
+from workbench.measure.runtimes import onnx
 from workbench.measure.score import stratify
-from workbench.metric import Metric, margins
-from workbench.recipe import Recipe, run
-from workbench.runtimes import onnx
-from workbench.sensitivity import scan
+from workbench.search.sensitivity import scan
+from workbench.search.trials import Aim, Ground
 from workbench.steps import Context, Prune, PruneChannels, Quantize, State
-from workbench.trials import Aim, Ground
+from workbench.steps.recipe import Recipe, run
+from workbench.task.metric import Metric, margins
 
 AMOUNTS = tuple(number / 10 for number in range(1, 10))
 AS_JUDGED = Metric("as judged", lambda outputs, _: outputs, "%", bounds=(0.0, 1.0))

@@ -1,9 +1,9 @@
 """Numbers that the tests of charts draw."""
 
-from workbench.contest import Contest, Entry, Stop
-from workbench.impact import ClassChange, Impact
 from workbench.measure import Latency, Score, Size
-from workbench.sensitivity import Point, Table
+from workbench.measure.impact import ClassChange, Impact
+from workbench.search.contest import Contest, Entry, Stop
+from workbench.search.sensitivity import Point, Table
 
 HOSTILE = "<img src=x onerror=alert(1)> $$x$$"
 SIZE = Size(400, (("baseline file", 1000), ("zeros left out", -700), ("file header", 100)), {"a": 300})

@@ -4,8 +4,8 @@ import pytest
 
 from tests.charts.numbers_to_draw import contest
 from workbench.charts import theme
-from workbench.charts.contest_curves import curve_data, stop_data
-from workbench.charts.contest_map import agreement_data
+from workbench.charts.contest_correlations import agreement_data
+from workbench.charts.contest_scores import curve_data, stop_data
 
 
 def test_the_best_comes_first_and_the_control_is_dashed_and_grey():

@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import save_file
 
 from tests import nets
-from workbench.checkpoint import header_bytes, planned, read, tensors, write
+from workbench.checkpoint.checkpoint import header_bytes, planned, read, tensors, write
 from workbench.errors import WorkbenchError
 from workbench.measure import measure_size
-from workbench.recipe import Recipe, run
+from workbench.model.subject import Subject
 from workbench.steps import Prune, PruneChannels, Quantize
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.recipe import Recipe, run
+from workbench.task.task import Task
 
 RECIPES = {
     "float": (),

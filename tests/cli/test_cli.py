@@ -11,10 +11,11 @@ import pytest
 import workbench as wb
 from tests.cli.conftest import RECIPE, SUBJECT
 from tests.subjects import vector_splits
-from workbench.cli import lab, main
+from workbench.cli import lab
 from workbench.cli.console import ProgressLine, table
-from workbench.progress import Tick
-from workbench.sensitivity import Table
+from workbench.cli.main import main
+from workbench.jobs.progress import Tick
+from workbench.search.sensitivity import Table
 from workbench.steps import KINDS
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from tests.cli.conftest import SUBJECT
 from tests.cli.serving import kernels, serving
-from workbench.cli import main, serve
+from workbench.cli import serve
 from workbench.cli.arguments import parser
+from workbench.cli.main import main
 
 
 def test_a_visitors_kernel_shows_the_chosen_subject(place):

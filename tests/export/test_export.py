@@ -11,8 +11,8 @@ import torch
 import workbench as wb
 from workbench.errors import WorkbenchError
 from workbench.export import FORMATS
-from workbench.load.exported import hash_file
-from workbench.progress import Progress
+from workbench.jobs.progress import Progress
+from workbench.loading.exported import hash_file
 
 FILES = {
     "model.safetensors", "program.json.gz", "model.onnx", "model.pt2", "recipe.json", "measurement.json", "README.md",

@@ -7,8 +7,8 @@ from tests.nets import NETS, build
 from workbench.errors import WorkbenchError
 from workbench.graph import trace
 from workbench.graph.segments import LAYOUTS, Segments
-from workbench.task import logits
-from workbench.twin import twin
+from workbench.model.twin import twin
+from workbench.task.task import logits
 
 each_net = pytest.mark.parametrize("name", NETS)
 

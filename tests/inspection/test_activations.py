@@ -4,7 +4,7 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.inspection import observe_activations
-from workbench.task import Task
+from workbench.task.task import Task
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import torch
 
-from workbench.context import Context
 from workbench.inspection import channels_of
+from workbench.steps.context import Context
 
 
 def test_channels_of_a_layer_come_with_their_importance(images):

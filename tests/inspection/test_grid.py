@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from workbench.coding import PowersOfTwo, fitted, grid
+from workbench.checkpoint.coding import PowersOfTwo, fitted, grid
 from workbench.inspection import grid_values
 
 WEIGHT = torch.randn(6, 8, 3, 3, generator=torch.Generator().manual_seed(0))

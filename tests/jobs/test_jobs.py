@@ -6,7 +6,7 @@ import time
 import pytest
 
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.jobs import Jobs
+from workbench.jobs.jobs import Jobs
 
 
 @pytest.fixture(params=[True, False], ids=["threaded", "same thread"])

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 
-from workbench.turn import Turn
+from workbench.jobs.turn import Turn
 
 
 class InterruptedWaitError(Exception):

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from workbench.errors import WorkbenchError
-from workbench.load.data import read_data, read_npz, read_task
-from workbench.task import Task
+from workbench.loading.data import read_data, read_npz, read_task
+from workbench.task.task import Task
 
 
 def save(path, images, labels, **more):

@@ -7,8 +7,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from workbench.errors import WorkbenchError
-from workbench.load.embedded import NAMES, NETS, build, train, weights_path
-from workbench.load.embedded.digits import CLASSES, COPIES, MEAN, SPLITS, STD, digits, normalise, originals
+from workbench.loading.embedded import NAMES, NETS, build, train, weights_path
+from workbench.loading.embedded.digits_data import CLASSES, COPIES, MEAN, SPLITS, STD, digits, normalise, originals
 
 EXPECTED_ORIGINALS = {"train": 1197, "validation": 300, "test": 300}
 EXPECTED_PARAMS = {"digits-resnet": 272_186, "digits-transformer": 131_146}

@@ -8,7 +8,7 @@ import torch
 
 import workbench as wb
 from workbench.errors import WorkbenchError
-from workbench.load import python_file
+from workbench.loading import python_file
 
 FACTORY = """
 from __future__ import annotations

@@ -9,7 +9,7 @@ from torch import nn
 
 from tests import nets
 from workbench.errors import WorkbenchError
-from workbench.load.weights import load_weights, state_dict
+from workbench.loading.weights import load_weights, state_dict
 
 
 @pytest.fixture

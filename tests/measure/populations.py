@@ -10,8 +10,8 @@ from torch import Tensor
 
 from workbench.measure import Reference
 from workbench.measure.score import stratify
-from workbench.metric import Metric
-from workbench.samples import Samples
+from workbench.task.metric import Metric
+from workbench.task.samples import Samples
 
 ACCURACY = Metric("top-1 accuracy", lambda outputs, _: outputs, "%", bounds=(0.0, 1.0))
 

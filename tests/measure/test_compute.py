@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from tests import nets
-from workbench.coding import Uniform
-from workbench.layers import layers
+from workbench.checkpoint.coding import Uniform
 from workbench.measure import HOW
 from workbench.measure.compute import DRAM_BYTE, FLOAT_MAC, INT8_MAC, count_macs, model_energy
-from workbench.quantizer import INPUT, ActivationQuantizer, attach
+from workbench.model.layers import layers
+from workbench.model.quantizer import INPUT, ActivationQuantizer, attach
 
 BY_HAND = {
     "plain": 8 * 3 * 9 * 64 + 12 * 8 * 9 * 16 + 12 * 10,

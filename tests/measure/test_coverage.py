@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from workbench.evaluator import Evaluator
 from workbench.measure import anytime, refer
+from workbench.measure.evaluator import Evaluator
 from workbench.measure.score import stratify
-from workbench.metric import Metric
 from workbench.steps import Context, Prune, Quantize, State
+from workbench.task.metric import Metric
 
 EDITS, LEAST = 400, 0.93
 # Takes results for outputs, so that each edited model runs once and not at every look.

@@ -7,13 +7,13 @@ import torch
 
 from tests.nets import build
 from workbench import evaluator as module
-from workbench.evaluator import TARGETS, Evaluator
+from workbench.jobs.progress import Progress
 from workbench.measure import anytime, refer, score
-from workbench.prefixes import Prefixes, free_share
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
-from workbench.samples import ArraySamples
+from workbench.measure.evaluator import TARGETS, Evaluator
+from workbench.measure.prefixes import Prefixes, free_share
 from workbench.steps import Context, Prune, PruneChannels, Quantize, State
+from workbench.steps.recipe import Recipe, run
+from workbench.task.samples import ArraySamples
 
 ALL = torch.arange(600)
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.impact import Predictions, compare, interval, predictions
+from workbench.jobs.progress import Progress
 from workbench.measure import Reference
-from workbench.metric import BY_NAME, Metric
-from workbench.progress import Progress
-from workbench.samples import ArraySamples
+from workbench.measure.impact import Predictions, compare, interval, predictions
 from workbench.steps import Prune, PruneChannels
+from workbench.task.metric import BY_NAME, Metric
+from workbench.task.samples import ArraySamples
 
 ACCURACY = BY_NAME["accuracy"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from workbench.errors import Cancelled
+from workbench.jobs.progress import Progress
 from workbench.measure import compare
 from workbench.measure.latency import summarize
-from workbench.progress import Progress
 
 RUNS = 400
 

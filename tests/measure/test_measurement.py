@@ -4,11 +4,11 @@ import json
 
 import pytest
 import torch
-
 from tests.test_checkpoint import subject_of
+
 from workbench.measure import HOW, Measurement, count, measure_size
-from workbench.recipe import Recipe, run
 from workbench.steps import Prune, PruneChannels, State
+from workbench.steps.recipe import Recipe, run
 
 
 def test_the_record_is_whole_and_comes_back_from_json(session):
@@ -39,7 +39,7 @@ def test_parameters_are_counted_once_and_zeros_are_left_out():
 
 
 def test_a_tolerance_leaves_an_interval(images, open_session):
-    from workbench.session import Settings
+    from workbench.session.session import Settings
 
     loose = open_session(images, Settings(tolerance=0.05, seconds=0.0, runtimes=("eager",)))
     found = loose.apply(Prune(amount=0.3))
@@ -48,7 +48,7 @@ def test_a_tolerance_leaves_an_interval(images, open_session):
 
 
 def test_latency_is_for_the_asked_batch(images, open_session):
-    from workbench.session import Settings
+    from workbench.session.session import Settings
 
     found = open_session(images, Settings(batch=8, seconds=0.0)).baseline
     assert {one.batch for one in found.latency.values()} == {8}
@@ -57,7 +57,7 @@ def test_latency_is_for_the_asked_batch(images, open_session):
 
 
 def test_a_runtime_that_refuses_leaves_the_other_numbers(images, open_session, monkeypatch):
-    from workbench.runtimes import RUNTIMES
+    from workbench.measure.runtimes import RUNTIMES
 
     def refuse(state, example):
         if state.model is images.model:

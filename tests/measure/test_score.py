@@ -7,13 +7,13 @@ import torch
 
 from tests.measure.populations import Numbers, Population, flips
 from workbench.errors import Cancelled
-from workbench.evaluator import Evaluator
+from workbench.jobs.progress import Progress
 from workbench.measure import Reference, Score, anytime, refer, score
+from workbench.measure.evaluator import Evaluator
 from workbench.measure.score import EDGES_RIGHT, EDGES_WRONG
-from workbench.metric import Metric
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
 from workbench.steps import Prune, Quantize, State
+from workbench.steps.recipe import Recipe, run
+from workbench.task.metric import Metric
 
 # Of 400 intervals that hold the truth 95 times in 100, fewer than 93 % do only once in 30 seeds; these are fixed.
 RUNS, LEAST = 400, 0.93

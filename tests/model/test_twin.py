@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.twin import kept_twin, standing_in, twin
+from workbench.model.twin import kept_twin, standing_in, twin
 
 
 class Tied(nn.Module):

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from tests.report.nets import NAME
-from workbench import numbers
+from workbench import formatting
 from workbench.errors import WorkbenchError
 from workbench.measure import Measurement, Score
 from workbench.report import convert, write_report
@@ -62,8 +62,8 @@ def test_a_hostile_name_is_text(page, text):
 
 def test_numbers_of_the_text_are_those_of_the_record(page, text, record):
     after, before = (Measurement.read(record[key]) for key in ("current", "baseline"))
-    ratio = numbers.ratio(before.bytes.total / after.bytes.total)
-    for wanted in (numbers.score(after.score), f"{ratio} smaller", numbers.score(Score(**record["test"]))):
+    ratio = formatting.ratio(before.bytes.total / after.bytes.total)
+    for wanted in (formatting.score(after.score), f"{ratio} smaller", formatting.score(Score(**record["test"]))):
         assert wanted in page
         assert wanted in text.replace("\\", "")
     for what, count in after.bytes.ledger:

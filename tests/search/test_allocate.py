@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Score
-from workbench.search import allocate, bit_operations_of
-from workbench.sensitivity import Point, Table
+from workbench.search.allocate import allocate, bit_operations_of
+from workbench.search.sensitivity import Point, Table
 from workbench.steps import Prune, Quantize
 
 STRENGTHS = (8.0, 4.0, 2.0)

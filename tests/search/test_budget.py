@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from workbench.budget import budget_steps, suggest
 from workbench.errors import WorkbenchError
 from workbench.measure import Score
-from workbench.sensitivity import Point, Table
+from workbench.search.budget import budget_steps, suggest
+from workbench.search.sensitivity import Point, Table
 from workbench.steps import FineTune, Prune, Quantize
 from workbench.steps.option import option
 

@@ -6,17 +6,17 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from workbench.contest import Contest, hold_contest, rank_correlation
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.evaluator import Evaluator
 from workbench.graph import cut
-from workbench.importance import CRITERIA, WEIGHT_CRITERIA
-from workbench.importance.ranking import least_important
+from workbench.jobs.progress import Progress
 from workbench.measure import refer, score
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
+from workbench.measure.evaluator import Evaluator
+from workbench.search.contest import Contest, hold_contest, rank_correlation
+from workbench.search.trials import Ground
 from workbench.steps import Context, Prune, State
-from workbench.trials import Ground
+from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA
+from workbench.steps.prune.importance.ranking import least_important
+from workbench.steps.recipe import Recipe, run
 
 QUICK = ("magnitude", "l2", "taylor", "activation", "deep_lift", "batchnorm", "random")
 

@@ -10,11 +10,11 @@ from workbench import pace
 from workbench.errors import WorkbenchError
 from workbench.measure.compute import count_macs
 from workbench.measure.latency import summarize
-from workbench.pace import least_enough
-from workbench.recipe import Recipe, run
-from workbench.runtimes import RUNTIMES
-from workbench.sensitivity import Point, Table
+from workbench.measure.runtimes import RUNTIMES
+from workbench.search.latency_budget import least_enough
+from workbench.search.sensitivity import Point, Table
 from workbench.steps import FineTune, PruneChannels, Quantize
+from workbench.steps.recipe import Recipe, run
 
 
 @given(st.integers(0, 200), st.integers(0, 220))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from workbench.measure import measure_size
-from workbench.presets import PRESETS, smaller
-from workbench.recipe import Recipe, run
+from workbench.search.presets import PRESETS, smaller
+from workbench.steps.recipe import Recipe, run
 
 
 @pytest.mark.parametrize("factor", [2.0, 4.0])

@@ -11,17 +11,17 @@ from types import SimpleNamespace
 import pytest
 
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.evaluator import Evaluator
-from workbench.load import load
+from workbench.jobs.progress import Progress
+from workbench.loading.load import load
 from workbench.measure import refer, score
-from workbench.metric import Metric
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
-from workbench.sensitivity import Table, scan, targets
+from workbench.measure.evaluator import Evaluator
+from workbench.model.subject import Subject
+from workbench.search.sensitivity import Table, scan, targets
+from workbench.search.trials import Aim, Ground
 from workbench.steps import Context, FineTune, Prune, PruneChannels, Quantize, State
-from workbench.subject import Subject
-from workbench.task import Task
-from workbench.trials import Aim, Ground
+from workbench.steps.recipe import Recipe, run
+from workbench.task.metric import Metric
+from workbench.task.task import Task
 
 
 def ground_of(subject: Subject, state: State | None = None, seed: int = 0, progress: Progress | None = None) -> Ground:
@@ -150,7 +150,7 @@ def test_time_goes_to_what_is_least_certain(ground, monkeypatch):
     assert first.done
     assert {point.score.n for point in first.points} == {48}
     clock = itertools.count()
-    monkeypatch.setattr("workbench.trials.run.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("workbench.search.trials.run.time", SimpleNamespace(monotonic=lambda: next(clock)))
     tables, aim = [], Aim(0.01, 0.0)
     scan(ground, Prune(), (0.3, 0.95), aim=aim, seconds=6.5, found=tables.append)
     looks = tables[len(first.points) - 1 :]

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from workbench.autosave import Autosave, clean
 from workbench.errors import WorkbenchError
+from workbench.session.autosave import Autosave, clean
 from workbench.steps import Prune, Quantize
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.evaluator import Evaluator
-from workbench.live import NARROW, Bench, Live, candidate, stages
 from workbench.measure import refer
-from workbench.runtimes import eager
+from workbench.measure.evaluator import Evaluator
+from workbench.measure.runtimes import eager
+from workbench.session.preview import NARROW, Bench, Live, candidate, stages
 from workbench.steps import Context, FineTune, Prune, PruneChannels, Quantize, State
 
 

@@ -1,7 +1,7 @@
 """A session as Python: run, it gives the same session."""
 
-from workbench.script import replay_script
-from workbench.session import Session, Settings
+from workbench.session.script import replay_script
+from workbench.session.session import Session, Settings
 from workbench.steps import Prune, Quantize
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.checkpoint import tensors
+from workbench.checkpoint.checkpoint import tensors
 from workbench.errors import WorkbenchError
 
 
@@ -26,7 +26,7 @@ def test_apply_measures_and_moves(session):
 
 
 def test_undo_gives_back_the_same_bits_even_after_they_were_forgotten(session, monkeypatch):
-    monkeypatch.setattr("workbench.states.KEPT_BYTES", 1)  # only the newest state is kept
+    monkeypatch.setattr("workbench.session.states.KEPT_BYTES", 1)  # only the newest state is kept
     session.settings = wb.Settings(seconds=0.0, runtimes=("eager",))
     session.apply(wb.PruneChannels(amount=0.3))
     first = session.state

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.layers import Layer
+from workbench.model.layers import Layer
 from workbench.steps import FineTune, Prune, Quantize
 from workbench.steps.bounds import amount_below, magnitude_at, percentile_within
 

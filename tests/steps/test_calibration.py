@@ -6,10 +6,18 @@ from torch import nn
 
 from tests import nets
 from workbench import calibration
-from workbench.calibration import damped, input_moments, input_norms, inverse, inverse_factor, patches, visit_inputs
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.progress import Progress
-from workbench.task import Task
+from workbench.jobs.progress import Progress
+from workbench.steps.calibration import (
+    damped,
+    input_moments,
+    input_norms,
+    inverse,
+    inverse_factor,
+    patches,
+    visit_inputs,
+)
+from workbench.task.task import Task
 
 LAYERS = {
     "linear": (nn.Linear(5, 3), (4, 5)),

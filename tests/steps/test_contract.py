@@ -9,13 +9,13 @@ import json
 import pytest
 import torch
 
-from workbench.checkpoint import read, tensors, write
+from workbench.checkpoint.checkpoint import read, tensors, write
 from workbench.errors import WorkbenchError
 from workbench.graph.program import from_text, to_text
-from workbench.load import load
+from workbench.loading.load import load
 from workbench.measure import HOW, Measurement, measure_size
-from workbench.recipe import Recipe, read_step, run
 from workbench.steps import KINDS
+from workbench.steps.recipe import Recipe, read_step, run
 
 SUBJECTS = ("images", "vectors", "transformer")
 # Small settings for steps whose defaults take long; a step that is not named here runs with its defaults.

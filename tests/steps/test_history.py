@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.history import History
 from workbench.steps import Prune, Quantize
+from workbench.steps.history import History
 
 A, B, C = Prune(amount=0.1), Prune(amount=0.2), Quantize(bits=4)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe, read_step, run, step_code
 from workbench.steps import KINDS, Prune, Quantize
+from workbench.steps.recipe import Recipe, read_step, run, step_code
 
 GLOBS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from workbench.augmentation import AUGMENTATIONS, augmented, flipped, shifted
 from workbench.errors import WorkbenchError
+from workbench.task.augmentation import AUGMENTATIONS, augmented, flipped, shifted
 
 
 def chance(seed=0):

@@ -9,8 +9,8 @@ from torch import nn
 import workbench as wb
 from tests.nets import TiedLinears
 from workbench.errors import WorkbenchError
-from workbench.load.load import load_model
-from workbench.samples import Samples
+from workbench.loading.load import load_model
+from workbench.task.samples import Samples
 
 
 def test_a_column_of_labels_is_labels():

@@ -13,10 +13,10 @@ from bokeh.models import BoxAnnotation
 
 from tests.conftest import QUICK
 from widgets import Panel
-from workbench.recipe import Recipe
-from workbench.session import Session
+from workbench.model.subject import Subject
+from workbench.session.session import Session
 from workbench.steps import KINDS
-from workbench.subject import Subject
+from workbench.steps.recipe import Recipe
 
 
 @pytest.fixture

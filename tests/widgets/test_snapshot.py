@@ -12,7 +12,7 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 from widgets.snapshot import html
-from workbench.session import Session
+from workbench.session.session import Session
 from workbench.steps import Prune, Quantize
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from widgets.figure import script
 from widgets.fold import Fold
 from widgets.view import View
 from workbench.inspection import histogram
-from workbench.session import Session
+from workbench.session.session import Session
 
 BINS = 40
 # A small picture looks the same when evenly spread weights stand for millions.

@@ -12,10 +12,10 @@ from widgets import theme
 from widgets.figure import script
 from widgets.told import Told
 from widgets.view import View
-from workbench import numbers
-from workbench.budget import budget_steps, suggest
+from workbench import formatting
 from workbench.errors import WorkbenchError
-from workbench.session import Session
+from workbench.search.budget import budget_steps, suggest
+from workbench.session.session import Session
 from workbench.steps import KINDS, Step
 
 
@@ -93,7 +93,7 @@ class Budget(View):
             {
                 "name": name,
                 "title": name,
-                "note": f"{numbers.count(facts[name].params)} params" if name in facts else "",
+                "note": f"{formatting.count(facts[name].params)} params" if name in facts else "",
             }
             for name in names
         ]

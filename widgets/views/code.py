@@ -13,9 +13,9 @@ from widgets import theme
 from widgets.figure import STATIC
 from widgets.view import View
 from workbench.errors import WorkbenchError
-from workbench.progress import Progress
-from workbench.recipe import Recipe
-from workbench.session import Session
+from workbench.jobs.progress import Progress
+from workbench.session.session import Session
+from workbench.steps.recipe import Recipe
 
 
 class Listing(anywidget.AnyWidget):

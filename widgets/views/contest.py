@@ -11,11 +11,11 @@ import ipywidgets as W
 from widgets.figure import Figure
 from widgets.fold import Fold
 from widgets.view import View
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import contest_curves, contest_map
-from workbench.contest import Contest
 from workbench.errors import WorkbenchError
-from workbench.session import Session
+from workbench.search.contest import Contest
+from workbench.session.session import Session
 
 INVITATION = (
     "Ranks the channels or weights of the chosen layers (of all, with none chosen) by every criterion, and measures "
@@ -86,7 +86,7 @@ def _words(found: Contest | None) -> str:
     whole = bool(order) and all(len(entry.curve) == len(found.amounts) for entry in order)
     best = ""
     if whole:
-        best = f"Best on average: <b>{escape(order[0].title)}</b>, ranked in {numbers.seconds(order[0].seconds)}. "
+        best = f"Best on average: <b>{escape(order[0].title)}</b>, ranked in {formatting.seconds(order[0].seconds)}. "
     parts = f"{sum(count for _, count in found.parts):,} {found.units} of {len(found.parts)} parts were ranked. "
     none = f"Without: {'; '.join(silent)}." if silent else ""
     return f"<p class='wb-help'>{best}{parts}{none}</p>"

@@ -7,8 +7,8 @@ from threading import RLock
 import ipywidgets as W
 
 from widgets.view import View
-from workbench.autosave import clean
-from workbench.session import Session
+from workbench.session.autosave import clean
+from workbench.session.session import Session
 
 FORMATS = {
     "safetensors": "packed weights, the small one",

@@ -7,9 +7,9 @@ from threading import RLock
 import ipywidgets as W
 
 from widgets.view import View
-from workbench import numbers
-from workbench.recipe import step_code
-from workbench.session import Session
+from workbench import formatting
+from workbench.session.session import Session
+from workbench.steps.recipe import step_code
 
 NARROW = {"width": "auto"}
 
@@ -79,5 +79,5 @@ class States(View):
         what = step_code(node.step).removeprefix("wb.") if node.step else self.session.subject.name
         if found is None:
             return f"{number}  {depth}{what}"
-        score = numbers.score_value(found.score.value, found.score.unit)
-        return f"{number}  {depth}{what}   {score}, {numbers.size(found.bytes.total)}"
+        score = formatting.score_value(found.score.value, found.score.unit)
+        return f"{number}  {depth}{what}   {score}, {formatting.size(found.bytes.total)}"

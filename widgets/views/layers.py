@@ -11,9 +11,9 @@ import traitlets
 
 from widgets.figure import script
 from widgets.view import View
-from workbench import numbers
-from workbench.coding import Coding
-from workbench.session import Session
+from workbench import formatting
+from workbench.checkpoint.coding import Coding
+from workbench.session.session import Session
 
 
 class LayerTable(anywidget.AnyWidget):
@@ -54,8 +54,8 @@ class Layers(View):
                     "title": f"{layer.name}\n{layer.kind}, {shape}{ties}",
                     "kind": layer.kind,
                     "shape": shape,
-                    "params": numbers.count(layer.params),
-                    "macs": numbers.count(layer.macs),
+                    "params": formatting.count(layer.params),
+                    "macs": formatting.count(layer.macs),
                     "kept": int(weight.count_nonzero()) / sizes.get(layer.name, weight.numel()),
                     "bits": _bits(state.codings.get(layer.parameter), weight.element_size()),
                 }

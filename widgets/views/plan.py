@@ -9,10 +9,10 @@ import ipywidgets as W
 from widgets.fold import Fold
 from widgets.view import View
 from workbench.errors import WorkbenchError
-from workbench.presets import PRESETS
-from workbench.progress import Progress
-from workbench.recipe import step_code
-from workbench.session import Session
+from workbench.jobs.progress import Progress
+from workbench.search.presets import PRESETS
+from workbench.session.session import Session
+from workbench.steps.recipe import step_code
 
 NARROW = {"width": "auto"}
 

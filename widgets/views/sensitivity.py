@@ -14,9 +14,9 @@ from widgets.forms import Forms
 from widgets.view import View
 from workbench.charts import sensitivity_curves, sensitivity_map
 from workbench.errors import WorkbenchError
-from workbench.recipe import read_step
-from workbench.session import Session
+from workbench.session.session import Session
 from workbench.steps import KINDS
+from workbench.steps.recipe import read_step
 
 PAGE_SECONDS = 0.006  # a page takes about a third of this to draw one more cell and dot
 

@@ -7,7 +7,7 @@ from threading import RLock
 from widgets.figure import Figure
 from widgets.view import View
 from workbench.charts import ledger_chart
-from workbench.session import Session
+from workbench.session.session import Session
 
 
 class SizeLedger(View):

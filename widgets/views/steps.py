@@ -11,7 +11,7 @@ import ipywidgets as W
 from widgets import theme
 from widgets.forms import Form, Forms
 from widgets.view import View
-from workbench.session import Session
+from workbench.session.session import Session
 from workbench.steps import KINDS, TrainingStep
 
 

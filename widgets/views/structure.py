@@ -16,7 +16,6 @@ from widgets.told import Told
 from widgets.view import View
 from workbench.charts import activation_chart, similarity_chart, spectrum_chart, spread_chart
 from workbench.errors import WorkbenchError
-from workbench.importance import CRITERIA
 from workbench.inspection import (
     Activations,
     Channels,
@@ -26,11 +25,12 @@ from workbench.inspection import (
     observe_activations,
     singular_spectrum,
 )
-from workbench.layers import Layer
-from workbench.progress import Progress
-from workbench.session import Session
+from workbench.jobs.progress import Progress
+from workbench.model.layers import Layer
+from workbench.session.session import Session
 from workbench.steps import KINDS, Context
-from workbench.steps.cut_channels import channel_numbers, channel_text
+from workbench.steps.prune.cut_channels import channel_numbers, channel_text
+from workbench.steps.prune.importance import CRITERIA
 
 INVITATION = (
     "Choose a layer, then look inside: which of its channels matter, to cut them by hand; how they spread, which are "

@@ -12,9 +12,9 @@ from widgets.fold import Fold
 from widgets.view import View
 from workbench import load
 from workbench.errors import WorkbenchError
-from workbench.load.embedded import NAMES
-from workbench.session import Session
-from workbench.subject import Subject
+from workbench.loading.embedded import NAMES
+from workbench.model.subject import Subject
+from workbench.session.session import Session
 
 FIELDS = {
     "checkpoint": "weights: .safetensors, .pt, .th",

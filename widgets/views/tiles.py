@@ -11,11 +11,11 @@ import ipywidgets as W
 
 from widgets import theme
 from widgets.view import View
-from workbench import numbers
-from workbench.live import Preview
+from workbench import formatting
 from workbench.measure import HOW, Latency, Measurement, Score
-from workbench.runtimes import TITLES
-from workbench.session import Session
+from workbench.measure.runtimes import TITLES
+from workbench.session.preview import Preview
+from workbench.session.session import Session
 
 
 class Tiles(View):
@@ -87,7 +87,7 @@ def _of_measurement(found: Measurement, base: Measurement | None, past: Past) ->
     made += [_latency(name, latency, _trace(past, _median(name))) for name, latency in found.latency.items()]
     made += [_missing(name, why) for name, why in found.unavailable.items()]
     made += _counts(found.bytes.total, found.params, found.nonzero, found.macs, base, past)
-    rest = (("Peak memory", "peak_memory", numbers.size), ("Energy a sample", "energy", numbers.joules))
+    rest = (("Peak memory", "peak_memory", formatting.size), ("Energy a sample", "energy", formatting.joules))
     for title, field, say in rest:
         now, read = getattr(found, field), attrgetter(field)
         line = _times(read(base or found), now, "less")
@@ -100,14 +100,14 @@ def _score(found: Score | None, trace: str = "") -> str:
         return theme.tile("Score", "…", "scoring the first samples", "estimated")
     how = "measured" if found.exact else "estimated"
     seen = f"all {found.total:,} validation samples" if found.exact else f"{found.n:,} of {found.total:,} samples"
-    value = numbers.score_value(found.value, found.unit)
+    value = formatting.score_value(found.value, found.unit)
     if not found.exact:
         value += f" ± {found.half_width * 100:.1f}" if found.unit == "%" else f" ± {found.half_width:.2g}"
     if found.change == found.change_low == found.change_high == 0.0:
         return theme.tile(found.metric.capitalize(), value, f"|{seen}", how, trace=trace)
     loss = found.change_high < 0 if found.higher_is_better else found.change_low > 0
     gain = found.change_low > 0 if found.higher_is_better else found.change_high < 0
-    line = f"{numbers.points(found.change, found.unit)}|· {seen}"
+    line = f"{formatting.points(found.change, found.unit)}|· {seen}"
     verdict = "bad" if loss else "good" if gain else ""
     return theme.tile(found.metric.capitalize(), value, line, how, verdict, trace)
 
@@ -117,9 +117,9 @@ def _latency(name: str, found: Latency, trace: str = "") -> str:
     threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
     words = f"batch {found.batch}, {threads}"
     if found.verdict != "baseline":
-        words = f"from {numbers.seconds(found.baseline_median)}, {words}"
-    line = f"|{words}" if found.verdict == "baseline" else f"{numbers.verdict(found)}|· {words}"
-    return theme.tile(TITLES.get(name, name), numbers.seconds(found.median), line, HOW["latency"], kind, trace)
+        words = f"from {formatting.seconds(found.baseline_median)}, {words}"
+    line = f"|{words}" if found.verdict == "baseline" else f"{formatting.verdict(found)}|· {words}"
+    return theme.tile(TITLES.get(name, name), formatting.seconds(found.median), line, HOW["latency"], kind, trace)
 
 
 def _missing(name: str, why: str) -> str:
@@ -140,21 +140,21 @@ def _counts(
     return [
         theme.tile(
             "File size",
-            numbers.size(total),
+            formatting.size(total),
             f"{_times(old['bytes'], total, 'smaller')}|· to the byte",
             HOW["bytes"],
             trace=trace(lambda found: found.bytes.total, total),
         ),
         theme.tile(
             "Parameters not zero",
-            numbers.count(nonzero),
-            f"{_times(old['nonzero'], nonzero, 'fewer')}|· of {numbers.count(params)} stored",
+            formatting.count(nonzero),
+            f"{_times(old['nonzero'], nonzero, 'fewer')}|· of {formatting.count(params)} stored",
             HOW["nonzero"],
             trace=trace(lambda found: found.nonzero, nonzero),
         ),
         theme.tile(
             "MACs a sample",
-            numbers.count(macs),
+            formatting.count(macs),
             _times(old["macs"], macs, "fewer"),
             HOW["macs"],
             trace=trace(lambda found: found.macs, macs),
@@ -165,4 +165,4 @@ def _counts(
 def _times(old: float, new: float, word: str) -> str:
     if old == new or not new:
         return "as the baseline" if old == new else ""
-    return f"{numbers.ratio(old / new)} {word}" if old > new else f"{numbers.ratio(new / old)} more"
+    return f"{formatting.ratio(old / new)} {word}" if old > new else f"{formatting.ratio(new / old)} more"

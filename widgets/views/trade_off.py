@@ -10,11 +10,11 @@ import ipywidgets as W
 
 from widgets.figure import Figure
 from widgets.view import View
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import Candidate, trade_off_chart
 from workbench.measure import Measurement
-from workbench.recipe import step_code
-from workbench.session import Session
+from workbench.session.session import Session
+from workbench.steps.recipe import step_code
 
 CURRENT = -1
 SIGNS = {"-": ("wb-gone", "−"), "+": ("wb-new", "+"), " ": ("", " ")}
@@ -108,9 +108,9 @@ class TradeOff(View):
 
 def _numbers(one: int, other: int, measurements: Mapping[int, Measurement]) -> str:
     """Return both states' numbers as a table; what differs stands out."""
-    before = {what: value for what, _, value in numbers.rows(measurements[one])}
+    before = {what: value for what, _, value in formatting.rows(measurements[one])}
     rows = []
-    for what, _, value in numbers.rows(measurements[other]):
+    for what, _, value in formatting.rows(measurements[other]):
         old = before.get(what, "–")
         mark = " class='wb-differs'" if old != value else ""
         rows.append(f"<tr{mark}><th scope='row'>{escape(what)}</th><td>{escape(old)}</td><td>{escape(value)}</td></tr>")

@@ -9,9 +9,9 @@ import ipywidgets as W
 
 from widgets.figure import Figure
 from widgets.view import View
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import training_chart
-from workbench.session import Session
+from workbench.session.session import Session
 
 # A page draws a figure in a tenth of a second.
 SECONDS = 0.3
@@ -71,7 +71,7 @@ def _words(any_yet: bool, live: bool, epochs: int, best: float | None, unit: str
         return f"<p class='wb-help'>{INVITATION}</p>"
     if not epochs:
         return "<p class='wb-help'>The validation score comes after the first epoch.</p>"
-    kept = f"; the best one, which is kept: {numbers.score_value(best, unit)} (the star)" if best is not None else ""
+    kept = f"; the best one, which is kept: {formatting.score_value(best, unit)} (the star)" if best is not None else ""
     done = f"{epochs} epoch{'' if epochs == 1 else 's'} scored, on at most 1,000 validation samples{kept}."
     level = " Dashed: the untouched subject, on all samples." if best is not None else ""
     return f"<p class='wb-help'>{'Training: ' if live else 'The last training: '}{done}{level}</p>"

@@ -12,11 +12,11 @@ from torch import Tensor
 from widgets.figure import Figure
 from widgets.view import View
 from workbench.charts import weight_histogram
-from workbench.coding import Coding
+from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError
 from workbench.inspection import grid_values, histogram
-from workbench.layers import Layer
-from workbench.session import Session
+from workbench.model.layers import Layer
+from workbench.session.session import Session
 from workbench.steps import Bounds
 
 BINS = 80

@@ -18,17 +18,17 @@ from torch import Tensor
 from widgets import theme
 from widgets.figure import STATIC, Figure
 from widgets.view import View
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import class_chart
 from workbench.errors import WorkbenchError
-from workbench.impact import ChangedSample, Impact
 from workbench.inspection import attribute_input, heat, likeness, picture, words
-from workbench.live import candidate
-from workbench.progress import Progress
-from workbench.recipe import step_code
-from workbench.session import Session
+from workbench.jobs.progress import Progress
+from workbench.measure.impact import ChangedSample, Impact
+from workbench.model.twin import twin
+from workbench.session.preview import candidate
+from workbench.session.session import Session
 from workbench.steps import Context, Step, TrainingStep
-from workbench.twin import twin
+from workbench.steps.recipe import step_code
 
 MOST_CARDS = 60
 # What speaks against the answer, and for it.
@@ -237,10 +237,10 @@ def _direction(sample: ChangedSample) -> int:
 
 
 def _alarm(impact: Impact) -> str:
-    mean = numbers.points(impact.after - impact.before, impact.unit)
+    mean = formatting.points(impact.after - impact.before, impact.unit)
     if not impact.classes:
         return theme.note(f"{impact.metric}: {mean}. Samples of this task have no class; those that changed are below.")
-    names = ", ".join(f"{found.name} ({numbers.points(found.change, impact.unit)})" for found in impact.broken[:5])
+    names = ", ".join(f"{found.name} ({formatting.points(found.change, impact.unit)})" for found in impact.broken[:5])
     more = f" and {len(impact.broken) - 5} more" if len(impact.broken) > 5 else ""
     if impact.broken and impact.holds:
         return theme.note(f"The mean holds ({mean}), but not for everybody: {names}{more}.", "error")

@@ -9,8 +9,8 @@ import ipywidgets as W
 
 from widgets import theme
 from widgets.view import View
-from workbench import numbers
-from workbench.session import Session
+from workbench import formatting
+from workbench.session.session import Session
 
 
 class Work(View):
@@ -42,7 +42,7 @@ class Work(View):
         if running is None:
             return
         self.bar.value = running.tick.done
-        left = f" about {numbers.seconds(running.tick.seconds_left)} left," if running.tick.seconds_left else ""
+        left = f" about {formatting.seconds(running.tick.seconds_left)} left," if running.tick.seconds_left else ""
         more = f" ({len(active) - 1} waiting)" if len(active) > 1 else ""
         self.text.value = f"<b>{escape(running.title)}</b>{more}{left} {escape(running.tick.message)}"
 

@@ -8,8 +8,8 @@ from workbench.charts.activation_ranges import ActivationChart, activation_chart
 from workbench.charts.bars import LayerBars, layer_bars
 from workbench.charts.channel_spread import SpreadChart, spread_chart
 from workbench.charts.class_changes import ClassChart, class_chart
-from workbench.charts.contest_curves import ContestCurves, contest_curves
-from workbench.charts.contest_map import ContestMap, contest_map
+from workbench.charts.contest_correlations import ContestMap, contest_map
+from workbench.charts.contest_scores import ContestCurves, contest_curves
 from workbench.charts.curves import SensitivityCurves, sensitivity_curves
 from workbench.charts.heat_map import SensitivityMap, sensitivity_map
 from workbench.charts.histogram import WeightHistogram, weight_histogram

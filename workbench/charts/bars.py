@@ -9,7 +9,7 @@ from typing import Any, Literal
 from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import theme
 from workbench.charts.labels import axis_labels
 from workbench.charts.units import byte_unit, count_unit
@@ -21,7 +21,7 @@ Row = tuple[str, float, float | None]
 def bars_data(rows: Sequence[Row], quantity: Quantity = "parameters") -> dict[str, list[Any]]:
     """Return one row a layer of (name, before, after); `after` is None where there is only one state."""
     divisor = _unit(rows, quantity)[0]
-    write = numbers.size if quantity == "bytes" else numbers.count
+    write = formatting.size if quantity == "bytes" else formatting.count
     after = [before if now is None else now for _, before, now in rows]
     return {
         "label": axis_labels([name for name, _, _ in rows]),

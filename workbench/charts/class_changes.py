@@ -11,10 +11,10 @@ from bokeh.models.annotations import Span
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import theme
 from workbench.charts.labels import axis_labels
-from workbench.impact import ClassChange, Impact
+from workbench.measure.impact import ClassChange, Impact
 
 MOST = 40
 
@@ -42,10 +42,10 @@ def class_data(impact: Impact | None) -> dict[str, list[Any]]:
         "marker": ["inverted_triangle" if found.broken else "circle" for found in shown],
         "title": [found.name for found in shown],
         "count": [f"{found.count:,}" for found in shown],
-        "before": [numbers.score_value(found.before, unit) for found in shown],
-        "after": [numbers.score_value(found.after, unit) for found in shown],
+        "before": [formatting.score_value(found.before, unit) for found in shown],
+        "after": [formatting.score_value(found.after, unit) for found in shown],
         "words": [
-            f"{numbers.points(found.change, unit)} [{found.low * factor:+.2f}, {found.high * factor:+.2f}]"
+            f"{formatting.points(found.change, unit)} [{found.low * factor:+.2f}, {found.high * factor:+.2f}]"
             for found in shown
         ],
     }

@@ -10,11 +10,11 @@ from bokeh.models import ColumnDataSource
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import theme
 from workbench.charts.drop import Drop, drop_axis, drop_of
 from workbench.charts.labels import axis_labels
-from workbench.sensitivity import Table
+from workbench.search.sensitivity import Table
 
 COLOURED = len(theme.SERIES)
 
@@ -69,7 +69,7 @@ def dot_data(table: Table | None, coloured: Sequence[str] = ()) -> dict[str, lis
         "color": [theme.SERIES[shown.index(p.target) % COLOURED] if p.target in shown else theme.FAINT for p in points],
         "target": [point.target for point in points],
         "change": [drop.text for drop in drops],
-        "score": [numbers.score(point.score) for point in points if point.score is not None],
+        "score": [formatting.score(point.score) for point in points if point.score is not None],
     }
 
 

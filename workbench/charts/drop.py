@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workbench import numbers
+from workbench import formatting
 from workbench.measure import Score
 
 
@@ -40,7 +40,7 @@ def drop_of(score: Score) -> Drop:
     # Adding 0.0 turns -0.0 into 0.0, which nobody wants to read.
     value = sign * score.change * factor + 0.0
     interval = f" [{score.change_low * factor:+.2f}, {score.change_high * factor:+.2f}]" if not score.exact else ""
-    return Drop(value, ends[0], ends[1], score.unit == "%", numbers.points(score.change, score.unit) + interval)
+    return Drop(value, ends[0], ends[1], score.unit == "%", formatting.points(score.change, score.unit) + interval)
 
 
 def drop_axis(baseline: Score) -> str:

@@ -11,12 +11,12 @@ from bokeh.models.annotations import ColorBar
 from bokeh.palettes import interp_palette
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import theme
 from workbench.charts.color_bar import add_color_bar
 from workbench.charts.drop import Drop, drop_axis, drop_of
 from workbench.charts.labels import axis_labels
-from workbench.sensitivity import Point, Table
+from workbench.search.sensitivity import Point, Table
 
 BAR_HEIGHT = 400
 LEAST = {"%": 5.0, "": 0.0}
@@ -38,7 +38,7 @@ def map_data(table: Table | None) -> dict[str, list[Any]]:
         "text": [_cell(drop) for drop in drops],
         "ink": ["#ffffff" if drop and drop.value > 0.55 * limit else "#4a4a4a" for drop in drops],
         "words": [_words(point, drop) for point, drop in zip(points, drops, strict=True)],
-        "size": [numbers.size(point.bytes) if point.score else "–" for point in points],
+        "size": [formatting.size(point.bytes) if point.score else "–" for point in points],
     }
 
 
@@ -62,7 +62,7 @@ def _cell(drop: Drop | None) -> str:
 def _words(point: Point, drop: Drop | None) -> str:
     if drop is None or point.score is None:
         return f"cannot be done: {point.reason}"
-    return f"{drop.text} · {numbers.score(point.score)}"
+    return f"{drop.text} · {formatting.score(point.score)}"
 
 
 @dataclass(frozen=True)

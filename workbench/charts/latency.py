@@ -10,7 +10,7 @@ from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import theme
 from workbench.charts.labels import axis_labels, runtime_title
 from workbench.measure import Latency
@@ -29,8 +29,10 @@ def latency_data(found: Mapping[str, Latency]) -> dict[str, list[Any]]:
         # Words stand to the right of the line at 1, so that it does not cross them.
         "edge": [max(row.ratio_high, 1.0) for row in rows],
         "color": [COLORS.get(row.verdict, theme.UNSURE) for row in rows],
-        "verdict": [numbers.verdict(row) for row in rows],
-        "time": [f"{numbers.seconds(row.median)}, middle half within {numbers.seconds(row.spread)}" for row in rows],
+        "verdict": [formatting.verdict(row) for row in rows],
+        "time": [
+            f"{formatting.seconds(row.median)}, middle half within {formatting.seconds(row.spread)}" for row in rows
+        ],
         "how": [f"batch {row.batch}, {row.threads} threads, {row.device}, {row.pairs} pairs" for row in rows],
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import theme
 from workbench.charts.labels import axis_labels
 from workbench.charts.units import byte_unit
@@ -57,8 +57,8 @@ def _tone(change: int) -> str:
 
 def _words(change: int, total: bool) -> str:
     if total:
-        return numbers.size(change)
-    return "no change" if not change else f"{'+' if change > 0 else '−'}{numbers.size(abs(change))}"
+        return formatting.size(change)
+    return "no change" if not change else f"{'+' if change > 0 else '−'}{formatting.size(abs(change))}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from bokeh.models import ColumnDataSource
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import theme
 from workbench.charts.units import byte_unit, count_unit
 from workbench.measure import Score
@@ -74,7 +74,7 @@ def trade_off_data(found: Sequence[Candidate], quantity: Quantity = "bytes") -> 
         "role": [row.role for row in found],
         "number": [row.number for row in found],
         "title": [row.title for row in found],
-        "score": [numbers.score(row.score) for row in found],
+        "score": [formatting.score(row.score) for row in found],
         "cost": [_words(row, quantity) for row in found],
     }
 
@@ -100,9 +100,9 @@ def _unit(found: Sequence[Candidate], quantity: Quantity) -> tuple[float, str]:
 
 def _words(row: Candidate, quantity: Quantity) -> str:
     if quantity == "bytes":
-        return numbers.size(row.cost)
+        return formatting.size(row.cost)
     if quantity == "MACs":
-        return numbers.count(row.cost)
+        return formatting.count(row.cost)
     interval = f" [{row.low:.2f}, {row.high:.2f}]" if row.low is not None and row.high is not None else ""
     return f"{row.cost:.2f} of the baseline's{interval}"
 

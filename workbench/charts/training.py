@@ -10,7 +10,7 @@ from bokeh.models import ColumnDataSource, NumeralTickFormatter
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import theme
 
 News = tuple[float, str, float]
@@ -25,7 +25,7 @@ def training_data(curve: Sequence[News], name: str, unit: str = "") -> dict[str,
     x = [part[-1][0] for part in parts]
     y = [sum(value for _, value in part) / len(part) for part in parts]
     factor = 100.0 if unit == "%" else 1.0
-    words = [numbers.score_value(value, unit) for value in y]
+    words = [formatting.score_value(value, unit) for value in y]
     return {"x": x, "y": [value * factor for value in y], "done": [f"{value:.0%}" for value in x], "value": words}
 
 

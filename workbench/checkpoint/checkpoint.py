@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from workbench.coding import Coding, Plan, plan, restore, store
+from workbench.checkpoint.coding import Coding, Plan, plan, restore, store
 from workbench.errors import WorkbenchError, within
 
 KEY, VERSION = "workbench", 1

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormat
 from collections.abc import Callable
 
 from workbench.cli import commands, lab, serve
-from workbench.load import NAMES
+from workbench.loading.embedded import NAMES
 from workbench.steps import KINDS
 
 EXIT_CODES = """exit codes:

@@ -17,12 +17,12 @@ from workbench.cli import console, words
 from workbench.cli.subject import fields, settings
 from workbench.errors import WorkbenchError
 from workbench.graph import Group
-from workbench.load import load
-from workbench.progress import Progress
-from workbench.recipe import Recipe
-from workbench.session import Session
+from workbench.jobs.progress import Progress
+from workbench.loading.load import load
+from workbench.search.trials import Aim
+from workbench.session.session import Session
 from workbench.steps import KINDS, Option, Step
-from workbench.trials import Aim
+from workbench.steps.recipe import Recipe
 
 
 def inspect(chosen: Namespace) -> None:

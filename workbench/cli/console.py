@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from workbench import numbers
-from workbench.progress import Tick
+from workbench import formatting
+from workbench.jobs.progress import Tick
 
 SPARSE_SECONDS = 10.0
 FRESH_SECONDS = 0.1
@@ -50,7 +50,7 @@ class ProgressLine:
             return
         self._last = now
         seconds = tick.seconds_left or 0.0
-        left = f", {numbers.seconds(seconds)} left" if seconds >= 1 else ""
+        left = f", {formatting.seconds(seconds)} left" if seconds >= 1 else ""
         text = f"{tick.done:4.0%} {tick.message}{left}"
         if not self._terminal:
             print(text, file=self._stream, flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from workbench.cli.subject import fields, settings
 from workbench.errors import WorkbenchError
-from workbench.load import load
+from workbench.loading.load import load
 
 LOOPBACK = "127.0.0.1"
 

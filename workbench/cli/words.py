@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench import numbers
+from workbench import formatting
 from workbench.cli.console import table
 from workbench.graph import Group
-from workbench.layers import Layer
 from workbench.measure import HOW, Measurement, Score
-from workbench.sensitivity import Point, Table
+from workbench.model.layers import Layer
+from workbench.search.sensitivity import Point, Table
 from workbench.steps import Option, Step
 
 
@@ -20,9 +20,9 @@ def layers(found: Sequence[Layer]) -> str:
             layer.name,
             layer.kind,
             " × ".join(str(size) for size in layer.shape),
-            numbers.count(layer.params),
-            numbers.size(layer.bytes),
-            numbers.count(layer.macs),
+            formatting.count(layer.params),
+            formatting.size(layer.bytes),
+            formatting.count(layer.macs),
             ", ".join(layer.ties),
         )
         for layer in found
@@ -51,17 +51,17 @@ def _some(names: Sequence[str]) -> str:
 
 def measurement(found: Measurement) -> str:
     """Return one state's numbers as a table."""
-    rows = [(what, value, HOW[field]) for what, field, value in numbers.rows(found)]
+    rows = [(what, value, HOW[field]) for what, field, value in formatting.rows(found)]
     notes = [f"note: {note}" for note in (*found.notes, *(f"{k}: {v}" for k, v in found.unavailable.items()))]
     return "\n".join([table(("", "value", "how"), rows), *notes])
 
 
 def comparison(before: Measurement, after: Measurement, test: Score | None) -> str:
     """Return two states' numbers side by side."""
-    old = {what: value for what, _, value in numbers.rows(before)}
-    rows = [(what, old.get(what, "–"), value, HOW[field]) for what, field, value in numbers.rows(after)]
+    old = {what: value for what, _, value in formatting.rows(before)}
+    rows = [(what, old.get(what, "–"), value, HOW[field]) for what, field, value in formatting.rows(after)]
     if test is not None:
-        rows.append(("score on test", "", numbers.score(test), HOW["score"]))
+        rows.append(("score on test", "", formatting.score(test), HOW["score"]))
     notes = [f"note: {note}" for note in (*after.notes, *(f"{k}: {v}" for k, v in after.unavailable.items()))]
     return "\n".join([table(("", "baseline", "compressed", "how"), rows), *notes])
 
@@ -75,12 +75,12 @@ def sensitivity(found: Table) -> str:
             return "–"
         found, arm = point.score, point.score.half_width
         width = "" if found.exact else f" ± {arm * 100:.2f}" if unit == "%" else f" ± {arm:.2g}"
-        return f"{numbers.points(found.change, unit)}{width}"
+        return f"{formatting.points(found.change, unit)}{width}"
 
     rows = [(target, *(cell(found.at(target, s)) for s in found.strengths)) for target in found.targets]
     heads = ("part", *(f"{strength:g}" for strength in found.strengths))
     reasons = dict.fromkeys(f"{point.target}: {point.reason}" for point in found.points if point.reason)
-    lines = [f"change of {found.baseline.metric}, from {numbers.score(found.baseline)}", ""]
+    lines = [f"change of {found.baseline.metric}, from {formatting.score(found.baseline)}", ""]
     return "\n".join([*lines, table(heads, rows, right=range(1, len(heads))), *reasons])
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from workbench import numbers
+from workbench import formatting
 from workbench.measure import HOW, Measurement, Score
-from workbench.recipe import Recipe
-from workbench.runtimes import TITLES
+from workbench.measure.runtimes import TITLES
+from workbench.steps.recipe import Recipe
 
 
 def card(record: Mapping[str, Any], recipe: Recipe) -> str:
@@ -16,27 +16,27 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
     before, after = Measurement.read(record["baseline"]), Measurement.read(record["current"])
     name = _plain(record["subject"]["name"])
     rows = [
-        ("Validation score", numbers.score(before.score), numbers.score(after.score), HOW["score"]),
-        ("File size", numbers.size(before.bytes.total), numbers.size(after.bytes.total), HOW["bytes"]),
-        ("Parameters", numbers.count(before.params), numbers.count(after.params), HOW["params"]),
-        ("Parameters not zero", numbers.count(before.nonzero), numbers.count(after.nonzero), HOW["nonzero"]),
-        ("MACs a sample", numbers.count(before.macs), numbers.count(after.macs), HOW["macs"]),
+        ("Validation score", formatting.score(before.score), formatting.score(after.score), HOW["score"]),
+        ("File size", formatting.size(before.bytes.total), formatting.size(after.bytes.total), HOW["bytes"]),
+        ("Parameters", formatting.count(before.params), formatting.count(after.params), HOW["params"]),
+        ("Parameters not zero", formatting.count(before.nonzero), formatting.count(after.nonzero), HOW["nonzero"]),
+        ("MACs a sample", formatting.count(before.macs), formatting.count(after.macs), HOW["macs"]),
         (
             "Peak memory",
-            numbers.size(before.peak_memory),
-            numbers.size(after.peak_memory),
+            formatting.size(before.peak_memory),
+            formatting.size(after.peak_memory),
             HOW["peak_memory"],
         ),
-        ("Energy a sample", numbers.joules(before.energy), numbers.joules(after.energy), HOW["energy"]),
+        ("Energy a sample", formatting.joules(before.energy), formatting.joules(after.energy), HOW["energy"]),
     ]
     for runtime, found in after.latency.items():
         # The baseline's time of the same pairs: one from another moment would not fit the ratio.
-        old = numbers.seconds(found.baseline_median)
+        old = formatting.seconds(found.baseline_median)
         rows.append(
             (
                 f"Latency, {TITLES.get(runtime, runtime)}",
                 old,
-                f"{numbers.seconds(found.median)}, {numbers.verdict(found)}",
+                f"{formatting.seconds(found.median)}, {formatting.verdict(found)}",
                 HOW["latency"],
             )
         )
@@ -45,7 +45,7 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
     if record["test"]:
         test, base = Score(**record["test"]), Score(**record["test_baseline"])
         lines += [
-            f"Test score, scored once: **{numbers.score(test)}**; the original's: {numbers.score(base)}.",
+            f"Test score, scored once: **{formatting.score(test)}**; the original's: {formatting.score(base)}.",
             "",
         ]
     lines += ["| | original | compressed | how |", "|---|---|---|---|"]
@@ -64,8 +64,8 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
     ]
     unit = after.score.unit
     lines += [
-        f"| {row['file']} | {row['runtime']} | {row['bytes']:,} | {numbers.score_value(row['score'], unit)} "
-        f"| {numbers.score_value(row['expected'], unit)} | {row['agreement']:.2%} | {row['n']:,} |"
+        f"| {row['file']} | {row['runtime']} | {row['bytes']:,} | {formatting.score_value(row['score'], unit)} "
+        f"| {formatting.score_value(row['expected'], unit)} | {row['agreement']:.2%} | {row['n']:,} |"
         for row in record["verified"]
     ]
     lines += [f"\n- {_plain(note)}" for note in after.notes]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from workbench.checkpoint import read, write
+from workbench.checkpoint.checkpoint import read, write
 from workbench.graph.program import from_text, to_text
-from workbench.load.exported import PROGRAM, WEIGHTS
+from workbench.loading.exported import PROGRAM, WEIGHTS
 from workbench.measure.latency import Forward
-from workbench.runtimes import eager
+from workbench.measure.runtimes import eager
 from workbench.steps import Context, State
 
 

@@ -14,11 +14,11 @@ from workbench.errors import WorkbenchError
 from workbench.export import checkpoint, onnx, program
 from workbench.export.card import card
 from workbench.export.verify import Verification, verify
-from workbench.load.exported import CHECKSUMS, RECORD, hash_file
+from workbench.loading.exported import CHECKSUMS, RECORD, hash_file
 from workbench.measure import Reference
 from workbench.measure.latency import Forward
-from workbench.recipe import Recipe
 from workbench.steps import Context, State
+from workbench.steps.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from workbench.graph import trace
 from workbench.measure.latency import Forward
 from workbench.steps import Context, State
-from workbench.task import logits
+from workbench.task.task import logits
 
 FILE = "model.pt2"
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from workbench.errors import WorkbenchError
+from workbench.jobs.progress import Progress
 from workbench.measure import Reference
 from workbench.measure.latency import Forward
-from workbench.progress import Progress
-from workbench.runtimes import eager
+from workbench.measure.runtimes import eager
 from workbench.steps import State
 
 MOST_SAMPLES = 2000

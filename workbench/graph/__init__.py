@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from workbench.graph.branches import Branch, Bypass, branches, without_branches
-from workbench.graph.chains import chains
+from workbench.graph.consecutive import chains
 from workbench.graph.coupling import coupled_groups, head_groups
-from workbench.graph.cut import check_same, cut, kept_indices, mask, protect_failing, verify
+from workbench.graph.cutting import check_same, cut, kept_indices, mask, protect_failing, verify
 from workbench.graph.fold import fold_batchnorm, followers, summed_inputs
 from workbench.graph.group import Group, Slot, Unit
 from workbench.graph.refit import is_depthwise
-from workbench.graph.trace import topology, trace
+from workbench.graph.residual import Branch, Bypass, branches, without_branches
+from workbench.graph.tracing import topology, trace
 from workbench.graph.walk import canonical_names
 
 __all__ = [

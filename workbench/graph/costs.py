@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from workbench.graph.group import Group
-from workbench.graph.trace import slow_attention
+from workbench.graph.tracing import slow_attention
 from workbench.graph.walk import canonical_names
-from workbench.twin import twin
+from workbench.model.twin import twin
 
 
 class Costs:

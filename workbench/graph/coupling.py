@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from workbench.graph.cut import check_same, protect_failing
+from workbench.graph.cutting import check_same, protect_failing
 from workbench.graph.group import Group, Slot, Unit
 from workbench.graph.heads import open_heads
 from workbench.graph.propose import propose_groups
 from workbench.graph.remake import as_module
 from workbench.graph.rules.shapes import SPLIT
-from workbench.graph.trace import trace
+from workbench.graph.tracing import trace
 from workbench.graph.walk import walked
 
 __all__ = ["Group", "Slot", "Unit", "coupled_groups", "head_groups"]

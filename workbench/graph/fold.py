@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
-from workbench.graph.trace import trace
+from workbench.graph.tracing import trace
 from workbench.graph.walk import canonical_names
 
 MOVING = ("slice", "pad", "constant_pad_nd", "transpose", "permute", "clone", "contiguous", "alias", "dropout")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.graph.remake import with_modules
-from workbench.graph.trace import trace
+from workbench.graph.tracing import trace
 from workbench.graph.walk import canonical_names
 
 ALIASES = "aliases"

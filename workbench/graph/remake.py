@@ -17,7 +17,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.graph import CodeGen
 
 from workbench.graph.walk import canonical_names, module_of
-from workbench.quantizer import ActivationQuantizer, quantizer_at
+from workbench.model.quantizer import ActivationQuantizer, quantizer_at
 
 aten = torch.ops.aten
 

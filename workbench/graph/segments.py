@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_unflatten
 
 from workbench.errors import WorkbenchError
 from workbench.graph.rewrite import channels_last, fold_norms, fuse, in_channels_last, without_mutation
-from workbench.task import logits
+from workbench.task.task import logits
 
 Border = tuple[str, ...]
 Segment = Callable[..., Any]

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.inspection.weights import Histogram, histogram
-from workbench.progress import Progress
-from workbench.samples import Samples
-from workbench.task import Split, Task
-from workbench.twin import twin
+from workbench.jobs.progress import Progress
+from workbench.model.twin import twin
+from workbench.task.samples import Samples
+from workbench.task.task import Split, Task
 
 BATCH = 64
 CHANNELS_SECOND = (

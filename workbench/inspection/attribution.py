@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-from workbench.importance.attribution import Evidence, asking_captum
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.jobs.turn import TURN
+from workbench.model.twin import twin
+from workbench.steps.prune.importance.attribution import Evidence, asking_captum
 
 STEPS = 32
 # Each costs a pass of the model.

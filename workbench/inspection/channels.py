@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance import CRITERIA, rank_units
+from workbench.steps.context import Context
+from workbench.steps.prune.importance import CRITERIA, rank_units
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from workbench.coding import Coding
+from workbench.checkpoint.coding import Coding
 
 MOST = 2**12
 

@@ -10,7 +10,7 @@ from threading import Event, RLock
 from typing import Any, Literal
 
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.progress import Progress, Tick
+from workbench.jobs.progress import Progress, Tick
 
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 

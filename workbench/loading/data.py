@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from workbench.errors import WorkbenchError
-from workbench.metric import Metric
-from workbench.task import Loss, Task
+from workbench.task.metric import Metric
+from workbench.task.task import Loss, Task
 
 Data = Any
 SLICE = re.compile(r"(?P<path>.+)\[(?P<low>\d*):(?P<high>\d*)\]")

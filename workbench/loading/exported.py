@@ -8,10 +8,10 @@ import json
 import zlib
 from pathlib import Path
 
-from workbench.checkpoint import read
+from workbench.checkpoint.checkpoint import read
 from workbench.errors import WorkbenchError, within
 from workbench.graph.program import from_text
-from workbench.load.source import Loaded, Source
+from workbench.loading.source import Loaded, Source
 
 CHECKSUMS, WEIGHTS, PROGRAM, RECORD = (
     "checksums.txt",

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from workbench.errors import WorkbenchError, first_line
-from workbench.load.source import Loaded, Source
+from workbench.loading.source import Loaded, Source
 
 
 def _torchvision(name: str, pretrained: bool) -> nn.Module:

@@ -8,13 +8,13 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-from workbench.load import embedded, exported, libraries, python_file
-from workbench.load.data import Data, read_task
-from workbench.load.source import Source
-from workbench.load.weights import load_weights
-from workbench.metric import Metric
-from workbench.subject import Subject
-from workbench.task import Loss, Task
+from workbench.loading import embedded, exported, libraries, python_file
+from workbench.loading.data import Data, read_task
+from workbench.loading.source import Source
+from workbench.loading.weights import load_weights
+from workbench.model.subject import Subject
+from workbench.task.metric import Metric
+from workbench.task.task import Loss, Task
 
 SOURCES: tuple[Source, ...] = (exported.SOURCE, python_file.SOURCE, *libraries.SOURCES)
 

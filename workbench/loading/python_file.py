@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from workbench.errors import WorkbenchError
-from workbench.load.source import Loaded, Source
+from workbench.loading.source import Loaded, Source
 
 PATTERN = re.compile(r"(?P<file>.+\.py):(?P<factory>[A-Za-z_]\w*)")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from workbench.coding import Coding
+from workbench.checkpoint.coding import Coding
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from workbench.checkpoint import read
+from workbench.checkpoint.checkpoint import read
 from workbench.errors import WorkbenchError, first_line
 
 NESTS = ("state_dict", "model_state_dict", "model", "module", "net", "weights", "params", "ema")

@@ -13,11 +13,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from workbench.coding import Coding
-from workbench.graph.trace import slow_attention
-from workbench.layers import Layer
-from workbench.quantizer import INPUT, quantizers
-from workbench.twin import twin
+from workbench.checkpoint.coding import Coding
+from workbench.graph.tracing import slow_attention
+from workbench.model.layers import Layer
+from workbench.model.quantizer import INPUT, quantizers
+from workbench.model.twin import twin
 
 # Joules for a multiplication and an addition of that many bits, and for fetching a byte from DRAM.
 FLOAT_MAC = 3.7e-12 + 0.9e-12

@@ -20,13 +20,13 @@ from torch.export import ExportedProgram
 from workbench.errors import WorkbenchError
 from workbench.graph import trace
 from workbench.graph.segments import LAYOUTS, Border, Segments
-from workbench.prefixes import Prefixes
-from workbench.progress import Progress
-from workbench.samples import Samples
+from workbench.jobs.progress import Progress
+from workbench.jobs.turn import TURN
+from workbench.measure.prefixes import Prefixes
+from workbench.model.twin import kept_twin, standing_in
 from workbench.steps import State
-from workbench.task import logits
-from workbench.turn import TURN
-from workbench.twin import kept_twin, standing_in
+from workbench.task.samples import Samples
+from workbench.task.task import logits
 
 Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 TARGETS = "targets"

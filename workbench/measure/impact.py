@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.evaluator import Predict
+from workbench.jobs.progress import Progress
 from workbench.measure import Reference
-from workbench.metric import BY_NAME, Metric
-from workbench.progress import Progress
+from workbench.measure.evaluator import Predict
+from workbench.task.metric import BY_NAME, Metric
 
 LEVEL = 0.95
 # In the metric's unit: a mean that lost less holds, a class that lost so much more than the mean may be broken.

@@ -17,8 +17,8 @@ from statistics import median, quantiles
 import torch
 from torch import Tensor
 
-from workbench.progress import Progress
-from workbench.turn import TURN
+from workbench.jobs.progress import Progress
+from workbench.jobs.turn import TURN
 
 Forward = Callable[[tuple[Tensor, ...]], Tensor]
 WARM_UP = 3

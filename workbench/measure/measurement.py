@@ -11,16 +11,16 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from workbench.checkpoint import version_of
+from workbench.checkpoint.checkpoint import version_of
 from workbench.errors import first_line
-from workbench.evaluator import Evaluator
+from workbench.jobs.progress import Progress
 from workbench.measure.compute import count_macs, model_energy
+from workbench.measure.evaluator import Evaluator
 from workbench.measure.latency import Forward, Latency, compare
 from workbench.measure.memory import measure_peak
+from workbench.measure.runtimes import RUNTIMES
 from workbench.measure.score import Reference, Score, score
 from workbench.measure.size import Size, measure_size
-from workbench.progress import Progress
-from workbench.runtimes import RUNTIMES
 from workbench.steps import Context, State
 
 # Counted once for each model; a parameter that was written to has another version.

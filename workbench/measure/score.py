@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.evaluator import BATCH, Evaluator, Predict
-from workbench.metric import Metric, margins
-from workbench.progress import Progress
-from workbench.samples import Samples
+from workbench.jobs.progress import Progress
+from workbench.measure.evaluator import BATCH, Evaluator, Predict
 from workbench.steps import State
+from workbench.task.metric import Metric, margins
+from workbench.task.samples import Samples
 
 
 @dataclass(frozen=True)

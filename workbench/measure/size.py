@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from workbench.checkpoint import header_bytes, planned
-from workbench.coding import Coding, Plan
-from workbench.subject import Subject
+from workbench.checkpoint.checkpoint import header_bytes, planned
+from workbench.checkpoint.coding import Coding, Plan
+from workbench.model.subject import Subject
 
 
 @dataclass(frozen=True)

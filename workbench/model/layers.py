@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-from workbench.twin import twin
+from workbench.model.twin import twin
 
 KINDS: dict[type[nn.Module], str] = {
     nn.Conv1d: "conv1d",

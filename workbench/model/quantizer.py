@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
-from workbench.coding import Coding, Uniform
+from workbench.checkpoint.coding import Coding, Uniform
 from workbench.errors import WorkbenchError
 
 INPUT, OUTPUT = "input_quantizer", "output_quantizer"

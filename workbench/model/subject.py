@@ -10,12 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from workbench.coding import Coding
+from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError, first_line
-from workbench.layers import computed_weights
-from workbench.metric import Metric
-from workbench.task import Task, logits
-from workbench.twin import twin
+from workbench.model.layers import computed_weights
+from workbench.model.twin import twin
+from workbench.task.metric import Metric
+from workbench.task.task import Task, logits
 
 FINGERPRINT_SAMPLES = 64
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from workbench.inspection import histogram
-from workbench.layers import Layer
 from workbench.measure import Size
+from workbench.model.layers import Layer
+from workbench.model.subject import Subject
 from workbench.steps import Context, State
-from workbench.subject import Subject
 
 BINS = 60
 DRAWN = 12

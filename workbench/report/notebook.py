@@ -15,7 +15,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 import workbench
 from workbench.errors import WorkbenchError
-from workbench.progress import Progress
+from workbench.jobs.progress import Progress
 from workbench.report.record import Record, pack, write
 
 TEMPLATE = Path(__file__).with_name("template.ipynb")

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.progress import Progress
-from workbench.recipe import step_code
+from workbench.jobs.progress import Progress
 from workbench.report.layer_facts import layer_facts, weight_facts
 from workbench.steps import Step
+from workbench.steps.recipe import step_code
 
 if TYPE_CHECKING:
-    from workbench.session import Session
+    from workbench.session.session import Session
 
 FORMAT, VERSION = "workbench report", 1
 Record = Mapping[str, Any]

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import nbformat
 
 from workbench.errors import WorkbenchError
-from workbench.progress import Progress
+from workbench.jobs.progress import Progress
 from workbench.report.convert import print_pdf, to_html, to_markdown
 from workbench.report.notebook import run_template, with_record
 from workbench.report.record import Record, collect
 
 if TYPE_CHECKING:
-    from workbench.session import Session
+    from workbench.session.session import Session
 
 ENDINGS = (".html", ".ipynb", ".md", ".pdf")
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.layers import Layer
-from workbench.sensitivity import Table
+from workbench.model.layers import Layer
+from workbench.search.sensitivity import Table
 from workbench.steps import Step
 
 FULL = 32  # bits of what is not quantized

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import read_step
-from workbench.sensitivity import Table
+from workbench.search.sensitivity import Table
 from workbench.steps import Step
+from workbench.steps.recipe import read_step
 
 OWN = "by_layer"  # the option of steps that take a strength for each layer at once
 

@@ -18,14 +18,14 @@ from torch import Tensor
 
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.graph import cut
-from workbench.importance import CRITERIA, WEIGHT_CRITERIA
-from workbench.importance.ranking import least_important
-from workbench.layers import choose, first_names, globs
+from workbench.jobs.progress import Progress
 from workbench.measure import Score, score
-from workbench.progress import Progress
+from workbench.model.layers import choose, first_names, globs
+from workbench.search.trials import Aim, Ground
 from workbench.steps import Context, State
-from workbench.steps.patterns import keep_masks
-from workbench.trials import Aim, Ground
+from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA
+from workbench.steps.prune.importance.ranking import least_important
+from workbench.steps.prune.patterns import keep_masks
 
 Units = Literal["channels", "weights"]
 AMOUNTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from workbench.context import Context
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure.latency import Forward, Latency, compare
-from workbench.runtimes import RUNTIMES, TITLES
-from workbench.sensitivity import Table
+from workbench.measure.runtimes import RUNTIMES, TITLES
+from workbench.search.sensitivity import Table
 from workbench.steps import State, Step
+from workbench.steps.context import Context
 
 
 def least_enough(most: int, enough: Callable[[int], bool]) -> int | None:

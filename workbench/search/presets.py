@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workbench.measure import measure_size
-from workbench.recipe import Recipe, run
+from workbench.model.subject import Subject
 from workbench.steps import EntropyCode, FineTune, PruneChannels, Quantize
-from workbench.subject import Subject
+from workbench.steps.recipe import Recipe, run
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, within
 from workbench.measure import Score
+from workbench.search.trials import Aim, Ground, run_trials
 from workbench.steps import Context, State, Step
-from workbench.trials import Aim, Ground, run_trials
 
 DEFAULT_AIM = Aim()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any
 
-from workbench.subject import Subject
+from workbench.model.subject import Subject
 
 
 def clean(name: str) -> str:

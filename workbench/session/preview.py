@@ -16,15 +16,15 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from workbench.coding import Coding
+from workbench.checkpoint.coding import Coding
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.evaluator import Evaluator
+from workbench.jobs.progress import Progress
 from workbench.measure import Latency, Reference, Score, Size, anytime, count_nonzeros, measure_size, time_runtimes
 from workbench.measure.compute import count_macs
+from workbench.measure.evaluator import Evaluator
 from workbench.measure.latency import Forward
-from workbench.progress import Progress
+from workbench.model.twin import twin
 from workbench.steps import Context, State, Step, TrainingStep, WeightStep, bookkeeping
-from workbench.twin import twin
 
 LATENCY_SECONDS = 0.15
 NARROW = 0.01

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbench.load.embedded import NAMES
+from workbench.loading.embedded import NAMES
 
 
 def replay_script(name: str, source: str, settings: Mapping[str, Any], steps: Sequence[str]) -> str:

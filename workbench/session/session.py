@@ -13,31 +13,31 @@ from typing import Any, cast
 
 import traitlets
 
-from workbench.autosave import Autosave
-from workbench.budget import budget_steps
-from workbench.contest import Contest, hold_contest
 from workbench.errors import WorkbenchError
-from workbench.evaluator import Evaluator
 from workbench.graph import Group
-from workbench.history import History
-from workbench.impact import Impact, Predictions, compare, predictions
-from workbench.jobs import Job, Jobs
-from workbench.layers import Layer
-from workbench.live import Bench, Live, Preview, candidate
+from workbench.jobs.jobs import Job, Jobs
+from workbench.jobs.progress import TRAINING, Progress
 from workbench.measure import Measurement, Reference, Score, measure, measure_size, refer, score
+from workbench.measure.evaluator import Evaluator
+from workbench.measure.impact import Impact, Predictions, compare, predictions
 from workbench.measure.latency import Forward, Latency
-from workbench.pace import Clock, by_parts, by_strength, check_part, graded, mildest
-from workbench.progress import TRAINING, Progress
-from workbench.recipe import Recipe, run, step_code
-from workbench.runtimes import RUNTIMES
-from workbench.script import replay_script
-from workbench.search import allocate, bit_operations_of, file_bytes
-from workbench.sensitivity import Table, scan, worse
-from workbench.states import States
+from workbench.measure.runtimes import RUNTIMES
+from workbench.model.layers import Layer
+from workbench.model.subject import Subject
+from workbench.search.allocate import allocate, bit_operations_of, file_bytes
+from workbench.search.budget import budget_steps
+from workbench.search.contest import Contest, hold_contest
+from workbench.search.latency_budget import Clock, by_parts, by_strength, check_part, graded, mildest
+from workbench.search.sensitivity import Table, scan, worse
+from workbench.search.trials import Aim, Ground
+from workbench.session.autosave import Autosave
+from workbench.session.preview import Bench, Live, Preview, candidate
+from workbench.session.script import replay_script
+from workbench.session.states import States
 from workbench.steps import Context, State, Step
-from workbench.subject import Subject
-from workbench.task import Split
-from workbench.trials import Aim, Ground
+from workbench.steps.history import History
+from workbench.steps.recipe import Recipe, run, step_code
+from workbench.task.task import Split
 
 ROUNDS = 5  # in which a choice for a budget of bytes is corrected
 

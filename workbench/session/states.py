@@ -6,10 +6,10 @@ from collections import OrderedDict
 from pathlib import Path
 from threading import RLock
 
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
+from workbench.jobs.progress import Progress
+from workbench.model.subject import Subject
 from workbench.steps import State
-from workbench.subject import Subject
+from workbench.steps.recipe import Recipe, run
 
 KEPT_BYTES = 2**30  # that all kept states may take; older ones are built again from their recipe
 

@@ -1,32 +1,32 @@
 """The methods. A new one is a new file and a line in the table of kinds."""
 
 from workbench.steps.bounds import Bounds
-from workbench.steps.correct_bias import CorrectBias
-from workbench.steps.cut_channels import CutChannels
-from workbench.steps.distill import Distill
-from workbench.steps.entropy_code import EntropyCode
-from workbench.steps.equalize import Equalize
-from workbench.steps.find_ticket import FindTicket
-from workbench.steps.fine_tune import FineTune
-from workbench.steps.fold_norms import FoldNorms
-from workbench.steps.keep_signs import KeepSigns
 from workbench.steps.option import Option
-from workbench.steps.prune import Prune
-from workbench.steps.prune_blocks import PruneBlocks
-from workbench.steps.prune_channels import PruneChannels
-from workbench.steps.prune_channels_iteratively import PruneChannelsIteratively
-from workbench.steps.prune_gradually import PruneGradually
-from workbench.steps.prune_heads import PruneHeads
-from workbench.steps.quantize import Quantize
-from workbench.steps.quantize_logarithmic import QuantizeLogarithmic
-from workbench.steps.reconstruct import Reconstruct
-from workbench.steps.reestimate_norms import ReestimateNorms
-from workbench.steps.share_weights import ShareWeights
-from workbench.steps.shorten_floats import ShortenFloats
-from workbench.steps.smooth import Smooth
+from workbench.steps.prune.cut_channels import CutChannels
+from workbench.steps.prune.find_ticket import FindTicket
+from workbench.steps.prune.prune import Prune
+from workbench.steps.prune.prune_blocks import PruneBlocks
+from workbench.steps.prune.prune_channels import PruneChannels
+from workbench.steps.prune.prune_channels_iteratively import PruneChannelsIteratively
+from workbench.steps.prune.prune_gradually import PruneGradually
+from workbench.steps.prune.prune_heads import PruneHeads
+from workbench.steps.quantize.keep_signs import KeepSigns
+from workbench.steps.quantize.quantize import Quantize
+from workbench.steps.quantize.quantize_logarithmic import QuantizeLogarithmic
+from workbench.steps.quantize.share_weights import ShareWeights
+from workbench.steps.quantize.shorten_floats import ShortenFloats
+from workbench.steps.quantize.train_quantized import TrainQuantized
+from workbench.steps.repair.correct_bias import CorrectBias
+from workbench.steps.repair.equalize import Equalize
+from workbench.steps.repair.fold_norms import FoldNorms
+from workbench.steps.repair.reconstruct import Reconstruct
+from workbench.steps.repair.reestimate_norms import ReestimateNorms
+from workbench.steps.repair.smooth import Smooth
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, GraphStep, Step, TrainingStep, WeightStep, apply_changes, bookkeeping
-from workbench.steps.train_quantized import TrainQuantized
+from workbench.steps.store.entropy_code import EntropyCode
+from workbench.steps.train.distill import Distill
+from workbench.steps.train.fine_tune import FineTune
 
 KINDS: dict[str, type[Step]] = {
     step.kind: step

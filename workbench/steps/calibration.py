@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-from workbench.progress import Progress
-from workbench.task import Task
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.jobs.progress import Progress
+from workbench.jobs.turn import TURN
+from workbench.model.twin import twin
+from workbench.task.task import Task
 
 BATCH = 64
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from workbench.graph import Branch, Group, branches, coupled_groups, head_groups
-from workbench.layers import Layer, layers
-from workbench.progress import Progress
-from workbench.subject import Subject
+from workbench.jobs.progress import Progress
+from workbench.model.layers import Layer, layers
+from workbench.model.subject import Subject
 
 T = TypeVar("T")
 # What was found of a model, by what found it, for as long as the model lives.

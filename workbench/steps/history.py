@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe, read_step
 from workbench.steps import Step
+from workbench.steps.recipe import Recipe, read_step
 
 MAIN = "main"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, within
-from workbench.progress import Progress
+from workbench.jobs.progress import Progress
+from workbench.model.subject import Subject
 from workbench.steps import KINDS, Context, State, Step
-from workbench.subject import Subject
 
 FORMAT = "workbench recipe"
 VERSION = 1

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from workbench.coding import Coding
-from workbench.context import Context
-from workbench.subject import Subject, raw
+from workbench.checkpoint.coding import Coding
+from workbench.model.subject import Subject, raw
+from workbench.steps.context import Context
 
 __all__ = ["Context", "State"]
 

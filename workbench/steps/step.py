@@ -12,15 +12,15 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from workbench.coding import Coding
+from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError, within
-from workbench.layers import Layer, choose, globs
-from workbench.progress import TRAINING, Tick
+from workbench.jobs.progress import TRAINING, Tick
+from workbench.model.layers import Layer, choose, globs
+from workbench.model.twin import twin
 from workbench.steps.bounds import Bounds
 from workbench.steps.option import Option, option, options
 from workbench.steps.state import Context, State
-from workbench.task import logits
-from workbench.twin import twin
+from workbench.task.task import logits
 
 TOLERANCE = 1e-3  # of outputs that are to stay the same, relative to the largest
 

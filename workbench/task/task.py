@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.errors import WorkbenchError, within
-from workbench.metric import Metric
-from workbench.samples import ArraySamples, Lazy, Samples, samples
+from workbench.task.metric import Metric
+from workbench.task.samples import ArraySamples, Lazy, Samples, samples
 
 Split = Literal["train", "validation", "test", "calibration"]
 Loss = Callable[[Tensor, Tensor], Tensor]

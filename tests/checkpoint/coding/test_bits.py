@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.coding.bits import pack, packed_bytes, unpack
+from workbench.checkpoint.coding.bits import pack, packed_bytes, unpack
 
 
 @st.composite

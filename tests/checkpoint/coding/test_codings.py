@@ -2,13 +2,23 @@
 
 import pytest
 import torch
-
 from tests.coding.test_stored import check
-from workbench.coding import CODINGS, FORMATS, AdditivePowers, Binary, Codebook, PowersOfTwo, Ternary, fitted, grid
-from workbench.coding.additive_powers import sums
-from workbench.steps.keep_signs import binary, ternary
-from workbench.steps.share_weights import centroids
-from workbench.steps.shorten_floats import floating
+
+from workbench.checkpoint.coding import (
+    CODINGS,
+    FORMATS,
+    AdditivePowers,
+    Binary,
+    Codebook,
+    PowersOfTwo,
+    Ternary,
+    fitted,
+    grid,
+)
+from workbench.checkpoint.coding.additive_powers import sums
+from workbench.steps.quantize.keep_signs import binary, ternary
+from workbench.steps.quantize.share_weights import centroids
+from workbench.steps.quantize.shorten_floats import floating
 
 
 def weight(kept=1.0, seed=0):

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.coding.test_codings import FITS, weight
 from tests.coding.test_stored import check
-from workbench.coding import grid, restore, store
-from workbench.coding.huffman import expand, squeeze
+
+from workbench.checkpoint.coding import grid, restore, store
+from workbench.checkpoint.coding.huffman import expand, squeeze
 from workbench.errors import WorkbenchError
 
 

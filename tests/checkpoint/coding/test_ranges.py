@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from workbench.coding import BINS, histogram_range
+from workbench.checkpoint.coding import BINS, histogram_range
 
 
 def counted(values):

@@ -8,8 +8,8 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workbench.coding import grid, huffman, plan, restore, store
-from workbench.coding.stored import DTYPES
+from workbench.checkpoint.coding import grid, huffman, plan, restore, store
+from workbench.checkpoint.coding.stored import DTYPES
 from workbench.errors import WorkbenchError
 
 FLOATS = [dtype for dtype in DTYPES if dtype.is_floating_point]

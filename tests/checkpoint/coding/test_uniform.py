@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.coding import CODINGS, Uniform, grid
+from workbench.checkpoint.coding import CODINGS, Uniform, grid
 
 SHAPES = st.sampled_from([(1, 7), (4, 6), (3, 4, 5), (2, 3, 2, 2)])
 

@@ -2,18 +2,18 @@
 
 import pytest
 import torch
+from tests.importance.test_criteria import subject_of
 from torch import nn
 
-from tests.importance.test_criteria import subject_of
-from workbench.calibration import input_moments, inverse_factor
 from workbench.errors import WorkbenchError
-from workbench.importance.obs import saliency
-from workbench.recipe import Recipe, run
+from workbench.model.subject import Subject
 from workbench.steps import Prune
 from workbench.steps import compensation as module
-from workbench.steps.compensation import column_update, least_squares
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.calibration import input_moments, inverse_factor
+from workbench.steps.prune.compensation import column_update, least_squares
+from workbench.steps.prune.importance.obs import saliency
+from workbench.steps.recipe import Recipe, run
+from workbench.task.task import Task
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe, run
 from workbench.steps import CutChannels
-from workbench.steps.cut_channels import channel_numbers, channel_text
+from workbench.steps.prune.cut_channels import channel_numbers, channel_text
+from workbench.steps.recipe import Recipe, run
 
 
 @given(st.sets(st.integers(0, 300)))

@@ -5,10 +5,10 @@ from itertools import pairwise
 import torch
 
 from tests import nets
-from workbench.recipe import Recipe, run
 from workbench.steps import FindTicket, FineTune, Prune
-from workbench.steps.find_ticket import drawn_again, smallest_gone
-from workbench.steps.training import Training, judge
+from workbench.steps.prune.find_ticket import drawn_again, smallest_gone
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.train.training import Training, judge
 
 NAMES = [f"{name}.weight" for name in ("conv1", "conv2", "conv3", "hidden", "fc")]
 

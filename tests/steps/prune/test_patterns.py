@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.importance.test_criteria import subject_of
-from workbench.recipe import Recipe, run
+
 from workbench.steps import FineTune, Prune
-from workbench.steps.patterns import group_mask, pattern_masks
+from workbench.steps.prune.patterns import group_mask, pattern_masks
+from workbench.steps.recipe import Recipe, run
 
 
 def scores(*shape, seed=0):

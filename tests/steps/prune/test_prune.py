@@ -6,13 +6,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.test_checkpoint import subject_of
 
 from tests import nets
-from tests.test_checkpoint import subject_of
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe, run
 from workbench.steps import Prune
-from workbench.steps.patterns import keep_masks
+from workbench.steps.prune.patterns import keep_masks
+from workbench.steps.recipe import Recipe, run
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.floats(0, 1), st.booleans())

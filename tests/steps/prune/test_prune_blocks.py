@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
+from workbench.jobs.progress import Progress
 from workbench.steps import Context, FineTune, Prune, PruneBlocks, Quantize
-from workbench.steps.prune_blocks import influence, rank_branches
+from workbench.steps.prune.prune_blocks import influence, rank_branches
+from workbench.steps.recipe import Recipe, run
 
 
 def test_influence_is_the_angle_between_what_enters_and_what_leaves():

@@ -4,17 +4,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.test_checkpoint import subject_of
 from torch import nn
 
-from tests.test_checkpoint import subject_of
 from workbench.errors import WorkbenchError
-from workbench.importance.ranking import least_important
 from workbench.measure.compute import count_macs
-from workbench.recipe import Recipe, run
+from workbench.model.subject import Subject
 from workbench.steps import Context, Prune, PruneChannels, Quantize, State
-from workbench.steps.budget import units_to_go
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.prune.budget import units_to_go
+from workbench.steps.prune.importance.ranking import least_important
+from workbench.steps.recipe import Recipe, run
+from workbench.task.task import Task
 
 
 @given(

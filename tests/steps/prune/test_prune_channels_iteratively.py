@@ -3,10 +3,10 @@
 import pytest
 
 from workbench.errors import WorkbenchError
+from workbench.jobs.progress import Tick
 from workbench.measure.compute import count_macs
-from workbench.progress import Tick
-from workbench.recipe import Recipe, run
 from workbench.steps import Context, Prune, PruneChannelsIteratively, Quantize, State
+from workbench.steps.recipe import Recipe, run
 
 
 def macs(subject, model):

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe, run
 from workbench.steps import KINDS, Prune, PruneGradually, Quantize
-from workbench.steps.prune_gradually import cubic, without_gone
-from workbench.steps.training import Training, judge
+from workbench.steps.prune.prune_gradually import cubic, without_gone
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.train.training import Training, judge
 
 
 def test_the_schedule_is_cubic():

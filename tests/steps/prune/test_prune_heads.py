@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.importance import CRITERIA
 from workbench.measure.compute import count_macs
-from workbench.recipe import Recipe, run
 from workbench.steps import Context, PruneChannels, PruneHeads
+from workbench.steps.prune.importance import CRITERIA
+from workbench.steps.recipe import Recipe, run
 
 # There is no batch norm, DeepLift knows no attention, and the values of Shapley take long.
 UNFIT = ("batchnorm", "deep_lift", "shapley")

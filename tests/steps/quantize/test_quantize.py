@@ -5,21 +5,21 @@ import re
 
 import pytest
 import torch
+from tests.test_checkpoint import subject_of
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from tests.nets import build
-from tests.test_checkpoint import subject_of
-from workbench.checkpoint import read, write
+from workbench.checkpoint.checkpoint import read, write
 from workbench.errors import WorkbenchError
 from workbench.graph import summed_inputs
-from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
-from workbench.recipe import Recipe, run
-from workbench.runtimes import eager, onnx
+from workbench.measure.runtimes import eager, onnx
+from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
+from workbench.model.subject import Subject
 from workbench.steps import FineTune, Prune, Quantize
-from workbench.steps.quantize import makers
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.quantize.quantize import makers
+from workbench.steps.recipe import Recipe, run
+from workbench.task.task import Task
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])

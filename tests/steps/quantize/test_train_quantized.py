@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from tests.nets import TiedLinears
-from workbench.checkpoint import read, write
-from workbench.coding import Codebook, grid
+from workbench.checkpoint.checkpoint import read, write
+from workbench.checkpoint.coding import Codebook, grid
 from workbench.errors import WorkbenchError
-from workbench.quantizer import quantizers, rounded_bias
-from workbench.recipe import Recipe, run
+from workbench.model.quantizer import quantizers, rounded_bias
+from workbench.model.subject import Subject
 from workbench.steps import (
     EntropyCode,
     KeepSigns,
@@ -19,10 +19,10 @@ from workbench.steps import (
     ShortenFloats,
     TrainQuantized,
 )
-from workbench.steps.train_quantized import FixedGrid, LearnedBook, LearnedStep
-from workbench.steps.training import judge
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.quantize.train_quantized import FixedGrid, LearnedBook, LearnedStep
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.train.training import judge
+from workbench.task.task import Task
 
 TWO_BITS = Quantize(bits=2, ranges="mse")
 

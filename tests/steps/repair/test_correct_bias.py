@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.quantizer import INPUT, quantizers
-from workbench.recipe import Recipe, run
+from workbench.model.quantizer import INPUT, quantizers
+from workbench.model.subject import Subject
 from workbench.steps import CorrectBias, KeepSigns, Prune, PruneChannels, Quantize
-from workbench.steps.correct_bias import Place, means, places
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.repair.correct_bias import Place, means, places
+from workbench.task.task import Task
 
 LAYERS = ["conv1", "conv2", "conv3", "hidden", "fc"]
 NORMS = ["bn1", "bn2", "bn3", "hidden", "fc"]

@@ -4,16 +4,16 @@ import copy
 
 import pytest
 import torch
+from tests.test_checkpoint import subject_of
 
 from tests.nets import NETS, build
-from tests.test_checkpoint import subject_of
 from workbench.errors import WorkbenchError
 from workbench.graph import chains
-from workbench.layers import layers
-from workbench.recipe import Recipe, run
+from workbench.model.layers import layers
+from workbench.model.subject import Subject
 from workbench.steps import Equalize, Quantize
-from workbench.steps.equalize import factors, peaks, read_along
-from workbench.subject import Subject
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.repair.equalize import factors, peaks, read_along
 
 
 def test_factors_make_both_ranges_their_geometric_mean():

@@ -2,11 +2,11 @@
 
 import torch
 
-from workbench.context import Context
 from workbench.measure import measure_size
-from workbench.recipe import Recipe, run
 from workbench.steps import FoldNorms, Prune, Quantize
-from workbench.steps.fold_norms import norms
+from workbench.steps.context import Context
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.repair.fold_norms import norms
 
 
 def outputs(subject, state):

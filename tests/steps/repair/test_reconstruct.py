@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.calibration import patches
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe, run
+from workbench.model.subject import Subject
 from workbench.steps import FoldNorms, Prune, PruneBlocks, PruneChannels, Quantize, Reconstruct
-from workbench.steps.reconstruct import Sums, called_once, output_rows, until
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.calibration import patches
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.repair.reconstruct import Sums, called_once, output_rows, until
+from workbench.task.task import Task
 
 
 def gap(subject, state):

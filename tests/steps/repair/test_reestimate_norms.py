@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe, run
+from workbench.model.subject import Subject
 from workbench.steps import Equalize, Prune, ReestimateNorms
-from workbench.steps.training import judge
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.train.training import judge
+from workbench.task.task import Task
 
 NORMS = ("bn1", "bn2", "bn3")
 

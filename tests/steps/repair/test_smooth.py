@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.recipe import Recipe, run
+from workbench.model.subject import Subject
 from workbench.steps import Quantize, Smooth
-from workbench.steps.smooth import Inputs, balance, rounding_error, searched
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.repair.smooth import Inputs, balance, rounding_error, searched
+from workbench.task.task import Task
 
 
 class Outliers(nn.Module):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from workbench.checkpoint import read, write
+from workbench.checkpoint.checkpoint import read, write
 from workbench.measure import measure_size
-from workbench.recipe import Recipe, run
 from workbench.steps import EntropyCode, Prune, Quantize, ShareWeights
+from workbench.steps.recipe import Recipe, run
 
 
 @pytest.mark.parametrize(

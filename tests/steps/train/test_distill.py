@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe, run
+from workbench.model.subject import Subject
 from workbench.steps import Distill, Prune, PruneChannels, Quantize
-from workbench.steps.distill import attention_gap, compared, feature_gap
-from workbench.steps.taught import soft_targets
-from workbench.steps.training import judge
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.train.distill import attention_gap, compared, feature_gap
+from workbench.steps.train.taught import soft_targets
+from workbench.steps.train.training import judge
+from workbench.task.task import Task
 
 CUT = PruneChannels(amount=0.5, layers="conv2, conv3, hidden")
 

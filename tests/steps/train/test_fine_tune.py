@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
+from workbench.jobs.progress import Progress
 from workbench.steps import FineTune, Prune, PruneChannels
-from workbench.steps.training import judge
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.train.training import judge
 
 HARD, HALF = Prune(amount=0.9), Prune(amount=0.6)
 
@@ -81,8 +81,8 @@ def test_another_seed_gives_another_order(images):
 
 
 def test_a_task_without_train_data_cannot_train(images):
-    from workbench.subject import Subject
-    from workbench.task import Task
+    from workbench.model.subject import Subject
+    from workbench.task.task import Task
 
     bare = Subject("bare", images.model, Task(validation=images.task.split("validation")))
     with pytest.raises(WorkbenchError, match=r"step 1 \(fine_tune\): the task has no train data"):

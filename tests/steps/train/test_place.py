@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from workbench.errors import Cancelled
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
+from workbench.jobs.progress import Progress
 from workbench.steps import Distill, FineTune, Prune, PruneGradually, Quantize, TrainQuantized
+from workbench.steps.recipe import Recipe, run
 
 COMMON = {"epochs": 3, "learning_rate": 0.004, "patience": 3}
 RECIPES = [

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from workbench.recipe import Recipe, run
+from workbench.model.subject import Subject
 from workbench.steps import PruneGradually, Quantize, TrainQuantized
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.recipe import Recipe, run
+from workbench.task.task import Task
 
 BEFORE = {TrainQuantized: (Quantize(bits=3),), PruneGradually: ()}
 

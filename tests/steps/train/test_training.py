@@ -6,12 +6,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from workbench.errors import WorkbenchError
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
+from workbench.jobs.progress import Progress
+from workbench.model.subject import Subject
 from workbench.steps import Distill, FindTicket, FineTune, PruneGradually
-from workbench.steps.training import SCHEDULES, Pick, batches, trainable
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.steps.recipe import Recipe, run
+from workbench.steps.train.training import SCHEDULES, Pick, batches, trainable
+from workbench.task.task import Task
 
 
 def course(name, steps, rate=0.1):

@@ -1,16 +1,16 @@
 """How tensors are stored in bytes: number codes, bit packing, and layouts that leave zeros out."""
 
-from workbench.coding.additive_powers import AdditivePowers
-from workbench.coding.codebook import Codebook
-from workbench.coding.coding import CODINGS, Coding
-from workbench.coding.floating import FORMATS, Floating
-from workbench.coding.grid import RANGES, grid
-from workbench.coding.levels import Levels, fitted
-from workbench.coding.powers_of_two import PowersOfTwo
-from workbench.coding.ranges import BINS, histogram_range
-from workbench.coding.signs import Binary, Ternary
-from workbench.coding.stored import Plan, plan, restore, store
-from workbench.coding.uniform import Uniform, integer_range
+from workbench.checkpoint.coding.additive_powers import AdditivePowers
+from workbench.checkpoint.coding.codebook import Codebook
+from workbench.checkpoint.coding.coding import CODINGS, Coding
+from workbench.checkpoint.coding.floating import FORMATS, Floating
+from workbench.checkpoint.coding.levels import Levels, fitted
+from workbench.checkpoint.coding.powers_of_two import PowersOfTwo
+from workbench.checkpoint.coding.ranges import BINS, histogram_range
+from workbench.checkpoint.coding.signs import Binary, Ternary
+from workbench.checkpoint.coding.stored import Plan, plan, restore, store
+from workbench.checkpoint.coding.uniform import Uniform, integer_range
+from workbench.checkpoint.coding.uniform_grid import RANGES, grid
 
 __all__ = [
     "BINS",

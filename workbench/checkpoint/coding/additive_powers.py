@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from workbench.coding.levels import Levels, mirrored
+from workbench.checkpoint.coding.levels import Levels, mirrored
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from workbench.coding.coding import Coding
-from workbench.coding.levels import nearest
+from workbench.checkpoint.coding.coding import Coding
+from workbench.checkpoint.coding.levels import nearest
 
 
 @dataclass(frozen=True, eq=False)

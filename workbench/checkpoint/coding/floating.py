@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from workbench.coding.coding import Coding
+from workbench.checkpoint.coding.coding import Coding
 
 FORMATS = {
     "bf16": torch.bfloat16,

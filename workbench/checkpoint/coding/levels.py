@@ -10,8 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from workbench.coding.coding import Coding
-from workbench.coding.ranges import least_error
+from workbench.checkpoint.coding.coding import Coding
+from workbench.checkpoint.coding.ranges import least_error
 
 
 @dataclass(frozen=True, eq=False)

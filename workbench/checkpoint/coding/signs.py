@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from workbench.coding.levels import Levels
+from workbench.checkpoint.coding.levels import Levels
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.coding import bits, huffman
-from workbench.coding.coding import CODINGS, Coding
+from workbench.checkpoint.coding import bits, huffman
+from workbench.checkpoint.coding.coding import CODINGS, Coding
 from workbench.errors import WorkbenchError
 
 LAYOUTS = ("dense", "bitmask", "index", "gaps")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from workbench.coding.coding import Coding
+from workbench.checkpoint.coding.coding import Coding
 
 
 def integer_range(bits: int, symmetric: bool) -> tuple[int, int]:

@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from workbench.errors import WorkbenchError
-from workbench.load.embedded.digits import CLASSES, MEAN, STD, digits
-from workbench.load.embedded.resnet import digits_resnet
-from workbench.load.embedded.transformer import digits_transformer
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.loading.embedded.digits_data import CLASSES, MEAN, STD, digits
+from workbench.loading.embedded.resnet import digits_resnet
+from workbench.loading.embedded.transformer import digits_transformer
+from workbench.model.subject import Subject
+from workbench.task.task import Task
 
 # Untrained, by name; the file of trained weights bears the same name.
 NETS: dict[str, Callable[[], nn.Module]] = {

@@ -1,4 +1,4 @@
-"""Train an embedded network from its seed: `python -m workbench.load.embedded.train digits-resnet`.
+"""Train an embedded network from its seed: `python -m workbench.loading.embedded.train digits-resnet`.
 
 Every epoch draws fresh jitter of the training originals. The epoch with the best validation score is kept;
 the test split is scored once, after that choice.
@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workbench.load.embedded import NETS, weights_path
-from workbench.load.embedded.digits import COPIES, digits, jitter, normalise, training_originals
+from workbench.loading.embedded import NETS, weights_path
+from workbench.loading.embedded.digits_data import COPIES, digits, jitter, normalise, training_originals
 
 State = dict[str, Tensor]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from workbench.runtimes import eager, onnx
+from workbench.measure.runtimes import eager, onnx
 from workbench.steps import State
 
 Forward = Callable[[tuple[Tensor, ...]], Tensor]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from workbench.jobs.turn import TURN
+from workbench.model.twin import twin
 from workbench.steps import State
-from workbench.task import logits
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.task.task import logits
 
 
 def prepare(

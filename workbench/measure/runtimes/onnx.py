@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError, first_line
-from workbench.graph.trace import TRACING
-from workbench.quantizer import simulate
-from workbench.runtimes.qdq import with_integers
+from workbench.graph.tracing import TRACING
+from workbench.jobs.turn import TURN
+from workbench.measure.runtimes.qdq import with_integers
+from workbench.model.quantizer import simulate
+from workbench.model.twin import twin
 from workbench.steps import State
-from workbench.task import logits
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.task.task import logits
 
 if TYPE_CHECKING:
     import onnx

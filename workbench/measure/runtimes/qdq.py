@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from workbench.coding import Coding, Uniform
-from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
+from workbench.checkpoint.coding import Coding, Uniform
+from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
 
 if TYPE_CHECKING:
     import onnx

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts.labels import runtime_title
 from workbench.measure import Latency, Measurement, Score
 from workbench.report.blocks import Fragment, Heading, Prose, Section, Strong, Tile, Tiles
@@ -36,19 +36,19 @@ def size_words(before: Measurement, after: Measurement) -> list[Fragment]:
     """Return the sentence on the file's size."""
     old, new = before.bytes.total, after.bytes.total
     if old == new:
-        return ["The file has ", Strong(numbers.size(new)), ", as the original's. "]
+        return ["The file has ", Strong(formatting.size(new)), ", as the original's. "]
     ratio, word = (old / new, "smaller") if new < old else (new / old, "larger")
     return [
         "The file is ",
-        Strong(f"{numbers.ratio(ratio)} {word}"),
-        f": {numbers.size(old)} became {numbers.size(new)}. ",
+        Strong(f"{formatting.ratio(ratio)} {word}"),
+        f": {formatting.size(old)} became {formatting.size(new)}. ",
     ]
 
 
 def score_words(score: Score) -> list[Fragment]:
     """Return the sentences on the validation score and its change."""
     found: list[Fragment] = [
-        f"On the {score.split} split its {score.metric} is ", Strong(numbers.score(score)), ", ",
+        f"On the {score.split} split its {score.metric} is ", Strong(formatting.score(score)), ", ",
         *change_words(score), ". ",
     ]  # fmt: skip
     return found
@@ -56,7 +56,7 @@ def score_words(score: Score) -> list[Fragment]:
 
 def change_words(score: Score) -> list[Fragment]:
     """Return how a score differs from the original's, and whether that is more than noise."""
-    change = Strong(numbers.points(score.change, score.unit))
+    change = Strong(formatting.points(score.change, score.unit))
     if score.exact:
         if not score.change:
             return ["the same as the original's"]
@@ -79,11 +79,11 @@ def test_words(record: Record) -> list[Fragment]:
         return ["The task has no test split, so nothing here was checked on data that no choice has seen."]
     test, base = Score(**record["test"]), Score(**record["test_baseline"])
     if not record["steps"]:
-        return ["On the test split it is ", Strong(numbers.score(test)), "."]
-    change = numbers.points(test.change, test.unit)
+        return ["On the test split it is ", Strong(formatting.score(test)), "."]
+    change = formatting.points(test.change, test.unit)
     return [
-        "On the test split, which steered nothing, it is ", Strong(numbers.score(test)),
-        f"; the original's is {numbers.score(base)}, so the change is {change}.",
+        "On the test split, which steered nothing, it is ", Strong(formatting.score(test)),
+        f"; the original's is {formatting.score(base)}, so the change is {change}.",
     ]  # fmt: skip
 
 
@@ -93,9 +93,9 @@ def speed_words(latency: Mapping[str, Latency]) -> list[Fragment]:
         return ["Latency could not be measured on any runtime."]
     found: list[Fragment] = []
     for row in latency.values():
-        verdict = "it is the baseline" if row.verdict == "baseline" else numbers.verdict(row)
+        verdict = "it is the baseline" if row.verdict == "baseline" else formatting.verdict(row)
         found += [
-            f"On {runtime_title(row.runtime)} a batch of {row.batch} takes {numbers.seconds(row.median)}: ",
+            f"On {runtime_title(row.runtime)} a batch of {row.batch} takes {formatting.seconds(row.median)}: ",
             Strong(verdict),
             ". ",
         ]
@@ -110,16 +110,16 @@ def tiles(before: Measurement, after: Measurement) -> list[Tile]:
     noise = ", within noise" if unclear else ""
     first = Tile(
         score.metric,
-        numbers.score_value(score.value, score.unit),
-        f"{numbers.points(score.change, score.unit)}{noise}",
+        formatting.score_value(score.value, score.unit),
+        f"{formatting.points(score.change, score.unit)}{noise}",
         tone=UNSURE if unclear or not score.change else BAD if worse else GOOD,
     )
     rows = (
-        ("file size", before.bytes.total, after.bytes.total, numbers.size, "measured"),
-        ("non-zero parameters", before.nonzero, after.nonzero, numbers.count, "measured"),
-        ("MACs a sample", before.macs, after.macs, numbers.count, "measured"),
-        ("peak memory", before.peak_memory, after.peak_memory, numbers.size, "measured"),
-        ("energy a sample", before.energy, after.energy, numbers.joules, "modelled"),
+        ("file size", before.bytes.total, after.bytes.total, formatting.size, "measured"),
+        ("non-zero parameters", before.nonzero, after.nonzero, formatting.count, "measured"),
+        ("MACs a sample", before.macs, after.macs, formatting.count, "measured"),
+        ("peak memory", before.peak_memory, after.peak_memory, formatting.size, "measured"),
+        ("energy a sample", before.energy, after.energy, formatting.joules, "modelled"),
     )
     others = [_tile(what, write(new), write(old), old, new, how) for what, old, new, write, how in rows]
     return [first, others[0], *(_speed_tile(row) for row in after.latency.values()), *others[1:]]
@@ -128,7 +128,7 @@ def tiles(before: Measurement, after: Measurement) -> list[Tile]:
 def _speed_tile(found: Latency) -> Tile:
     tone = {"faster": GOOD, "slower": BAD}.get(found.verdict, UNSURE)
     title = f"latency, {runtime_title(found.runtime)}"
-    return Tile(title, numbers.seconds(found.median), numbers.verdict(found), tone=tone)
+    return Tile(title, formatting.seconds(found.median), formatting.verdict(found), tone=tone)
 
 
 def _tile(label: str, value: str, old_text: str, old: float, new: float, how: str = "measured") -> Tile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import layer_bars, weight_histogram
 from workbench.charts.bars import Quantity, Row
 from workbench.inspection import Histogram
@@ -42,7 +42,7 @@ def _row(row: dict[str, Any]) -> list[Sentence]:
         share,
         _was(str(old.get("bits", "")), str(new["bits"])),
         _was(_bytes(old.get("bytes")), _bytes(new["bytes"])),
-        _was(numbers.count(old["macs"]) if old else "", numbers.count(new["macs"])),
+        _was(formatting.count(old["macs"]) if old else "", formatting.count(new["macs"])),
     ]
 
 
@@ -55,7 +55,7 @@ def _shape(facts: dict[str, Any]) -> str:
 
 
 def _bytes(value: int | None) -> str:
-    return "–" if value is None else numbers.size(value)
+    return "–" if value is None else formatting.size(value)
 
 
 def _bars(rows: list[dict[str, Any]], quantity: Quantity, key: str) -> Chart:

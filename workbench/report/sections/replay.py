@@ -8,8 +8,8 @@ from typing import Any
 
 from workbench.report.blocks import Listing, Notes, Prose, Section, Sentence, Strong, Verbatim
 from workbench.report.record import Record
-from workbench.script import replay_script
-from workbench.session import Settings
+from workbench.session.script import replay_script
+from workbench.session.session import Settings
 
 
 def replay(record: Record) -> Section:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import sensitivity_curves, sensitivity_map
 from workbench.charts.drop import drop_axis, drop_of
 from workbench.report.blocks import Chart, Prose, Section, Sentence, Table, Verbatim
 from workbench.report.record import Record
-from workbench.sensitivity import Point
-from workbench.sensitivity import Table as Scan
+from workbench.search.sensitivity import Point
+from workbench.search.sensitivity import Table as Scan
 
 
 def sensitivity(record: Record) -> Section:
@@ -19,7 +19,7 @@ def sensitivity(record: Record) -> Section:
     table = _table(scan)
     words = (
         f"One part of the model at a time, at several strengths of {_kind(scan)}; all the rest "
-        f"as it was when the scan ran. Each score is against the original's {numbers.score(scan.baseline)} on "
+        f"as it was when the scan ran. Each score is against the original's {formatting.score(scan.baseline)} on "
         "validation, so what the steps before the scan cost is in it too."
     )
     unfinished = [] if scan.done else [Prose("The scan was stopped before every point was reached.")]
@@ -65,9 +65,9 @@ def _points(scan: Scan) -> Table:
         [
             [Verbatim(point.target)],
             f"{point.strength:g}",
-            numbers.score(point.score),
+            formatting.score(point.score),
             drop_of(point.score).text,
-            numbers.size(point.bytes),
+            formatting.size(point.bytes),
         ]
         for point in scan.points
         if point.score is not None

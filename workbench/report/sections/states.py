@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import Candidate, trade_off_chart, training_chart
 from workbench.charts.drop import drop_of
 from workbench.measure import Score
@@ -19,8 +19,8 @@ def states(record: Record) -> Section:
     rows = [
         (
             f"{'● ' if row.role == 'current' else ''}{row.title}",
-            numbers.size(row.cost),
-            numbers.score(row.score),
+            formatting.size(row.cost),
+            formatting.score(row.score),
             drop_of(row.score).text,
         )
         for row in found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import latency_chart, ledger_chart
 from workbench.charts.labels import runtime_title
 from workbench.measure import HOW, Latency, Measurement, Score
@@ -14,15 +14,20 @@ def totals(record: Record) -> Section:
     """Return the table of all totals; each says whether it was measured or modelled."""
     before, after = Measurement.read(record["baseline"]), Measurement.read(record["current"])
     rows = [
-        (f"{after.score.metric}, validation", numbers.score(before.score), numbers.score(after.score), HOW["score"]),
+        (
+            f"{after.score.metric}, validation",
+            formatting.score(before.score),
+            formatting.score(after.score),
+            HOW["score"],
+        ),
         *_test(record),
-        ("file size", numbers.size(before.bytes.total), numbers.size(after.bytes.total), HOW["bytes"]),
+        ("file size", formatting.size(before.bytes.total), formatting.size(after.bytes.total), HOW["bytes"]),
         ("parameters", f"{before.params:,}", f"{after.params:,}", HOW["params"]),
         ("parameters that are not zero", f"{before.nonzero:,}", f"{after.nonzero:,}", HOW["nonzero"]),
         ("MACs a sample", f"{before.macs:,}", f"{after.macs:,}", HOW["macs"]),
         *((f"latency, {runtime_title(x.runtime)}", *_in_pairs(x), HOW["latency"]) for x in after.latency.values()),
-        ("peak memory", numbers.size(before.peak_memory), numbers.size(after.peak_memory), HOW["peak_memory"]),
-        ("energy a sample", numbers.joules(before.energy), numbers.joules(after.energy), HOW["energy"]),
+        ("peak memory", formatting.size(before.peak_memory), formatting.size(after.peak_memory), HOW["peak_memory"]),
+        ("energy a sample", formatting.joules(before.energy), formatting.joules(after.energy), HOW["energy"]),
     ]
     return Section([Table(("", "original", "compressed", "how"), rows, numeric=(1, 2))])
 
@@ -31,18 +36,18 @@ def _test(record: Record) -> list[tuple[str, str, str, str]]:
     if record["test"] is None:
         return []
     base, test = Score(**record["test_baseline"]), Score(**record["test"])
-    return [(f"{test.metric}, test", numbers.score(base), numbers.score(test), HOW["score"])]
+    return [(f"{test.metric}, test", formatting.score(base), formatting.score(test), HOW["score"])]
 
 
 def _in_pairs(found: Latency) -> tuple[str, str]:
     """Return times of original and compressed from the same pairs: two measurements would compare two moments."""
     if found.verdict == "baseline":
         return "", _time(found)
-    return numbers.seconds(found.baseline_median), f"{_time(found)}; {numbers.verdict(found)}"
+    return formatting.seconds(found.baseline_median), f"{_time(found)}; {formatting.verdict(found)}"
 
 
 def _time(found: Latency) -> str:
-    return f"{numbers.seconds(found.median)} ± {numbers.seconds(found.spread / 2)}"
+    return f"{formatting.seconds(found.median)} ± {formatting.seconds(found.spread / 2)}"
 
 
 def bytes_went(record: Record) -> Section:
@@ -74,7 +79,7 @@ def speed(record: Record) -> Section:
         (
             runtime_title(row.runtime),
             _time(row),
-            numbers.verdict(row),
+            formatting.verdict(row),
             f"batch {row.batch}, {row.threads} threads, {row.device}, {row.pairs:,} pairs",
         )
         for row in after.latency.values()

@@ -21,11 +21,11 @@ import torch
 from torch import nn
 
 from workbench.errors import Cancelled, WorkbenchError, first_line
-from workbench.evaluator import Evaluator
-from workbench.prefixes import free_share
-from workbench.progress import Progress
+from workbench.jobs.progress import Progress
+from workbench.measure.evaluator import Evaluator
+from workbench.measure.prefixes import free_share
+from workbench.search.trials.trial import Aim, Ground, Outcome, advance, clear, unclear
 from workbench.steps import Step
-from workbench.trials.trial import Aim, Ground, Outcome, advance, clear, unclear
 
 KEPT_GROUNDS = 2
 POLL_SECONDS = 0.2

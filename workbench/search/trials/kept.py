@@ -7,8 +7,8 @@ import json
 import os
 from pathlib import Path
 
+from workbench.search.trials.trial import Ground, Outcome
 from workbench.steps import Step
-from workbench.trials.trial import Ground, Outcome
 
 FORMAT = 3  # of what is kept; raised when the order of samples or a field changes
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
+from workbench.search.trials.elsewhere import elsewhere
+from workbench.search.trials.kept import Kept
+from workbench.search.trials.trial import Aim, Ground, Outcome, advance, clear, unclear
 from workbench.steps import Step
-from workbench.trials.elsewhere import elsewhere
-from workbench.trials.kept import Kept
-from workbench.trials.trial import Aim, Ground, Outcome, advance, clear, unclear
 
 
 def run_trials(

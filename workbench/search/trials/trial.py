@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.evaluator import Evaluator
-from workbench.live import candidate
 from workbench.measure import Reference, Score, count, measure_size
+from workbench.measure.evaluator import Evaluator
 from workbench.measure.score import TOLD, WATCHED, Sampling, excess, next_look, whole
+from workbench.session.preview import candidate
 from workbench.steps import Context, State, Step
 
 

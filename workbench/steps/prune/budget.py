@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError
 from workbench.graph import Group, cut
 from workbench.graph.costs import Costs, macs_of_parameters
-from workbench.importance.ranking import alike, least_important, weakest
-from workbench.steps.amounts import Own, own_amount
+from workbench.steps.prune.amounts import Own, own_amount
+from workbench.steps.prune.importance.ranking import alike, least_important, weakest
 
 BUDGETS = ("channels", "params", "macs")
 RANKINGS = ("local", "global", "worth")

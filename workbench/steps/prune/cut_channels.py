@@ -13,9 +13,9 @@ from typing import ClassVar
 
 from workbench.errors import WorkbenchError, within
 from workbench.steps.option import option
+from workbench.steps.prune.units import free, reached, without
 from workbench.steps.state import Context, State
 from workbench.steps.step import GraphStep
-from workbench.steps.units import free, reached, without
 
 FORM = '"3, 5, 8-11"'
 

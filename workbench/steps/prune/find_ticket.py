@@ -15,13 +15,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from workbench.context import Context
-from workbench.layers import first_names
-from workbench.progress import Tick
+from workbench.jobs.progress import Tick
+from workbench.model.layers import first_names
+from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.patterns import keep_masks
+from workbench.steps.prune.patterns import keep_masks
 from workbench.steps.state import State
-from workbench.steps.training import (
+from workbench.steps.train.training import (
     GradientStep,
     Pick,
     Training,

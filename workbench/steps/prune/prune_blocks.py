@@ -17,16 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule
 
-from workbench.calibration import calibration_batches
-from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.graph import Branch, Bypass, check_same, without_branches
+from workbench.jobs.turn import TURN
+from workbench.steps.calibration import calibration_batches
+from workbench.steps.context import Context
 from workbench.steps.option import option
+from workbench.steps.prune.units import reached
 from workbench.steps.state import State
 from workbench.steps.step import GraphStep
-from workbench.steps.units import reached
-from workbench.task import logits
-from workbench.turn import TURN
+from workbench.task.task import logits
 
 
 def influence(entering: Tensor, leaving: Tensor) -> Tensor:

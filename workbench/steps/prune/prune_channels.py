@@ -11,13 +11,13 @@ from functools import partial
 from typing import ClassVar, Self
 
 from workbench.errors import within
-from workbench.importance import CRITERIA, rank_units
-from workbench.steps.amounts import own_amounts, refuse_unmatched
-from workbench.steps.budget import BUDGETS, RANKINGS, units_to_go
 from workbench.steps.option import option
+from workbench.steps.prune.amounts import own_amounts, refuse_unmatched
+from workbench.steps.prune.budget import BUDGETS, RANKINGS, units_to_go
+from workbench.steps.prune.importance import CRITERIA, rank_units
+from workbench.steps.prune.units import free, reached, without
 from workbench.steps.state import Context, State
 from workbench.steps.step import GraphStep
-from workbench.steps.units import free, reached, without
 
 MOST = 0.95
 read_own = partial(own_amounts, high=MOST, counts=True)

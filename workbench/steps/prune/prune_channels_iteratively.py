@@ -10,16 +10,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from workbench.context import Context
 from workbench.errors import within
-from workbench.importance import CRITERIA, rank_units
-from workbench.importance.ranking import weakest
-from workbench.progress import Tick
-from workbench.steps.budget import BUDGETS, RANKINGS, WORDS, costs_of, counts_for
+from workbench.jobs.progress import Tick
+from workbench.steps.context import Context
 from workbench.steps.option import option
+from workbench.steps.prune.budget import BUDGETS, RANKINGS, WORDS, costs_of, counts_for
+from workbench.steps.prune.importance import CRITERIA, rank_units
+from workbench.steps.prune.importance.ranking import weakest
+from workbench.steps.prune.units import free, reached, without
 from workbench.steps.state import State
-from workbench.steps.training import GradientStep, Pick, Training, finished, judge, refuse_grid, trainable, zero_masks
-from workbench.steps.units import free, reached, without
+from workbench.steps.train.training import (
+    GradientStep,
+    Pick,
+    Training,
+    finished,
+    judge,
+    refuse_grid,
+    trainable,
+    zero_masks,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,16 +13,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from workbench.context import Context
-from workbench.importance import WEIGHT_CRITERIA
-from workbench.layers import first_names
-from workbench.progress import Tick
+from workbench.jobs.progress import Tick
+from workbench.model.layers import first_names
+from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.patterns import PATTERNS, RANKINGS, pattern_masks
-from workbench.steps.place import Place
+from workbench.steps.prune.importance import WEIGHT_CRITERIA
+from workbench.steps.prune.patterns import PATTERNS, RANKINGS, pattern_masks
 from workbench.steps.state import State
-from workbench.steps.taught import TaughtStep
-from workbench.steps.training import (
+from workbench.steps.train.place import Place
+from workbench.steps.train.taught import TaughtStep
+from workbench.steps.train.training import (
     Training,
     finished,
     refuse_grid,

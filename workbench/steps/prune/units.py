@@ -11,8 +11,8 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.graph import Group, cut, kept_indices, verify
-from workbench.importance import Criterion
-from workbench.layers import globs
+from workbench.model.layers import globs
+from workbench.steps.prune.importance import Criterion
 from workbench.steps.state import Context, State
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from workbench.coding import Coding
-from workbench.layers import Layer
-from workbench.rounding import ROUNDINGS
+from workbench.checkpoint.coding import Coding
+from workbench.model.layers import Layer
+from workbench.steps.quantize.rounding import ROUNDINGS
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change
 

@@ -15,20 +15,20 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from workbench.calibration import calibration_batches
-from workbench.coding import BINS, RANGES, Coding, Uniform, grid, histogram_range
+from workbench.checkpoint.coding import BINS, RANGES, Coding, Uniform, grid, histogram_range
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers, summed_inputs
-from workbench.layers import Layer
-from workbench.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias, simulate
-from workbench.rounding import ROUNDINGS
+from workbench.jobs.turn import TURN
+from workbench.model.layers import Layer
+from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias, simulate
+from workbench.model.twin import twin
 from workbench.steps.bounds import Bounds, percentile_within
-from workbench.steps.encode import ROUNDING_HELP, encoded
+from workbench.steps.calibration import calibration_batches
 from workbench.steps.option import option
+from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
+from workbench.steps.quantize.rounding import ROUNDINGS
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, WeightStep, apply_changes
-from workbench.turn import TURN
-from workbench.twin import twin
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from workbench.coding import AdditivePowers, Coding, Levels, PowersOfTwo, fitted
-from workbench.layers import Layer
-from workbench.rounding import GENERAL
-from workbench.steps.encode import ROUNDING_HELP, encoded
+from workbench.checkpoint.coding import AdditivePowers, Coding, Levels, PowersOfTwo, fitted
+from workbench.model.layers import Layer
 from workbench.steps.option import option
+from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
+from workbench.steps.quantize.rounding import GENERAL
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, WeightStep
 

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.coding import Codebook, Coding
-from workbench.layers import Layer
-from workbench.rounding import GENERAL
-from workbench.steps.encode import ROUNDING_HELP, encoded
+from workbench.checkpoint.coding import Codebook, Coding
+from workbench.model.layers import Layer
 from workbench.steps.option import option
+from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
+from workbench.steps.quantize.rounding import GENERAL
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, WeightStep
 

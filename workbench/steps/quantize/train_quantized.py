@@ -18,17 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from workbench.coding import Codebook, Coding, Uniform
-from workbench.context import Context
+from workbench.checkpoint.coding import Codebook, Coding, Uniform
 from workbench.errors import WorkbenchError
-from workbench.layers import first_names
-from workbench.progress import Tick
-from workbench.quantizer import INPUT, rounded_bias
+from workbench.jobs.progress import Tick
+from workbench.model.layers import first_names
+from workbench.model.quantizer import INPUT, rounded_bias
+from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.place import Place
 from workbench.steps.state import State
-from workbench.steps.taught import TaughtStep
-from workbench.steps.training import (
+from workbench.steps.train.place import Place
+from workbench.steps.train.taught import TaughtStep
+from workbench.steps.train.training import (
     Training,
     finished,
     judge,

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from workbench.errors import WorkbenchError
-from workbench.quantizer import INPUT, rounded_bias
+from workbench.jobs.turn import TURN
+from workbench.model.quantizer import INPUT, rounded_bias
+from workbench.model.twin import twin
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, WeightStep
-from workbench.turn import TURN
-from workbench.twin import twin
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError, within
 from workbench.graph import chains, fold_batchnorm
-from workbench.layers import Layer
-from workbench.quantizer import quantizers
+from workbench.model.layers import Layer
+from workbench.model.quantizer import quantizers
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import GraphStep, check_unchanged, recoded

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm
-from workbench.quantizer import quantizers
+from workbench.model.quantizer import quantizers
 from workbench.steps.state import Context, State
 from workbench.steps.step import GraphStep, recoded
 

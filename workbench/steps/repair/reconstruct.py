@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from workbench.calibration import BATCH, CONVOLUTIONS, calls_in, damped, patches, samples_at_once
 from workbench.errors import WorkbenchError
-from workbench.quantizer import quantizers
-from workbench.steps.compensation import least_squares
+from workbench.jobs.turn import TURN
+from workbench.model.quantizer import quantizers
+from workbench.model.twin import twin
+from workbench.steps.calibration import BATCH, CONVOLUTIONS, calls_in, damped, patches, samples_at_once
 from workbench.steps.option import option
+from workbench.steps.prune.compensation import least_squares
 from workbench.steps.state import Context, State
 from workbench.steps.step import Change, WeightStep
-from workbench.turn import TURN
-from workbench.twin import twin
 
 
 class Reached(BaseException):

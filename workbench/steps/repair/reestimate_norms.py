@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from workbench.context import Context
 from workbench.errors import WorkbenchError
-from workbench.progress import Tick
+from workbench.jobs.progress import Tick
+from workbench.jobs.turn import TURN
+from workbench.model.twin import twin
+from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import TrainingStep
-from workbench.steps.training import batches
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.steps.train.training import batches
 
 
 class Moments:

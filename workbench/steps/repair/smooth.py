@@ -16,16 +16,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from workbench.calibration import calibration_batches
-from workbench.coding import grid
+from workbench.checkpoint.coding import grid
 from workbench.errors import WorkbenchError, within
 from workbench.graph.readers import norm_readers
-from workbench.quantizer import quantizers
+from workbench.jobs.turn import TURN
+from workbench.model.quantizer import quantizers
+from workbench.model.twin import twin
+from workbench.steps.calibration import calibration_batches
 from workbench.steps.option import option
 from workbench.steps.state import Context, State
 from workbench.steps.step import GraphStep, check_unchanged, recoded
-from workbench.turn import TURN
-from workbench.twin import twin
 
 EXPONENTS = torch.linspace(0.0, 1.0, 21).tolist()  # that AWQ's search tries
 

@@ -20,15 +20,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.errors import WorkbenchError
-from workbench.layers import globs
-from workbench.progress import Tick
+from workbench.jobs.progress import Tick
+from workbench.model.layers import globs
+from workbench.model.twin import twin
+from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.place import Place
 from workbench.steps.state import State
-from workbench.steps.taught import TaughtStep
-from workbench.steps.training import (
+from workbench.steps.train.place import Place
+from workbench.steps.train.taught import TaughtStep
+from workbench.steps.train.training import (
     Objective,
     Training,
     finished,
@@ -38,8 +39,7 @@ from workbench.steps.training import (
     trainable,
     zero_masks,
 )
-from workbench.task import Task, logits
-from workbench.twin import twin
+from workbench.task.task import Task, logits
 
 
 def feature_gap(features: Tensor, wanted: Tensor) -> Tensor:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from workbench.context import Context
-from workbench.progress import Tick
-from workbench.steps.place import Place
+from workbench.jobs.progress import Tick
+from workbench.steps.context import Context
 from workbench.steps.state import State
-from workbench.steps.training import GradientStep, Training, finished, judge, refuse_grid, trainable, zero_masks
+from workbench.steps.train.place import Place
+from workbench.steps.train.training import GradientStep, Training, finished, judge, refuse_grid, trainable, zero_masks
 
 
 @dataclass(frozen=True, kw_only=True)

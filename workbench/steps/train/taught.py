@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.errors import WorkbenchError, first_line
-from workbench.load.load import load_model
+from workbench.loading.load import load_model
+from workbench.model.twin import twin
+from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.training import GradientStep, Objective, full
-from workbench.task import Task, logits
-from workbench.twin import twin
+from workbench.steps.train.training import GradientStep, Objective, full
+from workbench.task.task import Task, logits
 
 Run = Callable[[nn.Module, tuple[Tensor, ...]], object]
 

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
-from workbench.augmentation import AUGMENTATIONS, augmented
-from workbench.context import Context
 from workbench.errors import WorkbenchError
-from workbench.progress import Tick
+from workbench.jobs.progress import Tick
+from workbench.jobs.turn import TURN
+from workbench.model.twin import twin
+from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.place import Place
 from workbench.steps.state import State
 from workbench.steps.step import TrainingStep
-from workbench.task import Task, logits
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.steps.train.place import Place
+from workbench.task.augmentation import AUGMENTATIONS, augmented
+from workbench.task.task import Task, logits
 
 JUDGED_SAMPLES = 1000
 Objective = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]

@@ -6,17 +6,17 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.importance.test_criteria import groups_of, subject_of
 from torch import nn
 
-from tests.importance.test_criteria import groups_of, subject_of
-from workbench.calibration import patches
-from workbench.context import Context
 from workbench.graph import mask
-from workbench.importance import CRITERIA, WEIGHT_CRITERIA
-from workbench.importance.geometric_median import distances
-from workbench.importance.obs import saliency, unit_saliency
-from workbench.subject import Subject
-from workbench.task import Task
+from workbench.model.subject import Subject
+from workbench.steps.calibration import patches
+from workbench.steps.context import Context
+from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA
+from workbench.steps.prune.importance.geometric_median import distances
+from workbench.steps.prune.importance.obs import saliency, unit_saliency
+from workbench.task.task import Task
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +177,8 @@ def test_a_net_without_bends_is_attributed_to_exactly(small):
 
 def test_attributions_to_a_layer_sum_to_the_difference_of_the_evidence(small):
     """All evidence flows through the hidden layer, so conductance and DeepLift hand all of it out."""
-    from workbench.importance.attribution import Evidence
-    from workbench.twin import twin
+    from workbench.model.twin import twin
+    from workbench.steps.prune.importance.attribution import Evidence
 
     inputs, targets = small.task.split("calibration").batch(range(48))
     evidence = Evidence(twin(small.model))

@@ -8,14 +8,14 @@ from torch import nn
 
 from tests import nets
 from tests.steps.test_contract import fingerprint, same
-from workbench.context import Context
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.importance import CRITERIA, WEIGHT_CRITERIA, rank_units, shapley
-from workbench.progress import Progress
-from workbench.recipe import Recipe, run
+from workbench.jobs.progress import Progress
+from workbench.model.subject import Subject
 from workbench.steps import Prune, PruneChannels
-from workbench.subject import Subject
-from workbench.task import Task, logits
+from workbench.steps.context import Context
+from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA, rank_units, shapley
+from workbench.steps.recipe import Recipe, run
+from workbench.task.task import Task, logits
 
 NETS = ("padded", "mobile", "grouped", "flattened", "vit", "text", "mlp", "shared", "unet")
 DATA = [kind for kind, criterion in CRITERIA.items() if criterion.needs_data]

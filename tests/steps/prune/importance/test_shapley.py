@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
-
 from tests.importance.test_closed_forms import small  # noqa: F401  # a fixture
-from workbench.context import Context
+
 from workbench.graph import mask
-from workbench.importance import CRITERIA
-from workbench.importance.shapley import Game, sampled_values
+from workbench.steps.context import Context
+from workbench.steps.prune.importance import CRITERIA
+from workbench.steps.prune.importance.shapley import Game, sampled_values
 
 
 def contributions(value, players):

@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.calibration import damped, input_moments
-from workbench.coding import Codebook, PowersOfTwo, fitted, grid
+from workbench.checkpoint.coding import Codebook, PowersOfTwo, fitted, grid
 from workbench.errors import WorkbenchError
-from workbench.progress import Progress
-from workbench.rounding import GENERAL, ROUNDINGS
-from workbench.rounding.descent import descended
-from workbench.rounding.layerwise import Grid
-from workbench.rounding.learned import learned, neighbours
-from workbench.rounding.second_order import compensated
-from workbench.steps.share_weights import centroids
-from workbench.task import Task
+from workbench.jobs.progress import Progress
+from workbench.steps.calibration import damped, input_moments
+from workbench.steps.quantize.rounding import GENERAL, ROUNDINGS
+from workbench.steps.quantize.rounding.descent import descended
+from workbench.steps.quantize.rounding.layerwise import Grid
+from workbench.steps.quantize.rounding.learned import learned, neighbours
+from workbench.steps.quantize.rounding.second_order import compensated
+from workbench.steps.quantize.share_weights import centroids
+from workbench.task.task import Task
 
 
 def matrix(outputs, inputs, seed=0, linked=1.0):

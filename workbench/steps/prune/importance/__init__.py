@@ -1,22 +1,22 @@
 """Importance criteria. A new one is a new file and a line in the table."""
 
-from workbench.importance.apoz import AveragePercentageOfZeros
-from workbench.importance.chance import Chance
-from workbench.importance.conductance import Conductance
-from workbench.importance.criterion import Criterion, WeightCriterion
-from workbench.importance.deep_lift import DeepLift
-from workbench.importance.energy import Energy
-from workbench.importance.fisher import Fisher
-from workbench.importance.geometric_median import GeometricMedian
-from workbench.importance.gradient_activation import GradientActivation
-from workbench.importance.kept import rank_units, rank_weights
-from workbench.importance.magnitude import Magnitude
-from workbench.importance.mean_activation import MeanActivation
-from workbench.importance.norm_scale import NormScale
-from workbench.importance.obs import OptimalBrainSurgeon
-from workbench.importance.shapley import Shapley
-from workbench.importance.taylor import Taylor
-from workbench.importance.wanda import Wanda
+from workbench.steps.prune.importance.apoz import AveragePercentageOfZeros
+from workbench.steps.prune.importance.chance import Chance
+from workbench.steps.prune.importance.conductance import Conductance
+from workbench.steps.prune.importance.criterion import Criterion, WeightCriterion
+from workbench.steps.prune.importance.deep_lift import DeepLift
+from workbench.steps.prune.importance.energy import Energy
+from workbench.steps.prune.importance.fisher import Fisher
+from workbench.steps.prune.importance.geometric_median import GeometricMedian
+from workbench.steps.prune.importance.gradient_activation import GradientActivation
+from workbench.steps.prune.importance.kept import rank_units, rank_weights
+from workbench.steps.prune.importance.magnitude import Magnitude
+from workbench.steps.prune.importance.mean_activation import MeanActivation
+from workbench.steps.prune.importance.norm_scale import NormScale
+from workbench.steps.prune.importance.obs import OptimalBrainSurgeon
+from workbench.steps.prune.importance.shapley import Shapley
+from workbench.steps.prune.importance.taylor import Taylor
+from workbench.steps.prune.importance.wanda import Wanda
 
 CRITERIA: dict[str, Criterion] = {
     criterion.kind: criterion

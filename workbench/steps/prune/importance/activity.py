@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from workbench.calibration import calibration_batches
-from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.graph import Group
-from workbench.importance.slots import features
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.jobs.turn import TURN
+from workbench.model.twin import twin
+from workbench.steps.calibration import calibration_batches
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.slots import features
 
 
 def consumers(groups: Sequence[Group]) -> list[str]:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.activity import unit_means
-from workbench.importance.criterion import Criterion
-from workbench.importance.layer_inputs import NOBODY
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.activity import unit_means
+from workbench.steps.prune.importance.criterion import Criterion
+from workbench.steps.prune.importance.layer_inputs import NOBODY
 
 
 class AveragePercentageOfZeros(Criterion):

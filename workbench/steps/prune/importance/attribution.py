@@ -16,17 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from workbench.calibration import calls_in
-from workbench.context import Context
 from workbench.errors import WorkbenchError, first_line
 from workbench.graph import Group
-from workbench.importance.activity import by_channel, consumers
-from workbench.importance.criterion import Criterion
-from workbench.importance.layer_inputs import unreadable
-from workbench.importance.slots import features
-from workbench.task import logits
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.jobs.turn import TURN
+from workbench.model.twin import twin
+from workbench.steps.calibration import calls_in
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.activity import by_channel, consumers
+from workbench.steps.prune.importance.criterion import Criterion
+from workbench.steps.prune.importance.layer_inputs import unreadable
+from workbench.steps.prune.importance.slots import features
+from workbench.task.task import logits
 
 BATCH = 32
 SAMPLES = 128

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.attribution import Attribution, floating
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.attribution import Attribution, floating
 
 STEPS = 8  # on a path for every sample and layer: the costliest criterion after Shapley values
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.slots import Owners, mean, producing
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.slots import Owners, mean, producing
 
 
 class Criterion(ABC):

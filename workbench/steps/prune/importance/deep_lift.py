@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.errors import WorkbenchError
 from workbench.graph import Group
-from workbench.importance.attribution import Attribution, Evidence, floating
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.jobs.turn import TURN
+from workbench.model.twin import twin
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.attribution import Attribution, Evidence, floating
 
 TOLERANCE = 0.01
 TRIED = 8

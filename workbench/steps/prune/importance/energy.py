@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.criterion import WeightCriterion
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.criterion import WeightCriterion
 
 
 class Energy(WeightCriterion):

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.gradients import loss_gradients
-from workbench.importance.slots import reading, total
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.gradients import loss_gradients
+from workbench.steps.prune.importance.slots import reading, total
 
 
 def gate_gradients(

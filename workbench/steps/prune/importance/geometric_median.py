@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.criterion import Criterion
-from workbench.importance.slots import producing
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.criterion import Criterion
+from workbench.steps.prune.importance.slots import producing
 
 
 def distances(filters: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from workbench.importance.attribution import Attribution
+from workbench.steps.prune.importance.attribution import Attribution
 
 
 class GradientActivation(Attribution):

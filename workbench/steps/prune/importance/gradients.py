@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from workbench.calibration import calibration_batches
-from workbench.context import Context
 from workbench.errors import WorkbenchError, first_line
-from workbench.task import logits
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.jobs.turn import TURN
+from workbench.model.twin import twin
+from workbench.steps.calibration import calibration_batches
+from workbench.steps.context import Context
+from workbench.task.task import logits
 
 
 def loss_gradients(

@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary, ref
 
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.criterion import Criterion, WeightCriterion
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.criterion import Criterion, WeightCriterion
 
 MOST = 4
 

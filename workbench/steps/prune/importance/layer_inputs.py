@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from torch import nn
 
-from workbench.calibration import CONVOLUTIONS
 from workbench.errors import WorkbenchError
 from workbench.graph import Group, canonical_names
+from workbench.steps.calibration import CONVOLUTIONS
 
 READABLE = (nn.Linear, *CONVOLUTIONS)
 NOBODY = "no layer reads its channels"

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from workbench.context import Context
-from workbench.importance.criterion import WeightCriterion
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.criterion import WeightCriterion
 
 
 class Magnitude(WeightCriterion):

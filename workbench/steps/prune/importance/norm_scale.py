@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from workbench.context import Context
 from workbench.graph import Group, canonical_names
-from workbench.importance.criterion import Criterion
-from workbench.importance.slots import Place, mean, owners
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.criterion import Criterion
+from workbench.steps.prune.importance.slots import Place, mean, owners
 
 
 class NormScale(Criterion):

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from workbench.calibration import input_moments, inverse
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.criterion import WeightCriterion
-from workbench.importance.layer_inputs import layers_of, refuse, unreadable
-from workbench.importance.slots import features
+from workbench.steps.calibration import input_moments, inverse
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.criterion import WeightCriterion
+from workbench.steps.prune.importance.layer_inputs import layers_of, refuse, unreadable
+from workbench.steps.prune.importance.slots import features
 
 
 def saliency(weight: Tensor, inverses: Tensor) -> Tensor:

@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.criterion import Criterion
-from workbench.progress import Progress
-from workbench.task import Task, logits
-from workbench.turn import TURN
-from workbench.twin import twin
+from workbench.jobs.progress import Progress
+from workbench.jobs.turn import TURN
+from workbench.model.twin import twin
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.criterion import Criterion
+from workbench.task.task import Task, logits
 
 PERMUTATIONS = 16
 SAMPLES = 128

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.criterion import WeightCriterion
-from workbench.importance.gates import gate_gradients
-from workbench.importance.gradients import loss_gradients
-from workbench.importance.layer_inputs import NOBODY
-from workbench.importance.slots import reading
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.criterion import WeightCriterion
+from workbench.steps.prune.importance.gates import gate_gradients
+from workbench.steps.prune.importance.gradients import loss_gradients
+from workbench.steps.prune.importance.layer_inputs import NOBODY
+from workbench.steps.prune.importance.slots import reading
 
 BATCH = 16
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from workbench.calibration import input_norms
-from workbench.context import Context
 from workbench.graph import Group
-from workbench.importance.criterion import WeightCriterion
-from workbench.importance.layer_inputs import layers_of, refuse, unreadable
-from workbench.importance.slots import Owners, reading
+from workbench.steps.calibration import input_norms
+from workbench.steps.context import Context
+from workbench.steps.prune.importance.criterion import WeightCriterion
+from workbench.steps.prune.importance.layer_inputs import layers_of, refuse, unreadable
+from workbench.steps.prune.importance.slots import Owners, reading
 
 
 def wanda(weight: Tensor, norms: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from workbench.calibration import damped
-from workbench.rounding.layerwise import Grid, Layerwise
-from workbench.rounding.second_order import compensated
+from workbench.steps.calibration import damped
+from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
+from workbench.steps.quantize.rounding.second_order import compensated
 
 PASSES = 8
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from workbench.calibration import CONVOLUTIONS, input_moments
-from workbench.coding import Coding
+from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError
-from workbench.progress import Progress
-from workbench.rounding.rounding import Rounding
-from workbench.task import Task
-from workbench.twin import twin
+from workbench.jobs.progress import Progress
+from workbench.model.twin import twin
+from workbench.steps.calibration import CONVOLUTIONS, input_moments
+from workbench.steps.quantize.rounding.rounding import Rounding
+from workbench.task.task import Task
 
 
 @dataclass(frozen=True, eq=False)

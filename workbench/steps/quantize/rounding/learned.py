@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from workbench.calibration import damped
-from workbench.coding import Uniform
+from workbench.checkpoint.coding import Uniform
 from workbench.errors import WorkbenchError
-from workbench.rounding.layerwise import Grid, Layerwise
+from workbench.steps.calibration import damped
+from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
 
 STEPS = 500
 WARM_UP = 0.2

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from workbench.coding import Coding
-from workbench.progress import Progress
-from workbench.rounding.rounding import Rounding
-from workbench.task import Task
+from workbench.checkpoint.coding import Coding
+from workbench.jobs.progress import Progress
+from workbench.steps.quantize.rounding.rounding import Rounding
+from workbench.task.task import Task
 
 
 class Nearest(Rounding):

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from workbench.coding import Coding
-from workbench.progress import Progress
-from workbench.task import Task
+from workbench.checkpoint.coding import Coding
+from workbench.jobs.progress import Progress
+from workbench.task.task import Task
 
 
 class Rounding(ABC):

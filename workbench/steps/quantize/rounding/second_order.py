@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from workbench.calibration import inverse_factor
-from workbench.rounding.layerwise import Grid, Layerwise
+from workbench.steps.calibration import inverse_factor
+from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
 
 BLOCK = 128
 

@@ -13,7 +13,7 @@ from bokeh.plotting import figure as Figure  # the class is spelt like a functio
 from workbench.charts import theme
 from workbench.charts.color_bar import add_color_bar
 from workbench.charts.labels import axis_labels
-from workbench.contest import Contest
+from workbench.search.contest import Contest
 
 # From opposite over unrelated to alike; the ends differ in lightness from the middle and in hue from each other.
 AGREEMENT = (theme.VERMILION, "#f3f1e7", theme.BLUE)

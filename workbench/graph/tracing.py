@@ -16,7 +16,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from workbench.errors import WorkbenchError, first_line
-from workbench.twin import twin
+from workbench.model.twin import twin
 
 # (start of the message, category): what torch itself says while it exports models that are all right.
 # Tracing sets switches of the whole process, and torch cannot do it twice at a time.

@@ -9,10 +9,10 @@ from bokeh.models import ColumnDataSource, NumeralTickFormatter
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
-from workbench import numbers
+from workbench import formatting
 from workbench.charts import theme
 from workbench.charts.drop import drop_axis, drop_of
-from workbench.contest import Contest, Entry
+from workbench.search.contest import Contest, Entry
 
 COLOURED = len(theme.SERIES)
 CONTROL = "random"
@@ -49,7 +49,7 @@ def stop_data(contest: Contest | None) -> dict[str, list[Any]]:
         "criterion": [entry.title for entry, _, _ in found],
         "gone": [f"{stop.amount:.0%}" for _, _, stop in found],
         "change": [drop.text for drop in drops],
-        "score": [numbers.score(stop.score) for _, _, stop in found],
+        "score": [formatting.score(stop.score) for _, _, stop in found],
     }
 
 

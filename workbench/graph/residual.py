@@ -12,11 +12,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.fx import GraphModule, Interpreter, Node
 
-from workbench.graph.cut import check_same
+from workbench.graph.cutting import check_same
 from workbench.graph.fold import argument, operator
 from workbench.graph.remake import as_module
 from workbench.graph.rewrite import without_mutation
-from workbench.graph.trace import trace
+from workbench.graph.tracing import trace
 
 
 @dataclass(frozen=True)

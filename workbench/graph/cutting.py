@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError, first_line
 from workbench.graph.group import Group, Slot
 from workbench.graph.refit import is_depthwise, refit
 from workbench.graph.walk import canonical_names
-from workbench.twin import twin
+from workbench.model.twin import twin
 
 # Largest difference between the cut and the masked model, as a part of the largest output.
 TOLERANCE = 1e-4

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from workbench.coding.ranges import clip_percentile, least_error
-from workbench.coding.uniform import Uniform, integer_range
+from workbench.checkpoint.coding.ranges import clip_percentile, least_error
+from workbench.checkpoint.coding.uniform import Uniform, integer_range
 
 RANGES = ("min-max", "percentile", "mse")
 

@@ -1,0 +1,1 @@
+"""Tensors as files: packed in safetensors, and nothing that runs."""

@@ -1,0 +1,1 @@
+"""Work on threads: progress, cancelling, and whose turn it is on the cores."""

@@ -1,0 +1,1 @@
+"""Many things tried on one state: scans, contests, budgets, and recipes for a goal."""

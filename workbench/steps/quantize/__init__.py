@@ -1,0 +1,1 @@
+"""Fewer bits: grids, codebooks, powers of two, short floats."""

@@ -1,0 +1,1 @@
+"""What makes up for damage without training, or prepares for it."""

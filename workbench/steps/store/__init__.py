@@ -1,0 +1,1 @@
+"""How tensors become bytes, without other values."""

@@ -1,0 +1,1 @@
+"""Training: recovery, distillation, and what all that train share."""
