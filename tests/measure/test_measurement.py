@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
-from tests.test_checkpoint import subject_of
 
+from tests.checkpoint.test_checkpoint import subject_of
 from workbench.measure import HOW, Measurement, count, measure_size
 from workbench.steps import Prune, PruneChannels, State
 from workbench.steps.recipe import Recipe, run

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from tests.coding.test_stored import check
 
+from tests.checkpoint.coding.test_stored import check
 from workbench.checkpoint.coding import (
     CODINGS,
     FORMATS,

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.coding.test_codings import FITS, weight
-from tests.coding.test_stored import check
 
+from tests.checkpoint.coding.test_codings import FITS, weight
+from tests.checkpoint.coding.test_stored import check
 from workbench.checkpoint.coding import grid, restore, store
 from workbench.checkpoint.coding.huffman import expand, squeeze
 from workbench.errors import WorkbenchError

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tests.importance.test_criteria import subject_of
 from torch import nn
 
+from tests.steps.prune.importance.test_criteria import subject_of
 from workbench.errors import WorkbenchError
 from workbench.model.subject import Subject
 from workbench.steps import Prune

@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.importance.test_criteria import subject_of
 
+from tests.steps.prune.importance.test_criteria import subject_of
 from workbench.steps import FineTune, Prune
 from workbench.steps.prune.patterns import group_mask, pattern_masks
 from workbench.steps.recipe import Recipe, run

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.test_checkpoint import subject_of
 
 from tests import nets
+from tests.checkpoint.test_checkpoint import subject_of
 from workbench.errors import WorkbenchError
 from workbench.steps import Prune
 from workbench.steps.prune.patterns import keep_masks

@@ -4,9 +4,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.test_checkpoint import subject_of
 from torch import nn
 
+from tests.checkpoint.test_checkpoint import subject_of
 from workbench.errors import WorkbenchError
 from workbench.measure.compute import count_macs
 from workbench.model.subject import Subject

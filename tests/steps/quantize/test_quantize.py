@@ -5,10 +5,10 @@ import re
 
 import pytest
 import torch
-from tests.test_checkpoint import subject_of
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
+from tests.checkpoint.test_checkpoint import subject_of
 from tests.nets import build
 from workbench.checkpoint.checkpoint import read, write
 from workbench.errors import WorkbenchError

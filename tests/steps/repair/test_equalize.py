@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
-from tests.test_checkpoint import subject_of
 
+from tests.checkpoint.test_checkpoint import subject_of
 from tests.nets import NETS, build
 from workbench.errors import WorkbenchError
 from workbench.graph import chains

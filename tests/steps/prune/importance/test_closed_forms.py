@@ -6,9 +6,9 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.importance.test_criteria import groups_of, subject_of
 from torch import nn
 
+from tests.steps.prune.importance.test_criteria import groups_of, subject_of
 from workbench.graph import mask
 from workbench.model.subject import Subject
 from workbench.steps.calibration import patches

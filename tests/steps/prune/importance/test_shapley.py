@@ -5,8 +5,8 @@ import math
 
 import pytest
 import torch
-from tests.importance.test_closed_forms import small  # noqa: F401  # a fixture
 
+from tests.steps.prune.importance.test_closed_forms import small  # noqa: F401  # a fixture
 from workbench.graph import mask
 from workbench.steps.context import Context
 from workbench.steps.prune.importance import CRITERIA
