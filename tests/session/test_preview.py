@@ -11,8 +11,8 @@ from workbench.errors import WorkbenchError
 from workbench.measure import refer
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.runtimes import eager
-from workbench.session.preview import NARROW, Bench, Live, candidate, stages
-from workbench.steps import Context, FineTune, Prune, PruneChannels, Quantize, State
+from workbench.session.preview import NARROW, Bench, Live, stages
+from workbench.steps import Context, FineTune, Prune, PruneChannels, Quantize, State, candidate
 
 
 def bench_of(subject, state=None):

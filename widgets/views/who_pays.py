@@ -25,9 +25,8 @@ from workbench.inspection import attribute_input, heat, likeness, picture, words
 from workbench.jobs.progress import Progress
 from workbench.measure.impact import ChangedSample, Impact
 from workbench.model.twin import twin
-from workbench.session.preview import candidate
 from workbench.session.session import Session
-from workbench.steps import Context, Step, TrainingStep
+from workbench.steps import Context, Step, TrainingStep, candidate
 from workbench.steps.recipe import step_code
 
 MOST_CARDS = 60

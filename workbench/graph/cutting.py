@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError, first_line
 from workbench.graph.group import Group, Slot
 from workbench.graph.refit import is_depthwise, refit
 from workbench.graph.walk import canonical_names
-from workbench.model.twin import twin
+from workbench.model.twin import sharing_copy, twin
 
 # Largest difference between the cut and the masked model, as a part of the largest output.
 TOLERANCE = 1e-4
@@ -57,10 +57,10 @@ def kept_indices(model: nn.Module, groups: Sequence[Group], remove: Removal) -> 
 def cut(model: nn.Module, groups: Sequence[Group], remove: Removal) -> nn.Module:
     """Return a smaller copy of the model without these units; arguments and errors as in `kept_indices`.
 
-    Parameters that lose nothing are copied, ties between parameters stay.
+    Parameters that lose nothing are shared, ties between parameters stay.
     """
     kept, names = kept_indices(model, groups, remove), canonical_names(model)
-    smaller = copy.deepcopy(model)
+    smaller = sharing_copy(model)
     made: dict[str, Tensor] = {}
     for path, module in smaller.named_modules():
         depthwise, touched = is_depthwise(module), False
@@ -81,13 +81,12 @@ def cut(model: nn.Module, groups: Sequence[Group], remove: Removal) -> nn.Module
 def mask(model: nn.Module, groups: Sequence[Group], remove: Removal) -> nn.Module:
     """Return a copy of the same size in which everything that these units occupy is zero."""
     slots = _removed_slots(groups, remove)
-    zeroed = copy.deepcopy(model)
-    tensors = {**dict(zeroed.named_parameters()), **dict(zeroed.named_buffers())}
-    with torch.no_grad():
-        for slot in slots:
-            tensor = tensors[slot.parameter]
-            tensor.index_fill_(slot.dim, torch.tensor(slot.indices, device=tensor.device), 0)
-    return zeroed
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    zeroed = {name: tensors[name].detach().clone() for name in {slot.parameter for slot in slots}}
+    for slot in slots:
+        tensor = zeroed[slot.parameter]
+        tensor.index_fill_(slot.dim, torch.tensor(slot.indices, device=tensor.device), 0)
+    return sharing_copy(model, zeroed)
 
 
 def verify(model: nn.Module, groups: Sequence[Group], remove: Removal, example: tuple[Tensor, ...]) -> None:
@@ -212,7 +211,9 @@ def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 
 
 def _wide_difference(smaller: nn.Module, zeroed: nn.Module, example: tuple[Tensor, ...]) -> float:
-    """Return the difference in double precision, infinite if the models cannot run in it; changes them."""
+    """Return the difference in double precision, infinite if the models cannot run in it."""
+    # Their tensors are shared with other models, and `.double()` changes parameters where they are.
+    smaller, zeroed = copy.deepcopy(smaller), copy.deepcopy(zeroed)
     wide = tuple(value.double() if value.is_floating_point() else value for value in example)
     try:
         return _difference(_outputs(smaller.double(), wide), _outputs(zeroed.double(), wide))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from workbench.graph.tracing import trace
 from workbench.graph.walk import canonical_names
+from workbench.model.twin import sharing_copy
 
 MOVING = ("slice", "pad", "constant_pad_nd", "transpose", "permute", "clone", "contiguous", "alias", "dropout")
 PASSING = ("batch_norm", "dropout", "dropout_", "clone", "contiguous", "detach", "alias")
@@ -71,7 +71,7 @@ def fold_batchnorm(model: nn.Module, example: tuple[Tensor, ...], names: Contain
     Raises:
         WorkbenchError: The model cannot be traced.
     """
-    folded = copy.deepcopy(model)
+    folded = sharing_copy(model)
     for layer_name, norm_name in list(_foldable(Reader.of(model, example))):
         if names is not None and layer_name not in names:
             continue

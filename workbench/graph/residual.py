@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from workbench.graph.fold import argument, operator
 from workbench.graph.remake import as_module
 from workbench.graph.rewrite import without_mutation
 from workbench.graph.tracing import trace
+from workbench.model.twin import sharing_copy
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def branches(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[GraphModule
 
 def without_branches(made: GraphModule, gone: Sequence[Branch]) -> GraphModule:
     """Return a copy of a model made of its graph without these branches, their layers and parameters."""
-    smaller = copy.deepcopy(made)
+    smaller = sharing_copy(made)
     nodes = {node.name: node for node in smaller.graph.nodes}
     # The last one first: a branch often starts from the sum before it.
     for branch in sorted(gone, key=lambda one: list(nodes).index(one.sum), reverse=True):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError, first_line
+
+M = TypeVar("M", bound=nn.Module)
 
 _KEPT: WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], nn.Module]] = WeakKeyDictionary()
 
@@ -63,13 +66,36 @@ def twin(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> nn.Mo
     Raises:
         WorkbenchError: The model holds something that cannot be copied.
     """
-    shared: dict[int, Tensor] = {id(value): value for value in (*model.parameters(), *model.buffers())}
-    try:
-        made = copy.deepcopy(model, shared)
-    except (RuntimeError, TypeError) as error:
-        raise WorkbenchError(f"the model cannot be copied: {first_line(error)}") from error
-    _replaced(made, {id(model.get_parameter(name)): value for name, value in (overlay or {}).items()})
-    for module in made.modules():
+    copied = sharing_copy(model)
+    _replaced(copied, {id(model.get_parameter(name)): value for name, value in (overlay or {}).items()})
+    for module in copied.modules():
         # Set by hand, because a program that was read back from text refuses .eval().
         module.training = False
-    return made
+    return copied
+
+
+def sharing_copy(model: M, values: Mapping[str, Tensor] | None = None) -> M:
+    """Return modules of their own, in the same mode, that share every tensor but those in `values`.
+
+    States are made so: what a step does not change costs no memory. Whoever writes into tensors in place needs a
+    deep copy instead.
+
+    Args:
+        model: Left as it is.
+        values: Other parameters and buffers by name, of any shape; tied ones change together, and take gradients or
+            not as those before did.
+
+    Raises:
+        WorkbenchError: The model holds something that cannot be copied.
+    """
+    shared: dict[int, object] = {id(value): value for value in (*model.parameters(), *model.buffers())}
+    stored = {**dict(model.named_buffers(remove_duplicate=False)),
+              **dict(model.named_parameters(remove_duplicate=False))} if values else {}  # fmt: skip
+    for name, value in (values or {}).items():
+        before = stored[name]
+        is_parameter = isinstance(before, nn.Parameter)
+        shared[id(before)] = nn.Parameter(value.detach(), before.requires_grad) if is_parameter else value.detach()
+    try:
+        return copy.deepcopy(model, shared)
+    except (RuntimeError, TypeError) as error:
+        raise WorkbenchError(f"the model cannot be copied: {first_line(error)}") from error

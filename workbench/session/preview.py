@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
-import torch
 from torch import Tensor
 
 from workbench.checkpoint.coding import Coding
@@ -24,7 +23,7 @@ from workbench.measure.compute import count_macs
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.latency import Forward
 from workbench.model.twin import twin
-from workbench.steps import Context, State, Step, TrainingStep, WeightStep, bookkeeping
+from workbench.steps import Context, State, Step, TrainingStep, candidate
 
 LATENCY_SECONDS = 0.15
 NARROW = 0.01
@@ -131,19 +130,6 @@ def stages(step: Step, bench: Bench) -> Iterator[Preview]:
         seen = replace(seen, stage=stage, score=found)
         yield seen
     yield replace(seen, stage=4, done=True)
-
-
-def candidate(state: State, step: Step, context: Context) -> tuple[State, dict[str, Tensor]]:
-    """Return the state after a step, and the overlay if the step is one.
-
-    Where there is an overlay, the state's model is still the one before the step; only its codings are new.
-    """
-    if not (isinstance(step, WeightStep) and step.overlays):
-        return step.build(state, context), {}
-    with torch.no_grad():
-        changes = step.changes(state, context)
-    overlay = {name: change.weight for name, change in changes.items()}
-    return replace(state, **bookkeeping(state, changes)), overlay
 
 
 class Live:

@@ -31,10 +31,10 @@ from workbench.search.latency_budget import Clock, by_parts, by_strength, check_
 from workbench.search.sensitivity import Table, scan, worse
 from workbench.search.trials import Aim, Ground
 from workbench.session.autosave import Autosave
-from workbench.session.preview import Bench, Live, Preview, candidate
+from workbench.session.preview import Bench, Live, Preview
 from workbench.session.script import replay_script
 from workbench.session.states import States
-from workbench.steps import Context, State, Step
+from workbench.steps import Context, State, Step, candidate
 from workbench.steps.history import History
 from workbench.steps.recipe import Recipe, run, step_code
 from workbench.task.task import Split

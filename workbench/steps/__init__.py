@@ -1,6 +1,8 @@
 """The methods. A new one is a new file and a line in the table of kinds."""
 
 from workbench.steps.bounds import Bounds
+from workbench.steps.change import Change
+from workbench.steps.context import Context
 from workbench.steps.option import Option
 from workbench.steps.prune.cut_channels import CutChannels
 from workbench.steps.prune.find_ticket import FindTicket
@@ -22,8 +24,8 @@ from workbench.steps.repair.fold_norms import FoldNorms
 from workbench.steps.repair.reconstruct import Reconstruct
 from workbench.steps.repair.reestimate_norms import ReestimateNorms
 from workbench.steps.repair.smooth import Smooth
-from workbench.steps.state import Context, State
-from workbench.steps.step import Change, GraphStep, Step, TrainingStep, WeightStep, apply_changes, bookkeeping
+from workbench.steps.state import State
+from workbench.steps.step import GraphStep, Step, TrainingStep, WeightStep, candidate
 from workbench.steps.store.entropy_code import EntropyCode
 from workbench.steps.train.distill import Distill
 from workbench.steps.train.fine_tune import FineTune
@@ -91,6 +93,5 @@ __all__ = [
     "TrainQuantized",
     "TrainingStep",
     "WeightStep",
-    "apply_changes",
-    "bookkeeping",
+    "candidate",
 ]

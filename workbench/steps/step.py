@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +11,15 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError, within
 from workbench.jobs.progress import TRAINING, Tick
 from workbench.model.layers import Layer, choose, globs
 from workbench.model.twin import twin
 from workbench.steps.bounds import Bounds
+from workbench.steps.change import Change
+from workbench.steps.context import Context
 from workbench.steps.option import Option, option, options
-from workbench.steps.state import Context, State
+from workbench.steps.state import State
 from workbench.task.task import logits
 
 TOLERANCE = 1e-3  # of outputs that are to stay the same, relative to the largest
@@ -141,21 +141,6 @@ class Step(ABC):
         """
 
 
-@dataclass(frozen=True)
-class Change:
-    """New values of one parameter.
-
-    Attributes:
-        weight: Same shape and dtype as before.
-        coding: How it is stored from now on; None leaves what was.
-        pruned: Whether its zeros are a mask.
-    """
-
-    weight: Tensor
-    coding: Coding | None = None
-    pruned: bool = False
-
-
 @dataclass(frozen=True, kw_only=True)
 class WeightStep(Step):
     """A step that only gives parameters other values: weight -> weight."""
@@ -170,30 +155,19 @@ class WeightStep(Step):
 
     def build(self, state: State, context: Context) -> State:
         with torch.no_grad():
-            return apply_changes(state, self.changes(state, context), copy.deepcopy(state.model))
+            return state.with_changes(self.changes(state, context))
 
 
-def apply_changes(state: State, changes: Mapping[str, Change], model: nn.Module) -> State:
-    """Return `state` with `changes` written into `model`, which nobody else may hold."""
-    parameters = dict(model.named_parameters(remove_duplicate=False))
+def candidate(state: State, step: Step, context: Context) -> tuple[State, dict[str, Tensor]]:
+    """Return the state after a step, and the overlay if the step is one.
+
+    Where there is an overlay, the state's model is still the one before the step; only its codings are new.
+    """
+    if not (isinstance(step, WeightStep) and step.overlays):
+        return step.build(state, context), {}
     with torch.no_grad():
-        for name, change in changes.items():
-            parameters[name].copy_(change.weight)
-    return replace(state, model=model, **bookkeeping(state, changes))
-
-
-def bookkeeping(state: State, changes: Mapping[str, Change]) -> dict[str, Any]:
-    """Return the codings and pruned parameters of a state after `changes`."""
-    codings = dict(state.codings)
-    for name, change in changes.items():
-        kept = change.coding or codings.get(name)
-        # Zeroing leaves a tensor on its old grid; anything else may not, and then it is stored in full.
-        if kept is not None and kept.holds(change.weight):
-            codings[name] = kept
-        else:
-            codings.pop(name, None)
-    pruned = state.pruned | {name for name, change in changes.items() if change.pruned}
-    return {"codings": codings, "pruned": pruned}
+        changes = step.changes(state, context)
+    return state.marked(changes), {name: change.weight for name, change in changes.items()}
 
 
 def check_unchanged(before: nn.Module, after: nn.Module, context: Context) -> None:
@@ -202,13 +176,6 @@ def check_unchanged(before: nn.Module, after: nn.Module, context: Context) -> No
         wanted, got = (logits(twin(model)(*context.example())) for model in (before, after))
     if not torch.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE * float(wanted.abs().max())):
         raise WorkbenchError("the changed model no longer computes the same, so it was not kept")
-
-
-def recoded(state: State, model: nn.Module, why: str) -> State:
-    """Return the state with another model; weights that left their grids are stored in full again, and named."""
-    kept = {name: code for name, code in state.codings.items() if code.holds(model.get_parameter(name).detach())}
-    notes = tuple(f"{name}: stored in full again, because {why}" for name in state.codings if name not in kept)
-    return replace(state, model=model, codings=kept, notes=state.notes + notes)
 
 
 @dataclass(frozen=True, kw_only=True)

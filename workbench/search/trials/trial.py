@@ -11,8 +11,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure import Reference, Score, count, measure_size
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.score import TOLD, WATCHED, Sampling, excess, next_look, whole
-from workbench.session.preview import candidate
-from workbench.steps import Context, State, Step
+from workbench.steps import Context, State, Step, candidate
 
 
 @dataclass(frozen=True)

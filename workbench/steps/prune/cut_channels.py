@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import ClassVar
 
 from workbench.errors import WorkbenchError, within
+from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.units import free, reached, without
-from workbench.steps.state import Context, State
+from workbench.steps.state import State
 from workbench.steps.step import GraphStep
 
 FORM = '"3, 5, 8-11"'
@@ -74,4 +75,4 @@ class CutChannels(GraphStep):
                 raise WorkbenchError(f"{self.title}: one of the {len(gone)} channels of {group.name} must stay")
         if gone:
             state = without(state, state.model, found, {group.name: list(gone) for group in found}, context)
-        return replace(state, notes=state.notes + notes)
+        return state.with_notes(*notes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -112,7 +112,7 @@ class FindTicket(GradientStep):
                 yield Tick((number + (epoch + 1) / self.epochs) / trainings, title, values={"score": score})
                 # Only the last training stops early: the rounds before it decide what is pruned.
                 if number == self.rounds and pick.takes(score):
-                    yield replace(state, model=finished(model), pruned=state.pruned | set(names))
+                    yield state.with_model(finished(model)).with_masks(*names)
                 if pick.over:
                     return
             if number < self.rounds:

@@ -17,6 +17,7 @@ from workbench.errors import WorkbenchError
 from workbench.model.layers import Layer, first_names
 from workbench.steps.bounds import Bounds, amount_below, magnitude_at
 from workbench.steps.calibration import CONVOLUTIONS, damped, input_moments, inverse_factor
+from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amount, own_amounts, refuse_unmatched
@@ -24,7 +25,7 @@ from workbench.steps.prune.compensation import column_update, least_squares
 from workbench.steps.prune.importance import WEIGHT_CRITERIA, rank_weights
 from workbench.steps.prune.patterns import PATTERNS, RANKINGS, pattern_masks
 from workbench.steps.state import State
-from workbench.steps.step import Change, WeightStep
+from workbench.steps.step import WeightStep
 
 
 @dataclass(frozen=True, kw_only=True)

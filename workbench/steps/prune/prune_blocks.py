@@ -9,7 +9,7 @@ Networks Behave Like Ensembles of Relatively Shallow Networks", 2016, did it wit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -93,11 +93,6 @@ class PruneBlocks(GraphStep):
         gone = [found[number] for number in sorted(order)]
         smaller = without_branches(made, gone)
         check_same(Bypass(made, gone), smaller, context.example())
-        stored = dict(smaller.named_parameters(remove_duplicate=False))
-        return replace(
-            state,
-            model=smaller,
-            codings={name: coding for name, coding in state.codings.items() if name in stored},
-            pruned=state.pruned & stored.keys(),
-            notes=(*state.notes, *(f"{branch.name}: removed, only its shortcut is left" for branch in gone)),
+        return state.with_model(smaller).with_notes(
+            *(f"{branch.name}: removed, only its shortcut is left" for branch in gone)
         )

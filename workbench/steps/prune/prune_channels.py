@@ -11,12 +11,13 @@ from functools import partial
 from typing import ClassVar, Self
 
 from workbench.errors import within
+from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amounts, refuse_unmatched
 from workbench.steps.prune.budget import BUDGETS, RANKINGS, units_to_go
 from workbench.steps.prune.importance import CRITERIA, rank_units
 from workbench.steps.prune.units import free, reached, without
-from workbench.steps.state import Context, State
+from workbench.steps.state import State
 from workbench.steps.step import GraphStep
 
 MOST = 0.95
@@ -92,4 +93,4 @@ class PruneChannels(GraphStep):
             comparable=criterion.comparable,
         )
         found = without(state, state.model, groups, remove, context.within(0.5, 1.0)) if remove else state
-        return replace(found, notes=state.notes + notes)
+        return found.with_notes(*notes)

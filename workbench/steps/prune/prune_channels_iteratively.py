@@ -6,6 +6,7 @@ the same part of what is left, as in Frankle, Carbin: "The Lottery Ticket Hypoth
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -73,9 +74,8 @@ class PruneChannelsIteratively(GradientStep):
             # The last one is the asked amount and not what rounding makes of it.
             left = 1 - self.amount if number == self.rounds else (1 - self.amount) ** (number / self.rounds)
             state, whole = self._smaller(state, context, left, whole)
-            training = Training(
-                state.model, trainable(state.model, None), self, context, zero_masks(state.model, state.pruned)
-            )
+            model = copy.deepcopy(state.model)  # what was not cut is shared with the subject
+            training = Training(model, trainable(model, None), self, context, zero_masks(model, state.pruned))
             for epoch in range(1, self.epochs + 1):
                 title = f"round {number} of {self.rounds}, epoch {epoch} of {self.epochs}"
                 for loss in training.epoch():
@@ -85,10 +85,10 @@ class PruneChannelsIteratively(GradientStep):
                 yield Tick(done / steps, title, values={"score": score})
                 # Before the last round the model is not what was asked for, however good it is.
                 if number == self.rounds and pick.takes(score):
-                    yield replace(state, model=finished(training.model))
+                    yield state.with_model(finished(training.model))
                 if pick.over:
                     return
-            state = replace(state, model=finished(training.model))
+            state = state.with_model(finished(training.model))
 
     def _smaller(self, state: State, context: Context, left: float, whole: float) -> tuple[State, float]:
         """Return the state with so much `left` of the `whole` cost, 0.0 for what there is, and that cost."""
@@ -112,4 +112,4 @@ class PruneChannelsIteratively(GradientStep):
             )
             remove = weakest(scores, counts, 1)
             smaller = without(state, state.model, groups, remove, quiet)
-            return replace(smaller, notes=tuple(dict.fromkeys(state.notes + notes))), whole
+            return smaller.with_notes(*(note for note in notes if note not in state.notes)), whole

@@ -99,7 +99,7 @@ class PruneGradually(TaughtStep):
             Place(context, self, state),
             task,
             None,
-            lambda: replace(state, model=finished(model), pruned=state.pruned | set(outputs)),
+            lambda: state.with_model(finished(model)).with_masks(*outputs),
             prune,
             # Before the last portion has gone the model is not what was asked for, however good it is.
             lambda: updated == self.updates,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Protocol, TypeVar
 
@@ -12,8 +11,9 @@ from torch import nn
 from workbench.errors import WorkbenchError
 from workbench.graph import Group, cut, kept_indices, verify
 from workbench.model.layers import globs
+from workbench.steps.context import Context
 from workbench.steps.prune.importance import Criterion
-from workbench.steps.state import Context, State
+from workbench.steps.state import State
 
 
 class Layered(Protocol):
@@ -74,4 +74,4 @@ def without(
     for (parameter, dim), keep in kept_indices(model, groups, remove).items():
         if parameter in codings:
             codings[parameter] = codings[parameter].select(dim, keep)
-    return replace(state, model=cut(model, groups, remove), codings=codings)
+    return state.with_model(cut(model, groups, remove), codings=codings)

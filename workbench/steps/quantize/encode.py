@@ -8,9 +8,10 @@ from torch import Tensor
 
 from workbench.checkpoint.coding import Coding
 from workbench.model.layers import Layer
+from workbench.steps.change import Change
+from workbench.steps.context import Context
 from workbench.steps.quantize.rounding import ROUNDINGS
-from workbench.steps.state import Context, State
-from workbench.steps.step import Change
+from workbench.steps.state import State
 
 ROUNDING_HELP = (
     "Nearest looks at each weight alone; the others at what the layer makes of calibration data, which takes longer."

@@ -6,7 +6,6 @@ Jacob et al.: "Quantization and Training of Neural Networks for Efficient Intege
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -15,20 +14,22 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from workbench.checkpoint.coding import BINS, RANGES, Coding, Uniform, grid, histogram_range
+from workbench.checkpoint.coding import BINS, RANGES, Uniform, grid, histogram_range
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers, summed_inputs
 from workbench.jobs.turn import TURN
 from workbench.model.layers import Layer
 from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias, simulate
-from workbench.model.twin import twin
+from workbench.model.twin import sharing_copy, twin
 from workbench.steps.bounds import Bounds, percentile_within
 from workbench.steps.calibration import calibration_batches
+from workbench.steps.change import Change
+from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
 from workbench.steps.quantize.rounding import ROUNDINGS
-from workbench.steps.state import Context, State
-from workbench.steps.step import Change, WeightStep, apply_changes
+from workbench.steps.state import State
+from workbench.steps.step import WeightStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,40 +141,25 @@ class Quantize(WeightStep):
         # Integer kernels take a convolution with its bias; a BatchNorm between it and the next rounding would
         # force the sum back into floating point.
         model = fold_batchnorm(state.model, context.example(), chosen)
-        folded = State(model, _without(state.codings, changed(state.model, model)), state.pruned, state.notes)
+        folded = state.with_model(model, why="its BatchNorm was folded into it")
         ranges, skipped = observe(model, chosen, context, self._range)
         entered = [name for name, place in ranges if place == INPUT]
         for maker, name in makers(model, entered, context.example()).items():
             ranges.setdefault((maker, OUTPUT), ranges[name, INPUT])
-        built = apply_changes(folded, self.changes(folded, context), copy.deepcopy(model))
-        for (name, place), (low, high) in ranges.items():
-            quantizer = ActivationQuantizer(self.activations, low, high)
-            attach(built.model.get_submodule(name), place, quantizer)
-            if place == INPUT:
-                _round_bias(built.model.get_submodule(name), built.codings[chosen[name]], quantizer)
-        notes = [f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items()]
-        notes += [
-            f"{name}: stored in full again, because its BatchNorm was folded into it"
-            for name in state.codings
-            if name not in built.codings
-        ]
-        return State(built.model, built.codings, built.pruned, (*built.notes, *notes))
-
-
-def _round_bias(module: nn.Module, coding: Coding, entry: ActivationQuantizer) -> None:
-    if isinstance(module.bias, Tensor):
-        with torch.no_grad():
-            module.bias.copy_(rounded_bias(module.bias, coding, entry))
-
-
-def changed(before: nn.Module, after: nn.Module) -> set[str]:
-    """Return the names of parameters that differ between two models."""
-    old = dict(before.named_parameters())
-    return {name for name, value in after.named_parameters() if name not in old or not torch.equal(value, old[name])}
-
-
-def _without(codings: Any, names: set[str]) -> dict[str, Any]:
-    return {name: coding for name, coding in codings.items() if name not in names}
+        changes = self.changes(folded, context)
+        marked = folded.marked(changes)
+        quantizers = {place: ActivationQuantizer(self.activations, *reach) for place, reach in ranges.items()}
+        values = {name: change.weight for name, change in changes.items()}
+        for (name, place), quantizer in quantizers.items():
+            bias = getattr(model.get_submodule(name), "bias", None)
+            if place == INPUT and isinstance(bias, Tensor):
+                coding = marked.codings[chosen[name]]
+                values[f"{name}.bias" if name else "bias"] = rounded_bias(bias.detach(), coding, quantizer)
+        built = sharing_copy(model, values)
+        for (name, place), quantizer in quantizers.items():
+            attach(built.get_submodule(name), place, quantizer)
+        notes = (f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items())
+        return replace(marked, model=built).with_notes(*notes)
 
 
 Place = tuple[str, str]

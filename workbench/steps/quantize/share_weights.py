@@ -15,11 +15,13 @@ from torch import Tensor
 
 from workbench.checkpoint.coding import Codebook, Coding
 from workbench.model.layers import Layer
+from workbench.steps.change import Change
+from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
 from workbench.steps.quantize.rounding import GENERAL
-from workbench.steps.state import Context, State
-from workbench.steps.step import Change, WeightStep
+from workbench.steps.state import State
+from workbench.steps.step import WeightStep
 
 MOST_VALUES = 100_000
 

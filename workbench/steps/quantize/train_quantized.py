@@ -152,7 +152,7 @@ def at_rest(state: State, model: nn.Module, trained: dict[str, Trained]) -> Stat
             bias, entry = getattr(module, "bias", None), getattr(module, INPUT, None)
             if bias is not None and entry is not None:
                 bias.copy_(rounded_bias(bias, codings[name], entry))
-    return replace(state, model=done, codings=codings)
+    return state.with_model(done, codings=codings)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,11 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
 from workbench.model.quantizer import INPUT, rounded_bias
 from workbench.model.twin import twin
+from workbench.steps.change import Change
+from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.state import Context, State
-from workbench.steps.step import Change, WeightStep
+from workbench.steps.state import State
+from workbench.steps.step import WeightStep
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ convolutions; a grid for each channel of weights is hardly better for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -18,9 +18,11 @@ from workbench.errors import WorkbenchError, within
 from workbench.graph import chains, fold_batchnorm
 from workbench.model.layers import Layer
 from workbench.model.quantizer import quantizers
+from workbench.model.twin import sharing_copy
+from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.state import Context, State
-from workbench.steps.step import GraphStep, check_unchanged, recoded
+from workbench.steps.state import State
+from workbench.steps.step import GraphStep, check_unchanged
 
 
 def factors(first: Tensor, second: Tensor) -> Tensor:
@@ -92,11 +94,19 @@ class Equalize(GraphStep):
         ]
         if not pairs:
             note = f"{self.title.lower()}: no two of the chosen layers follow each other with at most a ReLU between"
-            return replace(state, notes=(*state.notes, note))
+            return state.with_notes(note)
+        model = _own_weights(model, pairs)
         equalize(model, pairs, self.rounds)
         with within(self.title):
             check_unchanged(state.model, model, context)
-        return recoded(state, model, "its channels were scaled")
+        return state.with_model(model, why="its channels were scaled")
+
+
+def _own_weights(model: nn.Module, pairs: Sequence[tuple[Layer, Layer]]) -> nn.Module:
+    """Return the model with own tensors where scales will be moved; the others are shared."""
+    names = {name for pair in pairs for layer in pair for name in (layer.parameter, f"{layer.name}.bias")}
+    stored = dict(model.named_parameters(remove_duplicate=False))
+    return sharing_copy(model, {name: stored[name].clone() for name in names & stored.keys()})
 
 
 def _fits(one: Layer, other: Layer) -> bool:

@@ -6,7 +6,7 @@ section 3.2. What a norm multiplies with goes into the weights, what it adds int
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import nn
@@ -15,8 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm
 from workbench.model.quantizer import quantizers
-from workbench.steps.state import Context, State
-from workbench.steps.step import GraphStep, recoded
+from workbench.steps.context import Context
+from workbench.steps.state import State
+from workbench.steps.step import GraphStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,8 @@ class FoldNorms(GraphStep):
         model = fold_batchnorm(state.model, context.example(), chosen)
         if norms(model) == norms(state.model):
             note = f"{self.title.lower()}: no batch norm alone reads one of the chosen layers"
-            return replace(state, notes=(*state.notes, note))
-        return recoded(state, model, "its norm was folded into it")
+            return state.with_notes(note)
+        return state.with_model(model, why="its norm was folded into it")
 
 
 def norms(model: nn.Module) -> int:

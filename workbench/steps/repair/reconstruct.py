@@ -7,7 +7,6 @@ the uncompressed model gave there, so that errors are made up for instead of pil
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,12 +19,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
 from workbench.model.quantizer import quantizers
-from workbench.model.twin import twin
+from workbench.model.twin import sharing_copy, twin
 from workbench.steps.calibration import BATCH, CONVOLUTIONS, calls_in, damped, patches, samples_at_once
+from workbench.steps.change import Change
+from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.compensation import least_squares
-from workbench.steps.state import Context, State
-from workbench.steps.step import Change, WeightStep
+from workbench.steps.state import State
+from workbench.steps.step import WeightStep
 
 
 class Reached(BaseException):
@@ -129,7 +130,7 @@ class Reconstruct(WeightStep):
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         original = context.subject.model
         names = self._fitting(state, context)
-        model = copy.deepcopy(state.model)
+        model = sharing_copy(state.model)
         task = context.subject.task
         data = task.split("train" if task.has("train") else "calibration")
         drawn = torch.split(torch.randperm(len(data), generator=context.generator())[: self.samples], BATCH)
@@ -200,9 +201,9 @@ class Reconstruct(WeightStep):
             found["bias"] = best[:, width].to(weight.dtype)
         if not all(bool(value.isfinite().all()) for value in found.values()):
             raise WorkbenchError(f"{self.title}: {name} cannot be fitted; give more samples, or more damping")
-        with torch.no_grad():
-            for parameter, value in found.items():
-                layer.get_parameter(parameter).copy_(value)
+        for parameter, value in found.items():
+            # Not written into the tensor, which is shared with the state.
+            layer._parameters[parameter] = nn.Parameter(value, requires_grad=False)
         return {f"{name}.{parameter}" if name else parameter: value for parameter, value in found.items()}
 
 

@@ -6,9 +6,8 @@ not a moving average. Batches are normalised by their own statistics while they 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Tick
 from workbench.jobs.turn import TURN
-from workbench.model.twin import twin
+from workbench.model.twin import sharing_copy, twin
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
@@ -106,7 +105,7 @@ class ReestimateNorms(TrainingStep):
         if len(order) < 2:
             raise WorkbenchError(f"{self.title}: one train sample has no variance; it needs two or more")
         found = {name: Moments() for name in names}
-        passed = copy.deepcopy(state.model)
+        passed = sharing_copy(state.model, {name: value.clone() for name, value in state.model.named_buffers()})
         for name, module in passed.named_modules():
             module.training = isinstance(module, _BatchNorm)
             if name in found:
@@ -117,9 +116,9 @@ class ReestimateNorms(TrainingStep):
             with TURN, torch.no_grad():
                 passed(*inputs)
             yield Tick(number / len(parts), "means and variances")
-        model = copy.deepcopy(state.model)
+        values: dict[str, Tensor] = {}
         for name, seen in found.items():
-            norm = model.get_submodule(name)
-            norm.get_buffer("running_mean").copy_(seen.mean)
-            norm.get_buffer("running_var").copy_(seen.variance)
-        yield replace(state, model=model)
+            for buffer, value in (("running_mean", seen.mean), ("running_var", seen.variance)):
+                before = state.model.get_submodule(name).get_buffer(buffer)
+                values[f"{name}.{buffer}" if name else buffer] = value.to(before.dtype)
+        yield state.with_model(sharing_copy(state.model, values))

@@ -8,9 +8,9 @@ are scaled up, so that rounding them costs less; how much is searched for on the
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 import torch
@@ -21,11 +21,12 @@ from workbench.errors import WorkbenchError, within
 from workbench.graph.readers import norm_readers
 from workbench.jobs.turn import TURN
 from workbench.model.quantizer import quantizers
-from workbench.model.twin import twin
+from workbench.model.twin import sharing_copy, twin
 from workbench.steps.calibration import calibration_batches
+from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.state import Context, State
-from workbench.steps.step import GraphStep, check_unchanged, recoded
+from workbench.steps.state import State
+from workbench.steps.step import GraphStep, check_unchanged
 
 EXPONENTS = torch.linspace(0.0, 1.0, 21).tolist()  # that AWQ's search tries
 
@@ -126,13 +127,14 @@ class Smooth(GraphStep):
         }
         if not pairs:
             note = f"{self.title.lower()}: no layer norm is read by the chosen linear layers alone"
-            return replace(state, notes=(*state.notes, note))
-        model = copy.deepcopy(state.model)
+            return state.with_notes(note)
+        names = [*(f"{norm}.{name}" for norm in pairs for name in ("weight", "bias")), *chain(*pairs.values())]
+        model = sharing_copy(state.model, {name: state.parameter(name).clone() for name in names})
         for norm, inputs in observed(state.model, list(pairs), context).items():
             self._move(model, norm, pairs[norm], inputs)
         with within(self.title):
             check_unchanged(state.model, model, context)
-        return recoded(state, model, "its inputs were scaled")
+        return state.with_model(model, why="its inputs were scaled")
 
     def _move(self, model: nn.Module, norm: str, names: Sequence[str], inputs: Inputs) -> None:
         weights = [model.get_parameter(name) for name in names]

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from workbench.steps.state import Context, State
-from workbench.steps.step import Change, WeightStep
+from workbench.steps.change import Change
+from workbench.steps.context import Context
+from workbench.steps.state import State
+from workbench.steps.step import WeightStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,5 +41,4 @@ class EntropyCode(WeightStep):
             layer.name for layer in self.chosen(context.layers(state.model)) if layer.parameter not in state.codings
         ]
         notes = tuple(f"{name}: not entropy-coded, it is stored as plain numbers; quantize it first" for name in plain)
-        built = super().build(state, context)
-        return replace(built, notes=built.notes + notes)
+        return super().build(state, context).with_notes(*notes)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
@@ -179,13 +179,13 @@ class Distill(TaughtStep):
         parameters = trainable(model, names if self.layers != "*" or self.exclude else None)
         objective = self._matching(teacher, task, taken)
         training = Training(model, parameters, self, context, zero_masks(model, state.pruned), objective)
-        notes = (*state.notes, *self._notes(left))
+        notes = self._notes(left)
         yield from self.best_epochs(
             training,
             Place(context, self, state),
             task,
             lambda: judge(model, task),
-            lambda: replace(state, model=finished(model), notes=notes),
+            lambda: state.with_model(finished(model)).with_notes(*notes),
         )
 
     def _compared(

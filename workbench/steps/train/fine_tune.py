@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from workbench.jobs.progress import Tick
@@ -38,5 +38,5 @@ class FineTune(GradientStep):
             Place(context, self, state),
             task,
             lambda: judge(model, task),
-            lambda: replace(state, model=finished(model)),
+            lambda: state.with_model(finished(model)),
         )

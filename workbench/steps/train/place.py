@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from workbench.steps.state import Context, State
+from workbench.steps.context import Context
+from workbench.steps.state import State
 from workbench.steps.step import Step
 
 FORMAT = 2  # of what is kept; raised when what training needs changes
