@@ -5,7 +5,7 @@ from workbench.loading.load import load, load_model
 from workbench.measure import Latency, Measurement, Score, Size
 from workbench.model.layers import Layer
 from workbench.model.subject import Subject
-from workbench.session.session import Session, Settings
+from workbench.session import Session, Settings
 from workbench.steps import (
     CorrectBias,
     CutChannels,

@@ -39,7 +39,7 @@ def test_parameters_are_counted_once_and_zeros_are_left_out():
 
 
 def test_a_tolerance_leaves_an_interval(images, open_session):
-    from workbench.session.session import Settings
+    from workbench.session.settings import Settings
 
     loose = open_session(images, Settings(tolerance=0.05, seconds=0.0, runtimes=("eager",)))
     found = loose.apply(Prune(amount=0.3))
@@ -48,7 +48,7 @@ def test_a_tolerance_leaves_an_interval(images, open_session):
 
 
 def test_latency_is_for_the_asked_batch(images, open_session):
-    from workbench.session.session import Settings
+    from workbench.session.settings import Settings
 
     found = open_session(images, Settings(batch=8, seconds=0.0)).baseline
     assert {one.batch for one in found.latency.values()} == {8}

@@ -3,14 +3,13 @@
 import pytest
 
 from tests.report.nets import tiny_session
-from workbench.report import collect
 from workbench.report.notebook import run_template
 
 
 @pytest.fixture(scope="session")
 def record():
     session = tiny_session()
-    yield collect(session)
+    yield session.record()
     session.close()
 
 

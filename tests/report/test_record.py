@@ -6,8 +6,8 @@ import torch
 from tests.report.nets import NAME
 from workbench.errors import WorkbenchError
 from workbench.report import pack, read, unpack
-from workbench.report.layer_facts import _threshold
 from workbench.report.sections.replay import replay_code
+from workbench.session.layer_facts import _threshold
 
 
 def test_the_record_is_plain_json(record):

@@ -14,7 +14,6 @@ from workbench.measure import Measurement, Score
 from workbench.report import convert, write_report
 from workbench.report.convert import print_pdf, to_html, to_markdown
 from workbench.report.notebook import run_template, with_record
-from workbench.report.write import write_record
 
 # Ledger, latency, trade-off, two training curves, bytes of layers, heat-map, curves; no MACs, for none changed.
 CHARTS = 8
@@ -105,7 +104,7 @@ def test_a_file_appears_whole_or_not_at_all(record, tmp_path, monkeypatch):
 
     monkeypatch.setattr("workbench.report.write.run_template", fail)
     with pytest.raises(WorkbenchError, match="cell"):
-        write_record(path, record)
+        write_report(path, record)
     assert path.read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["report.html"]
 
@@ -113,7 +112,7 @@ def test_a_file_appears_whole_or_not_at_all(record, tmp_path, monkeypatch):
 @pytest.mark.parametrize("ending", [".html", ".md", ".ipynb"])
 def test_the_ending_says_what_is_written(record, notebook, tmp_path, monkeypatch, ending):
     monkeypatch.setattr("workbench.report.write.run_template", lambda *_: notebook)
-    path = write_record(tmp_path / "new" / f"report{ending}", record)
+    path = write_report(tmp_path / "new" / f"report{ending}", record)
     starts = {".html": "<!DOCTYPE html>", ".md": "# ", ".ipynb": "{"}
     assert path.read_text().startswith(starts[ending])
     assert [found.name for found in path.parent.iterdir()] == [path.name]
@@ -121,7 +120,7 @@ def test_the_ending_says_what_is_written(record, notebook, tmp_path, monkeypatch
 
 def test_another_ending_is_refused_before_any_work(tmp_path):
     with pytest.raises(WorkbenchError, match=r"\.html, \.ipynb, \.md, \.pdf"):
-        write_report(tmp_path / "report.docx", None)
+        write_report(tmp_path / "report.docx", {})
 
 
 def test_a_failing_cell_is_told_with_its_cause(record, tmp_path, monkeypatch):

@@ -11,7 +11,8 @@ from workbench.errors import WorkbenchError
 from workbench.measure import refer
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.runtimes import eager
-from workbench.session.preview import NARROW, Bench, Live, stages
+from workbench.session.live import Live
+from workbench.session.preview import NARROW, EvaluationContext, stages
 from workbench.steps import Context, FineTune, Prune, PruneChannels, Quantize, State, candidate
 
 
@@ -20,7 +21,7 @@ def bench_of(subject, state=None):
     evaluator = Evaluator(subject.task.split("validation"), least=0.0)
     reference = refer(evaluator, State(subject.model), subject.task.metric)
     forward = eager.prepare(State(subject.model), ())
-    return Bench(Context(subject), lambda: state, lambda: reference, evaluator, lambda: {"eager": forward})
+    return EvaluationContext(Context(subject), lambda: state, lambda: reference, evaluator, lambda: {"eager": forward})
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from workbench.session.session import Settings
+from workbench.session.settings import Settings
 
 FIELDS = (
     "checkpoint", "pretrained", "validation", "train", "test", "classes", "mean", "std", "size", "metric", "loss",

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeVar
 
 from workbench.errors import Cancelled
 
 T = TypeVar("T")
-# Among the values of a tick: the part of one training that is done, 0 to 1.
-TRAINING = "training"
+
+
+class Figure(StrEnum):
+    """What a training tells of itself."""
+
+    LOSS = "loss"
+    SCORE = "score"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of a training after a batch or an epoch.
+
+    Attributes:
+        at: Part of this training that is done, 0 to 1; the job around it may be longer.
+        loss: Of the last batch, None if it is not told.
+        score: Of the last epoch, larger for better; None if it is not told.
+    """
+
+    at: float
+    loss: float | None = None
+    score: float | None = None
+
+    def named(self) -> tuple[tuple[Figure, float], ...]:
+        """Return those that are told, by name."""
+        values = ((Figure.LOSS, self.loss), (Figure.SCORE, self.score))
+        return tuple((figure, value) for figure, value in values if value is not None)
 
 
 @dataclass(frozen=True)
@@ -22,13 +48,18 @@ class Tick:
         done: Part that is done, 0 to 1.
         message: What is being done.
         seconds_left: Estimated from the pace so far, None before there is one.
-        values: Figures on the way, such as a loss, for whoever draws curves.
+        figures: Of a training, for whoever draws its curve.
     """
 
     done: float
     message: str = ""
     seconds_left: float | None = None
-    values: Mapping[str, float] = field(default_factory=dict)
+    figures: Figures | None = None
+
+    @classmethod
+    def of_training(cls, done: float, message: str, *, loss: float | None = None, score: float | None = None) -> Tick:
+        """Return the tick of a training of which the part `done` is over."""
+        return cls(done, message, figures=Figures(done, loss, score))
 
 
 class Progress:
@@ -50,21 +81,21 @@ class Progress:
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("cancelled; nothing was changed")
 
-    def update(self, done: float, message: str = "", **values: float) -> None:
+    def update(self, done: float, message: str = "", figures: Figures | None = None) -> None:
         """Report that the part `done` (0 to 1) is done."""
         self.check()
         if self._report is not None:
             spent = time.monotonic() - self._start
             # The first moments say little of the pace.
             left = spent * (1 - done) / done if done > 0.003 and spent > 0.5 else None
-            self._report(Tick(min(max(done, 0.0), 1.0), message, left, values))
+            self._report(Tick(min(max(done, 0.0), 1.0), message, left, figures))
 
     def part(self, low: float, high: float, title: str = "") -> Progress:
         """Return a progress whose 0 to 1 is `low` to `high` of this one."""
 
         def report(tick: Tick) -> None:
             message = f"{title}: {tick.message}" if title and tick.message else title or tick.message
-            self.update(low + tick.done * (high - low), message, **tick.values)
+            self.update(low + tick.done * (high - low), message, tick.figures)
 
         return Progress(report, self._cancelled)
 

@@ -23,7 +23,8 @@ from workbench.model.twin import twin
 FLOAT_MAC = 3.7e-12 + 0.9e-12
 INT8_MAC = 0.2e-12 + 0.1e-12
 DRAM_BYTE = 640e-12 / 4
-_COUNTS: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+# By the shapes of the inputs, on which they depend.
+_COUNTS: WeakKeyDictionary[nn.Module, dict[object, int]] = WeakKeyDictionary()
 
 
 def count_macs(model: nn.Module, example: tuple[Tensor, ...]) -> int:
@@ -31,12 +32,13 @@ def count_macs(model: nn.Module, example: tuple[Tensor, ...]) -> int:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode  # slow to import, and the first look needs no MACs
 
-    if model not in _COUNTS:
+    known, key = _COUNTS.setdefault(model, {}), tuple((value.shape, value.dtype) for value in example)
+    if key not in known:
         # The counter does not know the fused kernels of a CPU; written out, attention is two products.
         with torch.no_grad(), slow_attention(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             twin(model)(*example)
-        _COUNTS[model] = counter.get_total_flops() // 2 // len(example[0])
-    return _COUNTS[model]
+        known[key] = counter.get_total_flops() // 2 // len(example[0])
+    return known[key]
 
 
 def model_energy(

@@ -23,6 +23,8 @@ from workbench.graph.segments import LAYOUTS, Border, Segments
 from workbench.jobs.progress import Progress
 from workbench.jobs.turn import TURN
 from workbench.measure.prefixes import Prefixes
+from workbench.model.agreement import agree
+from workbench.model.structure import structure
 from workbench.model.twin import kept_twin, standing_in
 from workbench.steps import State
 from workbench.task.samples import Samples
@@ -38,11 +40,6 @@ LEAST_SECONDS = 0.5
 WAISTS = (0.5, 0.75)
 WAIST_SHARE = 0.2
 KEPT_PLANS = 4
-# What cutting channels changes in a module, and the mode, which is the same in every twin.
-SIZES = {
-    "in_channels", "out_channels", "in_features", "out_features", "num_features", "num_channels", "num_groups",
-    "groups", "embed_dim", "num_heads", "head_dim", "training",
-}  # fmt: skip
 # Folding and other kernels round differently in the last digits; what differs by more is another model.
 TOLERANCE = 1e-3
 
@@ -322,29 +319,11 @@ class Evaluator:
         try:
             for some in (numbers, numbers[:1]):
                 (got, _), (wanted, _) = predict(some), plain(some)
-                near = TOLERANCE * float(wanted.abs().max().clamp(min=1.0))
-                if got.shape != wanted.shape or not torch.allclose(got, wanted, rtol=TOLERANCE, atol=near):
+                if not agree(got, wanted, TOLERANCE):
                     return False
         except Exception:  # a graph that does not fit a changed model fails in many ways; it is run as it is then
             return False
         return True
-
-
-def structure(model: nn.Module) -> object:
-    """Return what two models share if one traced graph may do for both.
-
-    That is the names, types and settings of their modules. Sizes may differ, as they do after channels were cut:
-    whether the graph does for others too is tried.
-    """
-    return tuple((name, type(module), _settings(module)) for name, module in model.named_modules())
-
-
-def _settings(module: nn.Module) -> tuple[tuple[str, object], ...]:
-    return tuple(
-        (name, value)
-        for name, value in vars(module).items()
-        if isinstance(value, bool | int | float | str) and name not in SIZES and not name.startswith("_")
-    )
 
 
 def _values(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:

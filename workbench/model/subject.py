@@ -5,19 +5,19 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError, first_line
 from workbench.model.layers import computed_weights
 from workbench.model.twin import twin
+from workbench.task.identity import code_digest, tensor_bytes
 from workbench.task.metric import Metric
 from workbench.task.task import Task, logits
-
-FINGERPRINT_SAMPLES = 64
 
 
 class Subject:
@@ -47,6 +47,7 @@ class Subject:
         self.codings = dict(codings or {})
         self._check_weights()
         self._check_forward()
+        self._versions = _versions(self.model)
 
     def _check_weights(self) -> None:
         if not any(True for _ in self.model.parameters()):
@@ -95,14 +96,9 @@ class Subject:
                 "it must give one number for each, or one in all"
             )
         if metric.decomposes and judged.ndim == 0:
-            self.task.metric = Metric(
-                metric.name,
-                metric.judge,
-                metric.unit,
-                metric.higher_is_better,
-                metric.bounds,
-                decomposes=False,
-            )
+            # The task is the caller's, and may be another subject's too.
+            self.task = copy.copy(self.task)
+            self.task.metric = replace(metric, decomposes=False)
 
     def portable(self) -> Subject:
         """Return the subject with the part of its task that steering needs, for other processes."""
@@ -114,20 +110,28 @@ class Subject:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change when any weight or the validation data do."""
-        digest = hashlib.sha256(self.name.encode())
-        data = self.task.split("validation")
-        digest.update(f"{len(data)} {self.task.metric.name}".encode())
-        spread = range(0, len(data), max(len(data) // FINGERPRINT_SAMPLES, 1))
-        inputs, targets = data.batch(spread)
-        for part in (*inputs, targets):
-            digest.update(raw(part))
+        """Sixteen hex digits that change with any weight, the model's code, the validation data, metric or loss."""
+        digest = hashlib.sha256(f"{self.name} {code_digest(self.model)} {self.task.digest('validation')}".encode())
         for key, value in self.model.state_dict().items():
-            digest.update(key.encode())
-            digest.update(raw(value))
+            digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode() + tensor_bytes(value))
         return digest.hexdigest()[:16]
 
+    def check_untouched(self) -> None:
+        """Raise an error if the weights were changed from outside since the subject was made.
 
-def raw(value: Tensor) -> bytes:
-    """Return the bytes of a tensor's values, one after the other."""
-    return value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        What was measured would be of another model than what is compressed.
+
+        Raises:
+            WorkbenchError: They were.
+        """
+        if _versions(self.model) != self._versions:
+            raise WorkbenchError(
+                f"{self.name}: the model's weights were changed since it was loaded; make a new wb.Subject of it"
+            )
+
+
+def _versions(model: nn.Module) -> list[tuple[int, int]]:
+    """Return what changes when a tensor of a model is replaced or written to."""
+    tensors = (*model.parameters(), *model.buffers())
+    # Tensors made in inference mode count no writes.
+    return [(id(value), -1 if value.is_inference() else value._version) for value in tensors]

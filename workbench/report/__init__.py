@@ -4,7 +4,7 @@ The cells of the template call the functions here on the record, so text, tables
 """
 
 from workbench.report.charts_on_page import load_charts
-from workbench.report.record import collect, pack, read, unpack
+from workbench.report.record import pack, read, unpack
 from workbench.report.sections.headline import headline
 from workbench.report.sections.layers import layers, weights
 from workbench.report.sections.limits import limits, method
@@ -12,12 +12,11 @@ from workbench.report.sections.replay import replay
 from workbench.report.sections.sensitivity import sensitivity
 from workbench.report.sections.states import states
 from workbench.report.sections.totals import bytes_went, speed, totals
-from workbench.report.write import check_ending, write_record, write_report
+from workbench.report.write import check_ending, write_report
 
 __all__ = [
     "bytes_went",
     "check_ending",
-    "collect",
     "headline",
     "layers",
     "limits",
@@ -32,6 +31,5 @@ __all__ = [
     "totals",
     "unpack",
     "weights",
-    "write_record",
     "write_report",
 ]

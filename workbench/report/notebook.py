@@ -13,7 +13,6 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-import workbench
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.report.record import Record, pack, write
@@ -28,7 +27,7 @@ class ThisInterpreter(KernelSpecManager):
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """Return how to start a kernel that imports this very workbench, without the user's start-up files."""
-        paths = [str(Path(workbench.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         return KernelSpec(
             argv=[
                 sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",

@@ -1,11 +1,10 @@
-"""From a session to a file."""
+"""From a record to a file."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import nbformat
 
@@ -13,22 +12,19 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.report.convert import print_pdf, to_html, to_markdown
 from workbench.report.notebook import run_template, with_record
-from workbench.report.record import Record, collect
-
-if TYPE_CHECKING:
-    from workbench.session.session import Session
+from workbench.report.record import Record
 
 ENDINGS = (".html", ".ipynb", ".md", ".pdf")
 
 
-def write_report(path: Path, session: Session, progress: Progress | None = None) -> Path:
-    """Write up the session's current state, and return the file.
+def write_report(path: Path, record: Record, progress: Progress | None = None) -> Path:
+    """Write the report of a session's record, and return the file.
 
     The file appears whole or not at all; one that is there is replaced.
 
     Args:
         path: Its ending says what is written: .html, .ipynb, .md or .pdf.
-        session: What was not measured yet is measured, and its test split is scored.
+        record: With all its details.
         progress: Where progress is told, and cancelling asked.
 
     Raises:
@@ -36,14 +32,6 @@ def write_report(path: Path, session: Session, progress: Progress | None = None)
             PDF is asked for and there is no Chromium.
         Cancelled: It was told to stop; nothing was written.
     """
-    progress = progress or Progress()
-    check_ending(path)
-    record = collect(session, progress.part(0.0, 0.6))
-    return write_record(path, record, progress.part(0.6, 1.0))
-
-
-def write_record(path: Path, record: Record, progress: Progress | None = None) -> Path:
-    """Write the report of a record that was collected before; otherwise as `write_report`."""
     progress = progress or Progress()
     check_ending(path)
     try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from threading import RLock
+
+from torch import Tensor
 
 from workbench.jobs.progress import Progress
 from workbench.model.subject import Subject
@@ -19,17 +22,29 @@ class States:
 
     Args:
         subject: What recipes begin with.
-        folder: Where training keeps its place, None for nowhere.
+        folder: Where training keeps checkpoints, None for nowhere.
     """
 
     def __init__(self, subject: Subject, folder: Path | None) -> None:
         self._subject, self._folder = subject, folder
         self._kept: OrderedDict[str, State] = OrderedDict()
+        self._pinned = ""
         # Held for a look only: a step may train for minutes, and a preview must not wait for it.
         self._lock = RLock()
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def has(self, recipe: Recipe) -> bool:
+        """Return whether the state of a recipe is at hand, so that nothing has to be built for it."""
+        with self._lock:
+            return not recipe.steps or recipe.key in self._kept
+
+    def pin(self, recipe: Recipe) -> None:
+        """Keep the state of this recipe, whatever else is built: a view may ask for it while it is drawn."""
+        with self._lock:
+            self._pinned = recipe.key
+            self._evict()
 
     def of(self, recipe: Recipe, progress: Progress) -> State:
         """Return the state of a recipe, built from the longest part of it that is kept."""
@@ -43,8 +58,7 @@ class States:
         with self._lock:
             if recipe.steps and recipe.key in self._kept:
                 self._kept.move_to_end(recipe.key)
-            while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > KEPT_BYTES:
-                self._kept.popitem(last=False)
+            self._evict()
         return state
 
     def _longest(self, recipe: Recipe) -> tuple[int, State]:
@@ -55,6 +69,24 @@ class States:
                     return done, state
         return 0, State.of(self._subject)
 
+    def _evict(self) -> None:
+        """Let go of the oldest states until the rest fits, but never of the pinned and the newest one."""
+        for key in list(self._kept)[:-1]:
+            if _bytes(self._kept.values(), self._subject) <= KEPT_BYTES:
+                return
+            if key != self._pinned:
+                del self._kept[key]
 
-def _bytes(state: State) -> int:
-    return sum(value.numel() * value.element_size() for value in state.model.state_dict().values())
+
+def _bytes(states: Iterable[State], subject: Subject) -> int:
+    """Return what states take beside the subject; tensors that several share count once."""
+    own = {value.data_ptr() for value in _tensors(State.of(subject))}
+    sizes: dict[int, int] = {}
+    for state in states:
+        for value in _tensors(state):
+            sizes[value.data_ptr()] = value.numel() * value.element_size()
+    return sum(size for place, size in sizes.items() if place not in own)
+
+
+def _tensors(state: State) -> list[Tensor]:
+    return list(state.model.state_dict().values())

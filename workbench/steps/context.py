@@ -18,8 +18,8 @@ from workbench.model.layers import Layer, layers
 from workbench.model.subject import Subject
 
 T = TypeVar("T")
-# What was found of a model, by what found it, for as long as the model lives.
-_FOUND: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()
+# Facts of a model for inputs of some shapes, by what finds them, for as long as the model lives.
+_FACTS: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,24 @@ class Context:
 
     def heads(self, model: nn.Module) -> tuple[nn.Module, tuple[Group, ...]]:
         """Return what a built model is as one that can lose attention heads, and its heads; traced once for each."""
-        return self._once(head_groups, model)
+        headed, groups = self._once(_heads, model)
+        return headed or model, groups
 
     def branches(self, model: nn.Module) -> tuple[GraphModule, tuple[Branch, ...]]:
         """Return what a built model is as a graph, and its residual branches; traced once for each."""
         return self._once(branches, model)
 
     def _once(self, find: Callable[[nn.Module, tuple[Tensor, ...]], T], model: nn.Module) -> T:
-        known = _FOUND.setdefault(model, {})
-        if find not in known:
-            known[find] = find(model, self.example())
-        found: T = known[find]
-        return found
+        example = self.example()
+        known = _FACTS.setdefault(model, {})
+        key = find, tuple((value.shape, value.dtype) for value in example)
+        if key not in known:
+            known[key] = find(model, example)
+        fact: T = known[key]
+        return fact
+
+
+def _heads(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module | None, tuple[Group, ...]]:
+    """Return as `head_groups`, with None for the model itself: what is kept of a model must not keep it alive."""
+    headed, groups = head_groups(model, example)
+    return None if headed is model else headed, groups

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor, nn
 
 from workbench.checkpoint.coding import Coding
-from workbench.model.subject import Subject, raw
+from workbench.model.subject import Subject
 from workbench.model.twin import sharing_copy
 from workbench.steps.change import Change
+from workbench.task.identity import code_digest, tensor_bytes
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,10 @@ class State:
         return self.model.get_parameter(name).detach()
 
     def digest(self) -> str:
-        """Return hex digits that tell the state from all others: its tensors and how they are stored."""
-        found = hashlib.sha256(f"{sorted(self.pruned)}".encode())
+        """Return hex digits that tell the state from all others: its code, its tensors and how they are stored."""
+        digest = hashlib.sha256(f"{sorted(self.pruned)} {code_digest(self.model)}".encode())
         for name, value in self.model.state_dict().items():
-            found.update(name.encode() + raw(value))
-        for name, coding in self.codings.items():
-            found.update(f"{name} {coding.kind} {coding.facts()} {coding.entropy}".encode())
-        return found.hexdigest()
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + tensor_bytes(value))
+        for name, coding in sorted(self.codings.items()):
+            digest.update(f"{name} {coding.kind} {coding.facts()} {coding.entropy}".encode())
+        return digest.hexdigest()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError, within
-from workbench.jobs.progress import TRAINING, Tick
+from workbench.jobs.progress import Tick
 from workbench.model.layers import Layer, choose, globs
 from workbench.model.twin import twin
 from workbench.steps.bounds import Bounds
@@ -199,7 +199,5 @@ class TrainingStep(Step):
             if isinstance(news, State):
                 best = news
             else:
-                # Whoever draws the figures needs the place within the training, not within the whole job.
-                at = {TRAINING: news.done} if news.values else {}
-                context.progress.update(news.done, news.message, **news.values, **at)
+                context.progress.update(news.done, news.message, news.figures)
         return best

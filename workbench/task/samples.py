@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
 from workbench.errors import WorkbenchError
+from workbench.task.identity import tensor_bytes
 
+DIGEST_BATCH = 256
 Batch = tuple[tuple[Tensor, ...], Tensor]
 
 
@@ -44,6 +48,19 @@ class Samples:
             kinds = ", ".join(type(value).__name__ for value in (*given, targets))
             raise WorkbenchError(f"a sample must be (input, target) or (input, ..., target) in tensors, not ({kinds})")
         return tuple(inputs), targets
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex digits that change with any sample. They are read once, all of them, unless the dataset has its own."""
+        own = getattr(getattr(self, "source", None), "digest", None)
+        if callable(own):
+            return str(own())
+        digest = hashlib.sha256()
+        for start in range(0, len(self), DIGEST_BATCH):
+            inputs, targets = self.batch(range(start, min(start + DIGEST_BATCH, len(self))))
+            for part in (*inputs, targets):
+                digest.update(tensor_bytes(part))
+        return digest.hexdigest()
 
 
 class ArraySamples(Samples):
@@ -100,6 +117,14 @@ class ArraySamples(Samples):
     def batch(self, indices: Sequence[int]) -> Batch:
         chosen = torch.as_tensor(indices)
         return tuple(self._read(value, chosen) for value in self.inputs), self.targets[chosen]
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex digits that change with any sample, or with how it is normalised."""
+        digest = hashlib.sha256(f"{self.mean} {self.std}".encode())
+        for part in (*self.inputs, self.targets):
+            digest.update(f"{part.dtype} {tuple(part.shape)}".encode() + tensor_bytes(part))
+        return digest.hexdigest()
 
     def _read(self, value: Tensor, chosen: Tensor) -> Tensor:
         rows = value[chosen]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -11,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.errors import WorkbenchError, within
+from workbench.task.identity import code_digest
 from workbench.task.metric import Metric
 from workbench.task.samples import ArraySamples, Lazy, Samples, samples
 
@@ -150,6 +153,11 @@ class Task:
         validation = self.split("validation")
         return validation.batch(range(min(count, len(validation))))[0]
 
+    def digest(self, *splits: Split) -> str:
+        """Return hex digits that change with the data of these splits, the metric and the loss, code included."""
+        data = [self.split(split).digest for split in splits if self.has(split)]
+        return code_digest(data, self.metric, self.loss, self.classes)
+
     def facts(self) -> dict[str, Any]:
         """Return what someone needs who runs the model elsewhere, as plain JSON: inputs, their scaling, classes."""
         inputs = [
@@ -165,6 +173,11 @@ class Subset(Samples):
 
     def __init__(self, whole: Samples, indices: Sequence[int]) -> None:
         self.whole, self.indices = whole, list(indices)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex digits that change with the whole, or with which of it was chosen."""
+        return hashlib.sha256(f"{self.whole.digest} {self.indices}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -43,7 +43,7 @@ def test_it_trains_between_rounds_and_keeps_masks(images):
     step = PruneChannelsIteratively(layers="hidden", budget="channels", rounds=2, epochs=2, batch_size=128)
     news = list(step.train(start, Context(images)))
     made = [entry for entry in news if isinstance(entry, State)]
-    scores = [entry for entry in news if isinstance(entry, Tick) and "score" in entry.values]
+    scores = [entry for entry in news if isinstance(entry, Tick) and entry.figures and entry.figures.score is not None]
     assert len(scores) == 4
     assert 1 <= len(made) <= 2
     assert all(len(state.model.get_submodule("hidden").weight) == 12 for state in made)

@@ -1,5 +1,6 @@
 """Fine-tuning: it recovers, keeps zeros, trains what it was told, and can be stopped."""
 
+import copy
 import math
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.progress import Progress
+from workbench.model.subject import Subject
 from workbench.steps import FineTune, Prune, PruneChannels
 from workbench.steps.recipe import Recipe, run
 from workbench.steps.train.training import judge
@@ -35,11 +37,17 @@ def test_the_trained_model_is_at_rest(images):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_only_the_chosen_layers_are_trained(images, optimizer):
     tuned = run(images, Recipe((HALF, FineTune(layers="fc", optimizer=optimizer, learning_rate=0.02))))
-    before = run(images, Recipe((HALF,))).model
-    moved = {
-        name for name, value in tuned.model.named_parameters() if not torch.equal(value, before.get_parameter(name))
-    }
-    assert moved == {"fc.weight"}
+    before = run(images, Recipe((HALF,))).model.state_dict()
+    moved = {name for name, value in tuned.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {"fc.weight", "fc.bias"}, "running statistics of norms elsewhere stay too"
+    assert all(parameter.requires_grad for parameter in tuned.model.parameters())
+
+
+def test_what_was_frozen_is_frozen_again_after_training(images):
+    model = copy.deepcopy(images.model)
+    model.conv1.weight.requires_grad_(False)
+    tuned = run(Subject("frozen", model, images.task), Recipe((FineTune(batch_size=200, epochs=1),)))
+    assert [name for name, value in tuned.model.named_parameters() if not value.requires_grad] == ["conv1.weight"]
 
 
 def test_a_training_that_helps_nothing_leaves_what_was(images):
@@ -68,7 +76,7 @@ def test_it_reports_every_batch_and_stops_when_told(images):
     with pytest.raises(Cancelled):
         run(images, Recipe((FineTune(epochs=3, batch_size=64),)), Progress(report, lambda: bool(stop)))
     assert len(ticks) == 5
-    losses = [tick.values["loss"] for tick in ticks if "loss" in tick.values]
+    losses = [tick.figures.loss for tick in ticks if tick.figures and tick.figures.loss is not None]
     assert losses
     assert all(math.isfinite(loss) for loss in losses)
     assert [tick.done for tick in ticks] == sorted(tick.done for tick in ticks)

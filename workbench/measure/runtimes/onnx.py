@@ -23,7 +23,9 @@ from workbench.errors import WorkbenchError, first_line
 from workbench.graph.tracing import TRACING
 from workbench.jobs.turn import TURN
 from workbench.measure.runtimes.qdq import with_integers
+from workbench.model.agreement import agree
 from workbench.model.quantizer import simulate
+from workbench.model.structure import structure
 from workbench.model.twin import twin
 from workbench.steps import State
 from workbench.task.task import logits
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 KEPT_GRAPHS = 8
 _OPEN = np.array([-1], dtype=np.int64)
-_graphs: OrderedDict[tuple[Any, ...], onnx.ModelProto] = OrderedDict()
+_graphs: OrderedDict[object, onnx.ModelProto] = OrderedDict()
 _lock = Lock()
 
 
@@ -97,7 +99,7 @@ def _skeleton(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[onnx.Model
     """
     if any(value.dtype == torch.bfloat16 for value in (*model.parameters(), *example)):
         raise WorkbenchError("ONNX Runtime has no bfloat16 kernels on a CPU; convert a model.float()")
-    key = _structure(model)
+    key = structure(model)
     with _lock:
         kept = _graphs.get(key)
     if kept is not None:
@@ -112,7 +114,7 @@ def _skeleton(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[onnx.Model
     return made, None
 
 
-def _keep(key: tuple[Any, ...], graph: onnx.ModelProto) -> None:
+def _keep(key: object, graph: onnx.ModelProto) -> None:
     with _lock:
         _graphs[key] = graph
         _graphs.move_to_end(key)
@@ -141,11 +143,6 @@ def _opened(kept: onnx.ModelProto, place: int) -> onnx.ModelProto:
         sizes.input[list(sizes.input).index(fixed[place])] = chosen.output[0]
         fresh.graph.node.insert(0, chosen)
     return fresh
-
-
-def _structure(model: nn.Module) -> tuple[Any, ...]:
-    # extra_repr holds channel numbers, which may change without a new graph; types and names may not.
-    return (type(model), *((name, type(module)) for name, module in model.named_modules()))
 
 
 def _renew(kept: onnx.ModelProto, model: nn.Module) -> onnx.ModelProto:
@@ -178,9 +175,7 @@ def _agreeing(graph: onnx.ModelProto, model: nn.Module, example: tuple[Tensor, .
         got = opened(example)
     except Exception:  # a graph that does not fit fails in ONNX Runtime in many ways; a new export settles it
         return None
-    near = TOLERANCE * float(wanted.abs().max().clamp(min=1.0))
-    same = got.shape == wanted.shape and torch.allclose(got, wanted, rtol=TOLERANCE, atol=near)
-    return opened if same else None
+    return opened if agree(got, wanted, TOLERANCE) else None
 
 
 def _export(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:

@@ -8,8 +8,7 @@ from typing import Any
 
 from workbench.report.blocks import Listing, Notes, Prose, Section, Sentence, Strong, Verbatim
 from workbench.report.record import Record
-from workbench.session.script import replay_script
-from workbench.session.session import Settings
+from workbench.steps.script import replay_script
 
 
 def replay(record: Record) -> Section:
@@ -33,12 +32,10 @@ def replay(record: Record) -> Section:
 def replay_code(record: Record) -> str:
     """Return Python that loads the subject, applies every step, and writes the report."""
     facts, steps = record["subject"], [step["code"] for step in record["steps"]]
-    return replay_script(facts["name"], facts["source"], _changed(record["settings"]), steps) + (
-        'session.report("report.html")\n'
-    )
+    return replay_script(facts["name"], facts["source"], _settings(record), steps) + ('session.report("report.html")\n')
 
 
-def _changed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    default = Settings()
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-    return {name: value for name, value in given.items() if value != getattr(default, name)}
+def _settings(record: Record) -> dict[str, Any]:
+    """Return the settings that differ from the defaults; a record of version 1 does not tell these from the others."""
+    settings: Mapping[str, Any] = record.get("changed_settings", record["settings"])
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}

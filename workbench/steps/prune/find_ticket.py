@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from workbench.jobs.progress import Tick
@@ -21,16 +20,10 @@ from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.patterns import keep_masks
 from workbench.steps.state import State
-from workbench.steps.train.training import (
-    GradientStep,
-    Pick,
-    Training,
-    finished,
-    judge,
-    refuse_grid,
-    trainable,
-    zero_masks,
-)
+from workbench.steps.train.chance import OwnChance
+from workbench.steps.train.gradient_step import GradientStep
+from workbench.steps.train.schedules import Pick
+from workbench.steps.train.training import finished, judge, refuse_grid, trainable, zero_masks
 
 
 def smallest_gone(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor], amount: float) -> dict[str, Tensor]:
@@ -48,8 +41,7 @@ def smallest_gone(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor], am
 
 def drawn_again(model: nn.Module, seed: int) -> None:
     """Give every module that knows how to its initial weights, in place, the same for the same seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with OwnChance(seed).drawing():
         for module in model.modules():
             reset = getattr(module, "reset_parameters", None)
             if callable(reset):
@@ -99,7 +91,7 @@ class FindTicket(GradientStep):
         pick, batches = Pick(self.patience), self.steps(task) / self.epochs
         for number in range(trainings):
             model.load_state_dict(origin)
-            training = Training(model, trainable(model, None), self, context, masks)
+            training = self.begin(model, trainable(model), context, masks)
             training.hold()
             for epoch in range(self.epochs):
                 if number == 0 and epoch == int(self.rewind * self.epochs):
@@ -107,12 +99,12 @@ class FindTicket(GradientStep):
                 title = f"training {number + 1} of {trainings}, epoch {epoch + 1} of {self.epochs}"
                 for part, loss in enumerate(training.epoch(), 1):
                     done = (number + (epoch + part / batches) / self.epochs) / trainings
-                    yield Tick(done, title, values={"loss": loss})
+                    yield Tick.of_training(done, title, loss=loss)
                 score = judge(model, task)
-                yield Tick((number + (epoch + 1) / self.epochs) / trainings, title, values={"score": score})
+                yield Tick.of_training((number + (epoch + 1) / self.epochs) / trainings, title, score=score)
                 # Only the last training stops early: the rounds before it decide what is pruned.
                 if number == self.rounds and pick.takes(score):
-                    yield state.with_model(finished(model)).with_masks(*names)
+                    yield state.with_model(finished(model, state.model)).with_masks(*names)
                 if pick.over:
                     return
             if number < self.rounds:

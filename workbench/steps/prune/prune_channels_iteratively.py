@@ -20,16 +20,9 @@ from workbench.steps.prune.importance import CRITERIA, rank_units
 from workbench.steps.prune.importance.ranking import weakest
 from workbench.steps.prune.units import free, reached, without
 from workbench.steps.state import State
-from workbench.steps.train.training import (
-    GradientStep,
-    Pick,
-    Training,
-    finished,
-    judge,
-    refuse_grid,
-    trainable,
-    zero_masks,
-)
+from workbench.steps.train.gradient_step import GradientStep
+from workbench.steps.train.schedules import Pick
+from workbench.steps.train.training import finished, judge, refuse_grid, trainable, zero_masks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +68,20 @@ class PruneChannelsIteratively(GradientStep):
             left = 1 - self.amount if number == self.rounds else (1 - self.amount) ** (number / self.rounds)
             state, whole = self._smaller(state, context, left, whole)
             model = copy.deepcopy(state.model)  # what was not cut is shared with the subject
-            training = Training(model, trainable(model, None), self, context, zero_masks(model, state.pruned))
+            training = self.begin(model, trainable(model), context, zero_masks(model, state.pruned))
             for epoch in range(1, self.epochs + 1):
                 title = f"round {number} of {self.rounds}, epoch {epoch} of {self.epochs}"
                 for loss in training.epoch():
                     done += 1
-                    yield Tick(done / steps, title, values={"loss": loss})
+                    yield Tick.of_training(done / steps, title, loss=loss)
                 score = judge(training.model, task)
-                yield Tick(done / steps, title, values={"score": score})
+                yield Tick.of_training(done / steps, title, score=score)
                 # Before the last round the model is not what was asked for, however good it is.
                 if number == self.rounds and pick.takes(score):
-                    yield state.with_model(finished(training.model))
+                    yield state.with_model(finished(training.model, state.model))
                 if pick.over:
                     return
-            state = state.with_model(finished(training.model))
+            state = state.with_model(finished(training.model, state.model))
 
     def _smaller(self, state: State, context: Context, left: float, whole: float) -> tuple[State, float]:
         """Return the state with so much `left` of the `whole` cost, 0.0 for what there is, and that cost."""

@@ -20,15 +20,9 @@ from workbench.steps.option import option
 from workbench.steps.prune.importance import WEIGHT_CRITERIA
 from workbench.steps.prune.patterns import PATTERNS, RANKINGS, pattern_masks
 from workbench.steps.state import State
-from workbench.steps.train.place import Place
 from workbench.steps.train.taught import TaughtStep
-from workbench.steps.train.training import (
-    Training,
-    finished,
-    refuse_grid,
-    trainable,
-    zero_masks,
-)
+from workbench.steps.train.training import Training, finished, refuse_grid, trainable, zero_masks
+from workbench.steps.train.training_checkpoint import TrainingCheckpoint
 
 
 def cubic(done: float, amount: float) -> float:
@@ -84,7 +78,7 @@ class PruneGradually(TaughtStep):
             for name, layer in first_names(state.model, self.chosen(context.layers(state.model))).items()
         }
         objective, masks = self.objective(state.model, context), zero_masks(model, state.pruned)
-        training = Training(model, trainable(model, None), self, context, masks, objective)
+        training = self.begin(model, trainable(model), context, masks, objective)
         updated = 0
         quiet = replace(context, progress=context.progress.silent())
 
@@ -96,10 +90,10 @@ class PruneGradually(TaughtStep):
 
         yield from self.best_epochs(
             training,
-            Place(context, self, state),
+            TrainingCheckpoint(context, self, state),
             task,
             None,
-            lambda: state.with_model(finished(model)).with_masks(*outputs),
+            lambda: state.with_model(finished(model, state.model)).with_masks(*outputs),
             prune,
             # Before the last portion has gone the model is not what was asked for, however good it is.
             lambda: updated == self.updates,
@@ -110,7 +104,7 @@ class PruneGradually(TaughtStep):
         return self.updates if done >= self.ramp else int(self.updates * done / self.ramp)
 
     def _prune(self, training: Training, outputs: Mapping[str, int], amount: float, context: Context) -> None:
-        model = finished(training.model)
+        model = finished(training.model, training.model)
         scores = WEIGHT_CRITERIA[self.importance].weights(model, list(outputs), context)
         masks = pattern_masks(
             without_gone(scores, training.masks), outputs, amount, self.ranking, self.pattern, self.size

@@ -26,15 +26,9 @@ from workbench.model.quantizer import INPUT, rounded_bias
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.train.place import Place
 from workbench.steps.train.taught import TaughtStep
-from workbench.steps.train.training import (
-    Training,
-    finished,
-    judge,
-    trainable,
-    zero_masks,
-)
+from workbench.steps.train.training import finished, judge, trainable, zero_masks
+from workbench.steps.train.training_checkpoint import TrainingCheckpoint
 
 
 def straight_through(values: Tensor, rounded: Tensor) -> Tensor:
@@ -138,7 +132,7 @@ def in_training(coding: Coding, weight: Tensor, learned: bool) -> Trained:
 
 def at_rest(state: State, model: nn.Module, trained: dict[str, Trained]) -> State:
     """Return the state of a model in training: its weights on their grids, and biases on those of integer kernels."""
-    done = finished(model)
+    done = finished(model, state.model)
     codings = dict(state.codings)
     # Tied weights are one tensor under several names.
     owners = {id(done.get_parameter(name)): found.coding() for name, found in trained.items()}
@@ -175,14 +169,15 @@ class TrainQuantized(TaughtStep):
 
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
         task = context.subject.task
-        names = first_names(state.model, self.chosen(context.layers(state.model)))
+        chosen = self.chosen(context.layers(state.model))
+        names = first_names(state.model, chosen)
         coded = [name for name in names if name in state.codings]
         if not coded:
             raise WorkbenchError(
                 f"{self.title}: no chosen layer is stored on a grid; put quantize, share_weights or the like before"
             )
         model = copy.deepcopy(state.model)
-        parameters = trainable(model, set(names) if self.layers != "*" or self.exclude else None)
+        parameters = trainable(model, chosen if self.layers != "*" or self.exclude else None)
         trained = {
             name: in_training(state.codings[name], model.get_parameter(name).detach(), self.grids == "learned")
             for name in coded
@@ -195,10 +190,10 @@ class TrainQuantized(TaughtStep):
         grids = [parameter for found in trained.values() for parameter in found.parameters]
         masks = zero_masks(model, state.pruned)
         objective = self.objective(state.model, context, run)
-        training = Training(model, parameters, self, context, masks, objective, undecayed=grids)
+        training = self.begin(model, parameters, context, masks, objective, undecayed=grids)
         yield from self.best_epochs(
             training,
-            Place(context, self, state),
+            TrainingCheckpoint(context, self, state),
             task,
             lambda: judge(model, task),
             lambda: at_rest(state, model, trained),

@@ -22,7 +22,7 @@ from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import TrainingStep
-from workbench.steps.train.training import batches
+from workbench.steps.train.schedules import batches
 
 
 class Moments:

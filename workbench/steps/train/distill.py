@@ -27,18 +27,9 @@ from workbench.model.twin import twin
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.train.place import Place
 from workbench.steps.train.taught import TaughtStep
-from workbench.steps.train.training import (
-    Objective,
-    Training,
-    finished,
-    full,
-    judge,
-    refuse_grid,
-    trainable,
-    zero_masks,
-)
+from workbench.steps.train.training import Objective, finished, full, judge, refuse_grid, trainable, zero_masks
+from workbench.steps.train.training_checkpoint import TrainingCheckpoint
 from workbench.task.task import Task, logits
 
 
@@ -172,20 +163,20 @@ class Distill(TaughtStep):
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
         task = context.subject.task
         refuse_grid(state, self.kind)
-        names = {layer.parameter for layer in self.chosen(context.layers(state.model))}
+        chosen = self.chosen(context.layers(state.model))
         teacher = self.made_teacher(state.model, context)
         taken, left = self._compared(state.model, teacher, context.example())
         model = copy.deepcopy(state.model)
-        parameters = trainable(model, names if self.layers != "*" or self.exclude else None)
+        trained = trainable(model, chosen if self.layers != "*" or self.exclude else None)
         objective = self._matching(teacher, task, taken)
-        training = Training(model, parameters, self, context, zero_masks(model, state.pruned), objective)
+        training = self.begin(model, trained, context, zero_masks(model, state.pruned), objective)
         notes = self._notes(left)
         yield from self.best_epochs(
             training,
-            Place(context, self, state),
+            TrainingCheckpoint(context, self, state),
             task,
             lambda: judge(model, task),
-            lambda: state.with_model(finished(model)).with_notes(*notes),
+            lambda: state.with_model(finished(model, state.model)).with_notes(*notes),
         )
 
     def _compared(

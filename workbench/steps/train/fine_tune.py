@@ -10,8 +10,9 @@ from typing import ClassVar
 from workbench.jobs.progress import Tick
 from workbench.steps.context import Context
 from workbench.steps.state import State
-from workbench.steps.train.place import Place
-from workbench.steps.train.training import GradientStep, Training, finished, judge, refuse_grid, trainable, zero_masks
+from workbench.steps.train.gradient_step import GradientStep
+from workbench.steps.train.training import finished, judge, refuse_grid, trainable, zero_masks
+from workbench.steps.train.training_checkpoint import TrainingCheckpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +31,13 @@ class FineTune(GradientStep):
         task = context.subject.task
         refuse_grid(state, self.kind)
         model = copy.deepcopy(state.model)
-        names = {layer.parameter for layer in self.chosen(context.layers(state.model))}
-        parameters = trainable(model, names if self.layers != "*" or self.exclude else None)
-        training = Training(model, parameters, self, context, zero_masks(model, state.pruned))
+        chosen = self.chosen(context.layers(state.model))
+        trained = trainable(model, chosen if self.layers != "*" or self.exclude else None)
+        training = self.begin(model, trained, context, zero_masks(model, state.pruned))
         yield from self.best_epochs(
             training,
-            Place(context, self, state),
+            TrainingCheckpoint(context, self, state),
             task,
             lambda: judge(model, task),
-            lambda: state.with_model(finished(model)),
+            lambda: state.with_model(finished(model, state.model)),
         )

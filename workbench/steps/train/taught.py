@@ -17,7 +17,8 @@ from workbench.loading.load import load_model
 from workbench.model.twin import twin
 from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.train.training import GradientStep, Objective, full
+from workbench.steps.train.gradient_step import GradientStep
+from workbench.steps.train.training import Objective, full
 from workbench.task.task import Task, logits
 
 Run = Callable[[nn.Module, tuple[Tensor, ...]], object]

@@ -1,4 +1,4 @@
-"""What steps that train have in common: batches and dropout by seed, schedules, kept masks, the pick of the best."""
+"""A model in training: seeded batches and chance, kept masks, and what of it is trained at all."""
 
 from __future__ import annotations
 
@@ -9,226 +9,112 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import lr_scheduler
 
 from workbench.errors import WorkbenchError
-from workbench.jobs.progress import Tick
 from workbench.jobs.turn import TURN
+from workbench.model.layers import Layer
 from workbench.model.twin import twin
 from workbench.steps.context import Context
-from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.step import TrainingStep
-from workbench.steps.train.place import Place
-from workbench.task.augmentation import AUGMENTATIONS, augmented
+from workbench.steps.train.chance import OwnChance
+from workbench.steps.train.schedules import batches
+from workbench.task.augmentation import augmented
 from workbench.task.task import Task, logits
 
 JUDGED_SAMPLES = 1000
 Objective = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 
 
-def batches(order: Tensor, size: int) -> list[Tensor]:
-    """Return the numbers in `order`, [n], in batches of `size`; a single one that is left joins the batch before it.
+@dataclass(frozen=True)
+class Trainable:
+    """What of a model is trained.
 
-    A batch norm cannot train on one sample, which has no variance.
-    """
-    parts = list(torch.split(order, size))
-    if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
-
-
-class Pick:
-    """Which epoch is the best so far, and whether it is time to stop waiting for a better one.
-
-    Args:
-        patience: Epochs to wait for a better one, 0 to wait to the end.
-        start: The score before training, which the first epoch may equal and others must beat; None for none.
+    Attributes:
+        parameters: Those that take gradients.
+        modules: Names of the modules that may change, None for all. Norms elsewhere keep their running statistics.
     """
 
-    def __init__(self, patience: int, start: float | None = None) -> None:
-        self._patience, self._best, self._epochs, self._waited = patience, start, 0, 0
+    parameters: list[nn.Parameter]
+    modules: frozenset[str] | None = None
 
-    def takes(self, score: float) -> bool:
-        """Return whether an epoch's score is the best."""
-        better = self._best is None or score > self._best or (self._epochs == 0 and score == self._best)
-        self._epochs, self._waited = self._epochs + 1, 0 if better else self._waited + 1
-        self._best = score if better else self._best
-        return better
 
-    def facts(self) -> list[float | None]:
-        """Return what was picked so far, as plain values."""
-        return [self._best, self._epochs, self._waited]
+def trainable(model: nn.Module, layers: Sequence[Layer] | None = None) -> Trainable:
+    """Return what to train: some layers with all that is their own, or everything. The rest takes no gradients."""
+    modules = None if layers is None else frozenset(layer.name for layer in layers)
+    # By identity, since tied weights go by several names.
+    wanted = {
+        id(parameter)
+        for name, module in model.named_modules()
+        if modules is None or name in modules
+        for parameter in module.parameters(recurse=False)
+    }
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in wanted)
+    return Trainable([parameter for parameter in model.parameters() if parameter.requires_grad], modules)
 
-    def restore(self, facts: Sequence[Any]) -> None:
-        """Go on with what `facts` gave."""
-        self._best, self._epochs, self._waited = facts
+
+@dataclass(frozen=True)
+class Precision:
+    """What large products are computed in.
+
+    Attributes:
+        dtype: Of autocast, None for the model's own.
+    """
+
+    dtype: torch.dtype | None = None
 
     @property
-    def over(self) -> bool:
-        """Whether patience is at its end."""
-        return 0 < self._patience <= self._waited
+    def scaled(self) -> bool:
+        """Whether the loss is scaled: gradients that are zero in float16 are not in a scaled loss.
 
-
-Schedule = Callable[[torch.optim.Optimizer, int], lr_scheduler.LRScheduler]
-# From an optimizer, at its largest step size, and the number of batches.
-SCHEDULES: dict[str, Schedule] = {
-    "cosine": lambda optimizer, steps: lr_scheduler.CosineAnnealingLR(optimizer, steps),
-    "constant": lambda optimizer, steps: lr_scheduler.ConstantLR(optimizer, 1.0),
-    "one-cycle": lambda optimizer, steps: lr_scheduler.OneCycleLR(
-        optimizer, [group["lr"] for group in optimizer.param_groups], steps
-    ),
-    "step": lambda optimizer, steps: lr_scheduler.MultiStepLR(
-        optimizer, [max(steps // 2, 1), max(3 * steps // 4, 1)], 0.1
-    ),
-}
-
-
-# What autocast computes large products in; None is as the model is.
-PRECISIONS: dict[str, torch.dtype | None] = {"full": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True, kw_only=True)
-class GradientStep(TrainingStep):
-    """A step that follows the gradient of the task's loss on the train split."""
-
-    epochs: int = option(3, "Passes over the train data.", unit="epochs", low=1, high=100)
-    learning_rate: float = option(0.003, "Largest step size.", low=1e-6, high=1.0)
-    batch_size: int = option(64, "Samples for one step.", unit="samples", low=1, high=4096, more=True)
-    weight_decay: float = option(1e-4, "Pull of the weights towards zero.", low=0.0, high=0.1, more=True)
-    optimizer: str = option("adamw", "AdamW, or SGD with Nesterov momentum 0.9.", choices=("adamw", "sgd"), more=True)
-    schedule: str = option(
-        "cosine",
-        "How the step size goes: along a cosine to zero, constant, up and then down to zero (one-cycle), or to a tenth "
-        "at one half and again at three quarters (step).",
-        choices=tuple(SCHEDULES),
-        more=True,
-    )
-    patience: int = option(
-        0,
-        "Epochs without a better one after which training stops; 0 never stops it.",
-        unit="epochs",
-        low=0,
-        high=100,
-        more=True,
-    )
-    precision: str = option(
-        "full",
-        "Compute in the model's own precision, or large products in bfloat16 or float16 (with a scaled loss), which "
-        "some processors do faster.",
-        choices=tuple(PRECISIONS),
-        more=True,
-    )
-    augmentation: str = option(
-        "none",
-        "Mirror images left to right, or shift them by up to an eighth, by chance, so that no image is seen twice.",
-        choices=tuple(AUGMENTATIONS),
-        more=True,
-    )
-
-    def steps(self, task: Task) -> int:
-        """Return how many batches all epochs have."""
-        return self.epochs * len(batches(torch.arange(len(task.split("train"))), self.batch_size))
-
-    def made_optimizer(
-        self, parameters: Sequence[nn.Parameter], undecayed: Sequence[nn.Parameter] = ()
-    ) -> torch.optim.Optimizer:
-        """Return the chosen optimizer of parameters, and of those that are not pulled towards zero."""
-        groups: list[dict[str, Any]] = [{"params": parameters, "weight_decay": self.weight_decay}]
-        if undecayed:
-            groups.append({"params": undecayed, "weight_decay": 0.0})
-        if self.optimizer == "adamw":
-            return torch.optim.AdamW(groups, lr=self.learning_rate)
-        return torch.optim.SGD(groups, lr=self.learning_rate, momentum=0.9, nesterov=True)
-
-    def best_epochs(
-        self,
-        training: Training,
-        place: Place,
-        task: Task,
-        start: Callable[[], float] | None,
-        rest: Callable[[], State],
-        after_batch: Callable[[float], None] = lambda part: None,
-        ready: Callable[[], bool] = lambda: True,
-    ) -> Iterator[Tick | State]:
-        """Train, yielding the state of every epoch that is better than those before it.
-
-        Args:
-            training: What is trained.
-            place: Where it was when it was cut short; it goes on there, as if it had never stopped.
-            task: Gives train and validation data.
-            start: Gives the score before training, which the first epoch may equal and the others must beat; None for
-                none.
-            rest: Makes the state after an epoch, from nothing but what is trained.
-            after_batch: Called with the part of the training that is over, after every batch.
-            ready: Whether the state after an epoch may be kept at all.
+        Micikevicius et al.: "Mixed Precision Training", 2018.
         """
-        kept, steps, first, best = place.read(), self.steps(task), 0, None
-        pick = Pick(self.patience, start() if start is not None and kept is None else None)
-        if kept is not None:
-            first, best = kept["epochs"], kept["best"]
-            yield Tick(first / self.epochs, f"going on after epoch {first} of {self.epochs}")
-            if best is not None:
-                training.restore(best)
-                yield rest()
-            training.restore(kept["now"])
-            pick.restore(kept["pick"])
-        done = first * steps // self.epochs
-        for epoch in range(first, 0 if pick.over else self.epochs):
-            title = f"epoch {epoch + 1} of {self.epochs}"
-            for loss in training.epoch():
-                done += 1
-                after_batch(done / steps)
-                yield Tick(done / steps, title, values={"loss": loss})
-            made = rest()
-            score = judge(made.model, task)
-            takes = ready() and pick.takes(score)
-            if place.keeps:
-                now = training.facts()
-                best = now if takes else best
-                place.write({"epochs": epoch + 1, "now": now, "best": best, "pick": pick.facts()})
-            yield Tick(done / steps, title, values={"score": score})
-            if takes:
-                yield made
-            if pick.over:
-                break
-        place.forget()
+        return self.dtype == torch.float16
 
 
 class Training:
-    """A model that is trained in place, by a step's settings.
+    """A model that is trained in place.
 
     Args:
         model: Nobody else may hold it.
-        parameters: Those that are trained.
-        step: Gives optimizer, batches and their number, over which the learning rate falls.
+        trained: What of it is trained.
+        optimizer: Of what is trained.
+        schedule: Of the optimizer's step size, batch by batch.
         context: Gives data and seed.
         masks: By parameter, true where it may be other than zero; may be replaced on the way.
+        batch_size: Samples of a batch.
         objective: From the model and a batch to the loss, None for the task's own.
         undecayed: What is trained besides, without being pulled towards zero.
+        precision: What large products are computed in.
+        augmentation: How images are changed by chance.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        parameters: list[nn.Parameter],
-        step: GradientStep,
+        trained: Trainable,
+        optimizer: torch.optim.Optimizer,
+        schedule: lr_scheduler.LRScheduler,
         context: Context,
         masks: Mapping[str, Tensor],
+        *,
+        batch_size: int,
         objective: Objective | None = None,
         undecayed: Sequence[nn.Parameter] = (),
+        precision: Precision | None = None,
+        augmentation: str = "none",
     ) -> None:
         self.model, self.masks, self._undecayed = model, dict(masks), list(undecayed)
-        self._objective = objective or task_loss(context.subject.task)
-        self._task, self._size = context.subject.task, step.batch_size
-        self._optimizer = step.made_optimizer(parameters, undecayed)
-        self._schedule = SCHEDULES[step.schedule](self._optimizer, step.steps(self._task))
-        self._short, self._augmentation = PRECISIONS[step.precision], step.augmentation
-        # Gradients that are zero in float16 are not in a scaled loss (Micikevicius et al.: "Mixed Precision Training").
-        device = next(model.parameters()).device.type
-        self._scaler = torch.amp.GradScaler(device, enabled=self._short == torch.float16)
-        self._generator = context.generator()
-        self._chance = torch.Generator().manual_seed(context.seed).get_state()
+        self._modules = trained.modules
+        self._task, self._size, self._augmentation = context.subject.task, batch_size, augmentation
+        self._objective = objective or task_loss(self._task)
+        self._optimizer, self._schedule = optimizer, schedule
+        self._precision = precision or Precision()
+        self._device = next(model.parameters()).device.type
+        self._scaler = torch.amp.GradScaler(self._device, enabled=self._precision.scaled)
+        self._generator, self._chance = context.generator(), OwnChance(context.seed)
 
     def epoch(self) -> Iterator[float]:
         """Train for one pass over the data, yielding the loss of each batch.
@@ -241,13 +127,12 @@ class Training:
         for indices in batches(order, self._size):
             inputs, targets = data.batch(indices.tolist())
             inputs = augmented(inputs, self._augmentation, self._generator)
-            # Dropout draws from the global generator; it gets this recipe's state, and then its own back.
-            with TURN, torch.random.fork_rng(devices=[]):
-                torch.set_rng_state(self._chance)
+            with TURN, self._chance.drawing():
                 loss = self._descend(inputs, targets)
-                self._chance = torch.get_rng_state()
             self._schedule.step()
             yield loss
+        # What follows copies the model, and needs the memory more than gradients of the past.
+        self._optimizer.zero_grad(set_to_none=True)
 
     def facts(self) -> dict[str, Any]:
         """Return copies of all that changes in training, as tensors and plain values."""
@@ -260,23 +145,40 @@ class Training:
                 "schedule": self._schedule.state_dict(),
                 "scaler": self._scaler.state_dict(),
                 "order": self._generator.get_state(),
-                "chance": self._chance,
+                "chance": self._chance.facts(),
             }
         )
+
+    def fits(self, facts: Any) -> bool:
+        """Return whether `facts` are of a training like this one, so that it can go on with them."""
+        try:
+            own, other = self.model.state_dict(), facts["model"]
+            same = own.keys() == other.keys() and all(own[n].shape == other[n].shape for n in own)
+            shapes = [value.shape for value in self._undecayed] == [value.shape for value in facts["undecayed"]]
+            # Twins of what changes: restored by way of trial, since torch checks little of what it is given.
+            torch.Generator().set_state(facts["order"])
+            OwnChance(0).restore(facts["chance"])
+            copy.deepcopy(self._schedule).load_state_dict(facts["schedule"])
+            groups = [len(group["params"]) for group in facts["optimizer"]["param_groups"]]
+            wanted = [len(group["params"]) for group in self._optimizer.param_groups]
+            masks = all(own[name].shape == mask.shape for name, mask in facts["masks"].items())
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
+            return False
+        return same and shapes and masks and groups == wanted
 
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Go on with what `facts` gave."""
         facts = copy.deepcopy(dict(facts))  # the optimizer takes tensors as they are
         self.model.load_state_dict(facts["model"])
         with torch.no_grad():
-            for value, kept in zip(self._undecayed, facts["undecayed"], strict=True):
-                value.copy_(kept)
+            for value, before in zip(self._undecayed, facts["undecayed"], strict=True):
+                value.copy_(before)
         self.masks = facts["masks"]
         self._optimizer.load_state_dict(facts["optimizer"])
         self._schedule.load_state_dict(facts["schedule"])
         self._scaler.load_state_dict(facts["scaler"])
         self._generator.set_state(facts["order"])
-        self._chance = facts["chance"]
+        self._chance.restore(facts["chance"])
 
     def hold(self) -> None:
         """Set to zero what the masks say."""
@@ -285,11 +187,13 @@ class Training:
                 self.model.get_parameter(name).mul_(mask)
 
     def _descend(self, inputs: tuple[Tensor, ...], targets: Tensor) -> float:
-        for module in self.model.modules():
-            module.training = True
+        for name, module in self.model.named_modules():
+            # A norm that is not trained would take running statistics of its own all the same.
+            module.training = self._modules is None or name in self._modules or not isinstance(module, _NormBase)
         self._optimizer.zero_grad(set_to_none=True)
         with torch.enable_grad():
-            with torch.autocast(inputs[0].device.type, self._short, enabled=self._short is not None):
+            short = self._precision.dtype
+            with torch.autocast(self._device, short, enabled=short is not None):
                 loss = self._loss(inputs, targets)
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         if not torch.isfinite(loss):
@@ -326,22 +230,14 @@ def judge(model: nn.Module, task: Task) -> float:
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:JUDGED_SAMPLES]
     outputs, wanted = [], []
     model = twin(model)
-    with torch.inference_mode():
-        for indices in torch.split(order, 128):
-            inputs, targets = data.batch(indices.tolist())
+    for indices in torch.split(order, 128):
+        inputs, targets = data.batch(indices.tolist())
+        with TURN, torch.inference_mode():
             outputs.append(logits(model(*inputs)))
-            wanted.append(targets)
+        wanted.append(targets)
+    with torch.inference_mode():
         score = float(torch.as_tensor(task.metric.judge(torch.cat(outputs), torch.cat(wanted))).double().mean())
     return score if task.metric.higher_is_better else -score
-
-
-def trainable(model: nn.Module, names: set[str] | None) -> list[nn.Parameter]:
-    """Return the parameters to train: of the named weights, or all of them. The others no longer take gradients."""
-    # By identity, since tied weights go by several names.
-    wanted = None if names is None else {id(model.get_parameter(name)) for name in names}
-    for parameter in model.parameters():
-        parameter.requires_grad_(wanted is None or id(parameter) in wanted)
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def zero_masks(model: nn.Module, pruned: frozenset[str]) -> dict[str, Tensor]:
@@ -349,16 +245,23 @@ def zero_masks(model: nn.Module, pruned: frozenset[str]) -> dict[str, Tensor]:
     return {name: model.get_parameter(name).detach() != 0 for name in pruned}
 
 
-def finished(model: nn.Module) -> nn.Module:
-    """Return a copy at rest: no gradients, in evaluation mode."""
+def finished(model: nn.Module, before: nn.Module) -> nn.Module:
+    """Return a copy of a trained model at rest: in evaluation mode, without gradients.
+
+    Args:
+        model: In training.
+        before: The same before it; its parameters say which take gradients.
+    """
     done = copy.deepcopy(model)
     done.zero_grad(set_to_none=True)
     for module in done.modules():
         module.training = False
-    # -0.0 comes of a mask times a negative number; a file that leaves zeros out gives back +0.0.
+    flags = {name: parameter.requires_grad for name, parameter in before.named_parameters()}
     with torch.no_grad():
-        for parameter in done.parameters():
+        for name, parameter in done.named_parameters():
+            # -0.0 comes of a mask times a negative number; a file that leaves zeros out gives back +0.0.
             parameter.add_(0.0)
+            parameter.requires_grad_(flags.get(name, True))
     return done
 
 

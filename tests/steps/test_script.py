@@ -1,8 +1,8 @@
 """A session as Python: run, it gives the same session."""
 
-from workbench.session.script import replay_script
-from workbench.session.session import Session, Settings
+from workbench.session import Session, Settings
 from workbench.steps import Prune, Quantize
+from workbench.steps.script import replay_script
 
 
 def test_the_script_gives_the_same_state(images, open_session):

@@ -1,0 +1,190 @@
+"""What a session finds out by trying many things: scans, budgets, contests, and who pays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Any, cast
+
+from workbench.errors import WorkbenchError
+from workbench.jobs.progress import Progress
+from workbench.measure import measure_size
+from workbench.measure.impact import Impact, Predictions, compare, predictions
+from workbench.measure.latency import Latency
+from workbench.search.allocate import allocate, bit_operations_of, file_bytes
+from workbench.search.budget import budget_steps
+from workbench.search.contest import Contest, hold_contest
+from workbench.search.latency_budget import Clock, by_parts, by_strength, check_part, graded, mildest
+from workbench.search.sensitivity import Table, scan, worse
+from workbench.search.trials import Aim, Ground
+from workbench.session.editing import SessionEditing
+from workbench.steps import State, Step, candidate
+from workbench.steps.recipe import Recipe, run
+
+ROUNDS = 5  # in which a choice for a budget of bytes is corrected
+
+
+class SessionExploring(SessionEditing):
+    """Scans, contests, budgets and impacts. None of them changes the current state."""
+
+    _surveyed: Predictions | None = None
+
+    def sensitivity(
+        self,
+        step: Step,
+        amounts: Sequence[float] = (),
+        *,
+        tolerance: float = Aim.tolerance,
+        relative: float = Aim.relative,
+        seconds: float | None = None,
+        executor: Executor | None = None,
+        progress: Progress | None = None,
+    ) -> Table:
+        """Return how the score takes `step` on each layer or group alone, at several strengths.
+
+        The table grows in `table` meanwhile; a scan that was stopped goes on where it was.
+
+        Args:
+            step: Its layers say which parts; its strength is varied.
+            amounts: Strengths; the step's own list by default.
+            tolerance: Half-width of an interval that is enough, in the metric's unit; 0 scores every sample.
+            relative: A half-width of this part of the change is enough too: a large drop needs no precision.
+            seconds: Time to spend, None for as much as it takes.
+            executor: Who does the work, such as a process pool or `dask.distributed.Client().get_executor()`.
+            progress: Who is told, and may stop it.
+        """
+        progress = progress or Progress()
+        number, ground = self.history.at, self._ground(progress)
+        lost = worse(self.measure(number, progress.part(0.0, 0.05)).score) if number else 0.0
+
+        def grow(table: Table) -> None:
+            self.table = replace(table, state=number, lost=lost)
+
+        self.table = None
+        table = scan(
+            ground,
+            step,
+            amounts,
+            aim=Aim(tolerance, relative),
+            seconds=seconds,
+            executor=executor,
+            folder=self._folder("scans"),
+            found=grow,
+        )
+        self.table = replace(table, state=number, lost=lost)
+        return self.table
+
+    def allocate(
+        self,
+        step: Step,
+        amounts: Sequence[float] = (),
+        *,
+        bytes: int | None = None,  # noqa: A002  # the name that a measurement has for it
+        bit_operations: float | None = None,
+        tolerance: float = 0.002,
+        progress: Progress | None = None,
+    ) -> tuple[Step, ...]:
+        """Return steps that give each part a strength of its own, within a budget and with the least drop in sum.
+
+        Parts are scanned first. Nothing is applied: `extend` does it, and measures what parts cost together.
+
+        Args:
+            step: Its strength is varied, such as the bits of `Quantize`.
+            amounts: Strengths to choose from; the step's own list by default.
+            bytes: Of the whole file.
+            bit_operations: Of the whole model for one sample: MACs times the bits of weights and activations. It is
+                for steps whose strength counts bits.
+            tolerance: Half-width of an interval that is enough in the scan; small, because many drops are added up.
+            progress: Who is told, and may stop it.
+
+        Raises:
+            WorkbenchError: Not exactly one budget is given, or it cannot be kept.
+        """
+        if (bytes is None) == (bit_operations is None):
+            raise WorkbenchError("give one budget: bytes, or bit_operations")
+        progress = progress or Progress()
+        table = self.sensitivity(step, amounts, tolerance=tolerance, progress=progress.part(0.0, 0.9))
+        if bytes is None:
+            cost = bit_operations_of(step, self._context().layers(self.state.model))
+            return budget_steps(step, allocate(table, cost, cast(float, bit_operations)))
+        whole = measure_size(self.state.model, self.state.codings, self.subject).total
+        limit, cost = float(bytes), file_bytes(table, whole)
+        for _ in range(ROUNDS):
+            steps = budget_steps(step, allocate(table, cost, limit))
+            built = run(self.subject, Recipe(steps, self.settings.seed), progress.part(0.9, 1.0), (0, self.state))
+            over = measure_size(built.model, built.codings, self.subject).total - bytes
+            if over <= 0:
+                return steps
+            limit -= over  # a file's header is shared, so bytes of single parts do not quite add up
+        raise WorkbenchError(f"no choice was found that keeps within {bytes:,} bytes")
+
+    def pace(
+        self, step: Step, part: float, runtime: str = "onnxruntime", progress: Progress | None = None
+    ) -> tuple[Step, Latency]:
+        """Return the mildest form of `step` that takes `part` of the baseline's latency away, and what was measured.
+
+        A step whose strength goes by degrees, such as an amount, gets the least that is enough. One whose strength
+        does not, such as bits, gets the fewest parts of the model that are enough, those first that lose least; for
+        that the parts are scanned. Nothing is applied.
+
+        Args:
+            step: Its other options are kept.
+            part: Between 0 and 1; of 0.5 the model is twice as fast.
+            runtime: Where it is timed.
+            progress: Who is told, and may stop it.
+
+        Raises:
+            WorkbenchError: The step has no strength, so much cannot go, or the runtime is not measured here.
+            Cancelled: It was told to stop.
+        """
+        check_part(part)
+        baseline = self.baselines().get(runtime)
+        if baseline is None:
+            why = self._baseline.refused.get(runtime, f"the session measures on {', '.join(self.settings.runtimes)}")
+            raise WorkbenchError(f"latency on {runtime} cannot be measured: {why}")
+        progress, scanned = progress or Progress(), 0.0
+        if graded(step):
+            steps = by_strength(step)
+        else:
+            scanned = 0.6
+            strength = getattr(step, step.strength)
+            steps = by_parts(step, self.sensitivity(step, (strength,), progress=progress.part(0.0, scanned)))
+        clock = Clock(baseline, self.subject.task.example(self.settings.batch), runtime, self.settings.seconds)
+        return mildest(steps, self.state, self._context(progress.part(scanned, 1.0)), part, clock)
+
+    def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
+        """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`.
+
+        The contest grows in `standings` meanwhile.
+        """
+        progress = progress or Progress()
+        tell = options.pop("found", lambda _: None)
+
+        def grow(contest: Contest) -> None:
+            self.standings = contest
+            tell(contest)
+
+        return hold_contest(self._ground(progress), found=grow, **options)
+
+    def impact(self, step: Step | None = None, progress: Progress | None = None) -> Impact:
+        """Return which classes and samples of validation pay for the current state, or for it after one more step.
+
+        Raises:
+            WorkbenchError: The step cannot be done, or the metric says nothing of single samples.
+            Cancelled: It was told to stop.
+        """
+        progress = progress or Progress()
+        reference, evaluator = self.reference(progress=progress.part(0.0, 0.1)), self._evaluator("validation")
+        if self._surveyed is None:
+            plain = evaluator.prepare(State.of(self.subject))
+            self._surveyed = predictions(plain, reference, progress.part(0.1, 0.45, "baseline"))
+        context = self._context(progress.part(0.45, 0.6))
+        built, overlay = candidate(self.state, step, context) if step is not None else (self.state, {})
+        after = predictions(evaluator.prepare(built, overlay), reference, progress.part(0.6, 1.0))
+        return compare(self._surveyed, after, reference, self.subject.task.classes)
+
+    def _ground(self, progress: Progress) -> Ground:
+        """Return what trials of the current state stand on."""
+        reference = self.reference(progress=progress.part(0.0, 0.05))
+        return Ground(self.state, self._context(progress.part(0.05, 1.0)), reference, self._evaluator("validation"))

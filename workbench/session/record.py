@@ -1,0 +1,134 @@
+"""A session's record: what a report, an exported folder and its card say, collected once, as plain JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.measure import Measurement, Score
+from workbench.model.subject import Subject
+from workbench.report.record import FORMAT, VERSION
+from workbench.search.sensitivity import Table
+from workbench.session.layer_facts import layer_facts, weight_facts
+from workbench.session.settings import Settings
+from workbench.steps import Context, State, Step
+from workbench.steps.history import History
+from workbench.steps.recipe import step_code
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a record is made of.
+
+    Attributes:
+        subject: What is compressed.
+        settings: How it was measured.
+        history: The states that were tried.
+        measurements: What was measured, by the number of the state; of the first and the current state at least.
+        test: The current state's score on the test split, None if the task has none.
+        test_baseline: The subject's.
+    """
+
+    subject: Subject
+    settings: Settings
+    history: History
+    measurements: Mapping[int, Measurement]
+    test: Score | None
+    test_baseline: Score | None
+
+
+def record(of: Recorded) -> dict[str, Any]:
+    """Return what every record says, as plain JSON: subject, task, recipe, settings and measurements."""
+    recipe = of.history.recipe(of.settings.seed)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "software": _software(),
+        "subject": {key: getattr(of.subject, key) for key in ("name", "source", "fingerprint")},
+        "task": _task(of.subject),
+        "settings": dataclasses.asdict(of.settings),
+        "changed_settings": of.settings.changed(),
+        "recipe": recipe.facts(),
+        "steps": [{"code": step_code(step), "title": step_title(step), "summary": step.summary} for step in recipe],
+        "baseline": of.measurements[0].facts(),
+        "current": of.measurements[of.history.at].facts(),
+        "test": dataclasses.asdict(of.test) if of.test else None,
+        "test_baseline": dataclasses.asdict(of.test_baseline) if of.test_baseline else None,
+    }
+
+
+def details(of: Recorded, state: State, scan: Table | None) -> dict[str, Any]:
+    """Return what a report says besides: all states, layers, weights, groups and the latest scan, as plain JSON.
+
+    Args:
+        of: As for `record`.
+        state: The current one.
+        scan: The latest, left out if it was of a state that does not lead to the current one.
+    """
+    before, after = of.measurements[0].bytes, of.measurements[of.history.at].bytes
+    path = [node.number for node in of.history.path()]
+    return {
+        "states": _states(of),
+        "layers": layer_facts(of.subject, state, before, after),
+        "weights": weight_facts(of.subject, state),
+        "groups": _groups(of.subject, state),
+        "sensitivity": scan.facts() if scan is not None and scan.state in path else None,
+    }
+
+
+def step_title(step: Step) -> str:
+    """Return a step's title with its strength and whatever differs from the defaults."""
+    named = [option for option in step.options() if option.name == step.strength]
+    named += [o for o in step.options() if o not in named and getattr(step, o.name) != o.default]
+    return ", ".join([step.title, *(f"{option.name} {getattr(step, option.name)}" for option in named)])
+
+
+def _software() -> dict[str, str]:
+    versions = {"Python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for package, name in (("compression-workbench", "workbench"), ("torch", "torch"), ("onnxruntime", "onnxruntime")):
+        try:
+            versions[name] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _task(subject: Subject) -> dict[str, Any]:
+    task = subject.task
+    splits = {split: len(task.split(split)) for split in ("validation", "test") if task.has(split)}
+    metric = {key: getattr(task.metric, key) for key in ("name", "unit", "higher_is_better")}
+    return {**task.facts(), "metric": metric, "splits": splits}
+
+
+def _states(of: Recorded) -> list[dict[str, Any]]:
+    """Return every state that was measured, with the steps that lead to it."""
+    return [
+        {
+            "number": node.number,
+            "steps": [step_title(step) for step in of.history.recipe(of.settings.seed, node.number)],
+            "role": "current" if node.number == of.history.at else "baseline" if node.number == 0 else "other",
+            "score": dataclasses.asdict(of.measurements[node.number].score),
+            "bytes": of.measurements[node.number].bytes.total,
+        }
+        for node in of.history.nodes
+        if node.number in of.measurements
+    ]
+
+
+def _groups(subject: Subject, state: State) -> dict[str, Any]:
+    try:
+        groups = Context(subject).groups(state.model)
+    except WorkbenchError as error:
+        return {"error": str(error), "groups": []}
+    rows = [
+        {"name": group.name, "layers": list(group.layers), "units": len(group.units), "protected": group.protected}
+        for group in groups
+    ]
+    return {"error": "", "groups": rows}

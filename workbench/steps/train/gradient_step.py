@@ -1,0 +1,150 @@
+"""What steps that follow a gradient have in common: optimizer, schedule, batches, and the pick of the best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workbench.jobs.progress import Tick
+from workbench.steps.context import Context
+from workbench.steps.option import option
+from workbench.steps.state import State
+from workbench.steps.step import TrainingStep
+from workbench.steps.train.schedules import SCHEDULES, Pick, batches
+from workbench.steps.train.training import Objective, Precision, Trainable, Training, judge
+from workbench.steps.train.training_checkpoint import TrainingCheckpoint
+from workbench.task.augmentation import AUGMENTATIONS
+from workbench.task.task import Task
+
+PRECISIONS = {"full": Precision(), "bf16": Precision(torch.bfloat16), "fp16": Precision(torch.float16)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientStep(TrainingStep):
+    """A step that follows the gradient of the task's loss on the train split."""
+
+    epochs: int = option(3, "Passes over the train data.", unit="epochs", low=1, high=100)
+    learning_rate: float = option(0.003, "Largest step size.", low=1e-6, high=1.0)
+    batch_size: int = option(64, "Samples for one step.", unit="samples", low=1, high=4096, more=True)
+    weight_decay: float = option(1e-4, "Pull of the weights towards zero.", low=0.0, high=0.1, more=True)
+    optimizer: str = option("adamw", "AdamW, or SGD with Nesterov momentum 0.9.", choices=("adamw", "sgd"), more=True)
+    schedule: str = option(
+        "cosine",
+        "How the step size goes: along a cosine to zero, constant, up and then down to zero (one-cycle), or to a tenth "
+        "at one half and again at three quarters (step).",
+        choices=tuple(SCHEDULES),
+        more=True,
+    )
+    patience: int = option(
+        0,
+        "Epochs without a better one after which training stops; 0 never stops it.",
+        unit="epochs",
+        low=0,
+        high=100,
+        more=True,
+    )
+    precision: str = option(
+        "full",
+        "Compute in the model's own precision, or large products in bfloat16 or float16 (with a scaled loss), which "
+        "some processors do faster.",
+        choices=tuple(PRECISIONS),
+        more=True,
+    )
+    augmentation: str = option(
+        "none",
+        "Mirror images left to right, or shift them by up to an eighth, by chance, so that no image is seen twice.",
+        choices=tuple(AUGMENTATIONS),
+        more=True,
+    )
+
+    def steps(self, task: Task) -> int:
+        """Return how many batches all epochs have."""
+        return self.epochs * len(batches(torch.arange(len(task.split("train"))), self.batch_size))
+
+    def begin(
+        self,
+        model: nn.Module,
+        trained: Trainable,
+        context: Context,
+        masks: Mapping[str, Tensor],
+        objective: Objective | None = None,
+        undecayed: Sequence[nn.Parameter] = (),
+    ) -> Training:
+        """Return a model in training by the step's settings; arguments as `Training`'s."""
+        optimizer = self._optimizer(trained.parameters, undecayed)
+        schedule = SCHEDULES[self.schedule](optimizer, self.steps(context.subject.task))
+        return Training(
+            model, trained, optimizer, schedule, context, masks,
+            batch_size=self.batch_size, objective=objective, undecayed=undecayed,
+            precision=PRECISIONS[self.precision], augmentation=self.augmentation,
+        )  # fmt: skip
+
+    def _optimizer(
+        self, parameters: Sequence[nn.Parameter], undecayed: Sequence[nn.Parameter]
+    ) -> torch.optim.Optimizer:
+        """Return the chosen optimizer of parameters, and of those that are not pulled towards zero."""
+        groups: list[dict[str, Any]] = [{"params": parameters, "weight_decay": self.weight_decay}]
+        if undecayed:
+            groups.append({"params": undecayed, "weight_decay": 0.0})
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(groups, lr=self.learning_rate)
+        return torch.optim.SGD(groups, lr=self.learning_rate, momentum=0.9, nesterov=True)
+
+    def best_epochs(
+        self,
+        training: Training,
+        checkpoint: TrainingCheckpoint,
+        task: Task,
+        start: Callable[[], float] | None,
+        rest: Callable[[], State],
+        after_batch: Callable[[float], None] = lambda part: None,
+        ready: Callable[[], bool] = lambda: True,
+    ) -> Iterator[Tick | State]:
+        """Train, yielding the state of every epoch that is better than those before it.
+
+        Args:
+            training: What is trained.
+            checkpoint: Where it was when it was cut short; it goes on there, as if it had never stopped.
+            task: Gives train and validation data.
+            start: Gives the score before training, which the first epoch may equal and the others must beat; None for
+                none.
+            rest: Makes the state after an epoch, from nothing but what is trained.
+            after_batch: Called with the part of the training that is over, after every batch.
+            ready: Whether the state after an epoch may be kept at all.
+        """
+        steps, first, best = self.steps(task), 0, None
+        earlier = checkpoint.read()
+        earlier = earlier if earlier is not None and training.fits(earlier["now"]) else None
+        pick = Pick(self.patience, start() if start is not None and earlier is None else None)
+        if earlier is not None:
+            first, best = earlier["epochs"], earlier["best"]
+            yield Tick(first / self.epochs, f"going on after epoch {first} of {self.epochs}")
+            if best is not None:
+                training.restore(best)
+                yield rest()
+            training.restore(earlier["now"])
+            pick.restore(earlier["pick"])
+        done = first * steps // self.epochs
+        for epoch in range(first, 0 if pick.over else self.epochs):
+            title = f"epoch {epoch + 1} of {self.epochs}"
+            for loss in training.epoch():
+                done += 1
+                after_batch(done / steps)
+                yield Tick.of_training(done / steps, title, loss=loss)
+            rested = rest()
+            score = judge(rested.model, task)
+            takes = ready() and pick.takes(score)
+            if checkpoint.keeps:
+                now = training.facts()
+                best = now if takes else best
+                checkpoint.write({"epochs": epoch + 1, "now": now, "best": best, "pick": pick.facts()})
+            yield Tick.of_training(done / steps, title, score=score)
+            if takes:
+                yield rested
+            if pick.over:
+                break
+        checkpoint.forget()
