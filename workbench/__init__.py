@@ -5,6 +5,7 @@ from workbench.loading.load import load, load_model
 from workbench.measure import Latency, Measurement, Score, Size
 from workbench.model.layers import Layer
 from workbench.model.subject import Subject
+from workbench.registry import register
 from workbench.session import Session, Settings
 from workbench.steps import (
     CorrectBias,
@@ -78,4 +79,5 @@ __all__ = [
     "WorkbenchError",
     "load",
     "load_model",
+    "register",
 ]

@@ -13,7 +13,7 @@ from widgets import theme
 from widgets.view import View
 from workbench import formatting
 from workbench.measure import HOW, Latency, Measurement, Score
-from workbench.measure.runtimes import TITLES
+from workbench.measure.runtimes import title_of
 from workbench.session.preview import Preview
 from workbench.session.session import Session
 
@@ -119,11 +119,11 @@ def _latency(name: str, found: Latency, trace: str = "") -> str:
     if found.verdict != "baseline":
         words = f"from {formatting.seconds(found.baseline_median)}, {words}"
     line = f"|{words}" if found.verdict == "baseline" else f"{formatting.verdict(found)}|· {words}"
-    return theme.tile(TITLES.get(name, name), formatting.seconds(found.median), line, HOW["latency"], kind, trace)
+    return theme.tile(title_of(name), formatting.seconds(found.median), line, HOW["latency"], kind, trace)
 
 
 def _missing(name: str, why: str) -> str:
-    return theme.tile(TITLES.get(name, name), "–", f"|cannot run this: {why[:80]}", "")
+    return theme.tile(title_of(name), "–", f"|cannot run this: {why[:80]}", "")
 
 
 def _counts(

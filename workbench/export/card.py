@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench import formatting
 from workbench.measure import HOW, Measurement, Score
-from workbench.measure.runtimes import TITLES
+from workbench.measure.runtimes import title_of
 from workbench.steps.recipe import Recipe
 
 
@@ -34,7 +34,7 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
         old = formatting.seconds(found.baseline_median)
         rows.append(
             (
-                f"Latency, {TITLES.get(runtime, runtime)}",
+                f"Latency, {title_of(runtime)}",
                 old,
                 f"{formatting.seconds(found.median)}, {formatting.verdict(found)}",
                 HOW["latency"],

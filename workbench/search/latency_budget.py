@@ -14,7 +14,7 @@ from torch import Tensor
 
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure.latency import Forward, Latency, compare
-from workbench.measure.runtimes import RUNTIMES, TITLES
+from workbench.measure.runtimes import RUNTIMES, title_of
 from workbench.search.sensitivity import Table
 from workbench.steps import State, Step
 from workbench.steps.context import Context
@@ -53,7 +53,7 @@ class Clock:
 
     def compare(self, state: State, context: Context) -> Latency:
         """Return the latency of a state against the baseline's."""
-        candidate = RUNTIMES[self.runtime](state, context.example())
+        candidate = RUNTIMES[self.runtime].prepare(state, context.example())
         quiet = context.progress.silent()
         return compare(self.runtime, self.baseline, candidate, self.inputs, seconds=self.seconds, progress=quiet)
 
@@ -133,7 +133,7 @@ def mildest(steps: Sequence[Step], state: State, context: Context, part: float, 
         best = max((found.ratio for found in tried.values()), default=1.0)
         why = f" ({refused[-1]})" if refused else ""
         raise WorkbenchError(
-            f"{steps[-1].title}: {part:.0%} of the latency on {TITLES[clock.runtime]} cannot go; "
+            f"{steps[-1].title}: {part:.0%} of the latency on {title_of(clock.runtime)} cannot go; "
             f"at most {max(1 - 1 / best, 0):.0%} went{why}"
         )
     return steps[place], tried[place]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.measure.runtimes import RUNTIMES
@@ -24,7 +24,7 @@ class Settings:
     tolerance: float = 0.0
     seconds: float = 1.0
     batch: int = 1
-    runtimes: tuple[str, ...] = tuple(RUNTIMES)
+    runtimes: tuple[str, ...] = field(default_factory=lambda: tuple(RUNTIMES))
     seed: int = 0
     memory: int | None = None
 

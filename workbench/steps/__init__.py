@@ -1,5 +1,6 @@
-"""The methods. A new one is a new file and a line in the table of kinds."""
+"""The methods. A new one is a new file with a registered step, and needs no line here."""
 
+from workbench.registry import discover
 from workbench.steps.bounds import Bounds
 from workbench.steps.change import Change
 from workbench.steps.context import Context
@@ -25,39 +26,12 @@ from workbench.steps.repair.reconstruct import Reconstruct
 from workbench.steps.repair.reestimate_norms import ReestimateNorms
 from workbench.steps.repair.smooth import Smooth
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep, Step, TrainingStep, WeightStep, candidate
+from workbench.steps.step import KINDS, GraphStep, Need, Step, TrainingStep, WeightStep, candidate
 from workbench.steps.store.entropy_code import EntropyCode
 from workbench.steps.train.distill import Distill
 from workbench.steps.train.fine_tune import FineTune
 
-KINDS: dict[str, type[Step]] = {
-    step.kind: step
-    for step in (
-        Prune,
-        PruneChannels,
-        CutChannels,
-        PruneHeads,
-        PruneBlocks,
-        Quantize,
-        QuantizeLogarithmic,
-        ShareWeights,
-        KeepSigns,
-        ShortenFloats,
-        EntropyCode,
-        FoldNorms,
-        Equalize,
-        Smooth,
-        Reconstruct,
-        CorrectBias,
-        ReestimateNorms,
-        FineTune,
-        Distill,
-        TrainQuantized,
-        PruneGradually,
-        FindTicket,
-        PruneChannelsIteratively,
-    )
-}
+discover(__name__, __path__)
 
 __all__ = [
     "KINDS",
@@ -74,6 +48,7 @@ __all__ = [
     "FoldNorms",
     "GraphStep",
     "KeepSigns",
+    "Need",
     "Option",
     "Prune",
     "PruneBlocks",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,20 +82,25 @@ def option(
     low: float | None = None,
     high: float | None = None,
     step: float | None = None,
-    choices: Sequence[str] = (),
+    choices: Iterable[str] = (),
     more: bool = False,
     reads: Callable[[str], object] | None = None,
 ) -> Any:
-    """Return a dataclass field that carries an `Option`."""
+    """Return a dataclass field that carries an `Option`; choices of a registry grow as things are registered."""
     numeric = {"unit": unit, "low": low, "high": high, "step": step}
     return dataclasses.field(
-        default=default, metadata={"help": help, **numeric, "choices": tuple(choices), "more": more, "reads": reads}
+        default=default, metadata={"help": help, **numeric, "choices": choices, "more": more, "reads": reads}
     )
 
 
 def options(step: Any) -> tuple[Option, ...]:
     """Return the options of a step or a kind of step, in the order of their declaration."""
     return tuple(
-        Option(name=field.name, type=type(field.default), default=field.default, **field.metadata)
+        Option(
+            name=field.name,
+            type=type(field.default),
+            default=field.default,
+            **{**field.metadata, "choices": tuple(field.metadata["choices"])},
+        )
         for field in dataclasses.fields(step)
     )

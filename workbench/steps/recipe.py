@@ -146,6 +146,9 @@ def run(
     progress = progress or Progress()
     done, state = start or (0, State.of(subject))
     left = recipe.steps[done:]
+    for number, step in enumerate(left, done + 1):
+        if why := step.lacks(subject.task):  # known before any work is done, and not after minutes of it
+            raise WorkbenchError(f"step {number} ({step.kind}): {step.title}: {why}")
     for number, step in enumerate(left):
         share = progress.part(number / len(left), (number + 1) / len(left), step.title)
         share.update(0.0)

@@ -6,6 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 import torch
@@ -15,14 +16,25 @@ from workbench.errors import WorkbenchError, within
 from workbench.jobs.progress import Tick
 from workbench.model.layers import Layer, choose, globs
 from workbench.model.twin import twin
+from workbench.registry import Registry
 from workbench.steps.bounds import Bounds
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import Option, option, options
 from workbench.steps.state import State
-from workbench.task.task import logits
+from workbench.task.task import Task, logits
 
+SHELVES = ("Prune", "Quantize", "Factorize", "Replace", "Share", "Input", "Store", "Repair", "Recover")
 TOLERANCE = 1e-3  # of outputs that are to stay the same, relative to the largest
+
+
+class Need(StrEnum):
+    """What a step works with beside the model."""
+
+    TRAIN = "train data"
+    CALIBRATION = "train or calibration data"
+    LOSS = "a loss"
+    GRAPH = "a graph that can be traced"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +49,9 @@ class Step(ABC):
         kind: The name in a recipe.
         title: The name that people read.
         summary: One sentence on what it does and what it does not.
-        shelf: Where people look for it: "Prune", "Quantize", "Repair", "Recover", "Store", or a new one.
+        shelf: Where people look for it: one of `SHELVES`, or a new one.
+        position: Where it stands on its shelf.
+        layer_kinds: Beginnings of the kinds of layers on which it can do something, () for all.
         strength: The field that a sensitivity scan varies, "" if the step cannot be scanned.
         amounts: Strengths that a scan tries when none are named.
         scans: Whether a scan takes the parts of a model as "layers", or as coupled "groups" of channels.
@@ -47,6 +61,8 @@ class Step(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     shelf: ClassVar[str] = "Other"
+    position: ClassVar[int] = 100
+    layer_kinds: ClassVar[tuple[str, ...]] = ()
     strength: ClassVar[str] = ""
     amounts: ClassVar[tuple[float, ...]] = ()
     scans: ClassVar[str] = "layers"
@@ -108,6 +124,32 @@ class Step(ABC):
     def chosen(self, found: Sequence[Layer]) -> tuple[Layer, ...]:
         """Return the layers that the step speaks of."""
         return choose(found, self.layers, globs(self.exclude))
+
+    def needs(self) -> frozenset[Need]:
+        """Return what the step needs with its options as they are; a subclass adds its own to what these bring."""
+        wanted = set()
+        for field in dataclasses.fields(self):
+            choices = field.metadata["choices"]
+            chosen = choices.get(getattr(self, field.name)) if isinstance(choices, Mapping) else None
+            if getattr(chosen, "needs_data", False):
+                wanted.add(Need.CALIBRATION)
+            if getattr(chosen, "needs_loss", False):
+                wanted.add(Need.LOSS)
+        return frozenset(wanted)
+
+    def lacks(self, task: Task) -> str:
+        """Return why the step cannot be done for a task, known before any work; "" if it can."""
+        has = {
+            Need.TRAIN: task.has("train"),
+            Need.CALIBRATION: task.has("calibration"),
+            Need.LOSS: task.loss is not None,
+        }
+        missing = [need for need in Need if need in self.needs() and not has.get(need, True)]
+        return f"it needs {' and '.join(missing)}; the task has none" if missing else ""
+
+    def acts_on(self, layer: Layer) -> bool:
+        """Return whether the step can do something on a layer of this kind."""
+        return not self.layer_kinds or layer.kind.startswith(self.layer_kinds)
 
     def bounds(self, weight: Tensor, layer: Layer) -> Bounds | None:
         """Return where the step cuts or clips a layer's weights, None where its options give no such marks.
@@ -201,3 +243,11 @@ class TrainingStep(Step):
             else:
                 context.progress.update(news.done, news.message, news.figures)
         return best
+
+
+def _order(step: type[Step]) -> tuple[int, int]:
+    shelf = SHELVES.index(step.shelf) if step.shelf in SHELVES else len(SHELVES)
+    return shelf, step.position
+
+
+KINDS: Registry[type[Step]] = Registry("step", Step, order=_order)

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from workbench.checkpoint.coding.levels import Levels, mirrored
+from workbench.registry import register
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class AdditivePowers(Levels):
     """A sign and `bits - 1` bits in pairs, each pair a choice of 0 or one of three powers of two."""

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from workbench.checkpoint.coding.coding import Coding
 from workbench.checkpoint.coding.levels import nearest
+from workbench.registry import register
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class Codebook(Coding):
     """Rising values, one list for the tensor.

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-CODINGS: dict[str, type[Coding]] = {}
+from workbench.registry import Registry
 
 
 @dataclass(frozen=True, eq=False)
 class Coding(ABC):
     """Values as codes of `bits` bits. `values(codes(w)) == w` bit for bit, for every `w` on the grid.
 
-    A subclass names its `kind` and is found again by it when a file is read.
+    A subclass names its `kind` and is registered; it is found again by it when a file is read.
 
     Attributes:
         entropy: Whether codes are Huffman-coded in the file, where that makes them shorter.
@@ -25,10 +25,6 @@ class Coding(ABC):
     kind: ClassVar[str]
     bits: int
     entropy: bool = field(default=False, kw_only=True)
-
-    def __init_subclass__(cls) -> None:
-        if "kind" in vars(cls):
-            CODINGS[cls.kind] = cls
 
     @abstractmethod
     def codes(self, values: Tensor) -> Tensor:
@@ -67,3 +63,6 @@ class Coding(ABC):
     def holds(self, values: Tensor) -> bool:
         """Return whether `values` lie on the grid, so that storing codes loses nothing."""
         return bool((self.values(self.codes(values)).to(values.dtype) == values).all())
+
+
+CODINGS: Registry[type[Coding]] = Registry("coding", Coding)

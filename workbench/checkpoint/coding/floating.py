@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from workbench.checkpoint.coding.coding import Coding
+from workbench.registry import register
 
 FORMATS = {
     "bf16": torch.bfloat16,
@@ -23,6 +24,7 @@ FORMATS = {
 }
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class Floating(Coding):
     """The bits of a shorter floating-point format, times a scale. Numbers beyond its largest become that.

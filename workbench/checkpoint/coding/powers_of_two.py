@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from workbench.checkpoint.coding.levels import Levels, mirrored
+from workbench.registry import register
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class PowersOfTwo(Levels):
     """0 and ±2**-k for k from 0 to 2**(bits - 1) - 2."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from workbench.checkpoint.coding.levels import Levels
+from workbench.registry import register
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,7 @@ class Binary(Levels):
         return torch.tensor([-1.0, 1.0])
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class Ternary(Levels):
     """-1, 0 and 1, in two bits."""

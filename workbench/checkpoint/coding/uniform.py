@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from workbench.checkpoint.coding.coding import Coding
+from workbench.registry import register
 
 
 def integer_range(bits: int, symmetric: bool) -> tuple[int, int]:
@@ -18,6 +19,7 @@ def integer_range(bits: int, symmetric: bool) -> tuple[int, int]:
     return -(2 ** (bits - 1)) + (1 if symmetric else 0), 2 ** (bits - 1) - 1
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class Uniform(Coding):
     """An integer grid: one for the tensor, one for each index of `axis`, or one for each group of inputs of these.

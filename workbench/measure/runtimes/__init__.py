@@ -1,19 +1,8 @@
-"""Where models run. A runtime is `prepare(state, example) -> callable` and a line in the table."""
+"""Where models run. A new runtime is a new file with a registered class."""
 
-from __future__ import annotations
+from workbench.measure.runtimes.runtime import RUNTIMES, Forward, Runtime, title_of
+from workbench.registry import discover
 
-from collections.abc import Callable
+discover(__name__, __path__)
 
-from torch import Tensor
-
-from workbench.measure.runtimes import eager, onnx
-from workbench.steps import State
-
-Forward = Callable[[tuple[Tensor, ...]], Tensor]
-RUNTIMES: dict[str, Callable[[State, tuple[Tensor, ...]], Forward]] = {
-    "eager": eager.prepare,
-    "onnxruntime": onnx.prepare,
-}
-TITLES = {"eager": "PyTorch (eager)", "onnxruntime": "ONNX Runtime"}
-
-__all__ = ["RUNTIMES", "TITLES", "Forward"]
+__all__ = ["RUNTIMES", "Forward", "Runtime", "title_of"]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from workbench.jobs.turn import TURN
+from workbench.measure.runtimes.runtime import Forward, Runtime
 from workbench.model.twin import twin
+from workbench.registry import register
 from workbench.steps import State
 from workbench.task.task import logits
 
 
-def prepare(
-    state: State, example: tuple[Tensor, ...], overlay: Mapping[str, Tensor] | None = None
-) -> Callable[[tuple[Tensor, ...]], Tensor]:
+def prepare(state: State, example: tuple[Tensor, ...], overlay: Mapping[str, Tensor] | None = None) -> Forward:
     """Return a function from inputs to logits that runs the model in evaluation and inference mode.
 
     Args:
@@ -30,3 +30,15 @@ def prepare(
             return logits(model(*inputs))
 
     return forward
+
+
+@register
+class Eager(Runtime):
+    """PyTorch's own kernels, one operator after the other."""
+
+    kind = "eager"
+    title = "PyTorch (eager)"
+    position = 1
+
+    def prepare(self, state: State, example: tuple[Tensor, ...]) -> Forward:
+        return prepare(state, example)

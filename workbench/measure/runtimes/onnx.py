@@ -11,7 +11,7 @@ import contextlib
 import logging
 import warnings
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,12 @@ from workbench.errors import WorkbenchError, first_line
 from workbench.graph.tracing import TRACING
 from workbench.jobs.turn import TURN
 from workbench.measure.runtimes.qdq import with_integers
+from workbench.measure.runtimes.runtime import Forward, Runtime
 from workbench.model.agreement import agree
 from workbench.model.quantizer import simulate
 from workbench.model.structure import structure
 from workbench.model.twin import twin
+from workbench.registry import register
 from workbench.steps import State
 from workbench.task.task import logits
 
@@ -40,7 +42,16 @@ _graphs: OrderedDict[object, onnx.ModelProto] = OrderedDict()
 _lock = Lock()
 
 
-Forward = Callable[[tuple[Tensor, ...]], Tensor]
+@register
+class OnnxRuntime(Runtime):
+    """ONNX Runtime on this machine's CPU."""
+
+    kind = "onnxruntime"
+    title = "ONNX Runtime"
+    position = 2
+
+    def prepare(self, state: State, example: tuple[Tensor, ...]) -> Forward:
+        return prepare(state, example)
 
 
 def prepare(state: State, example: tuple[Tensor, ...]) -> Forward:

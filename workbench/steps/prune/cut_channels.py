@@ -12,11 +12,12 @@ from itertools import groupby
 from typing import ClassVar
 
 from workbench.errors import WorkbenchError, within
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.units import free, reached, without
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep
+from workbench.steps.step import GraphStep, Need
 
 FORM = '"3, 5, 8-11"'
 
@@ -46,6 +47,7 @@ def channel_text(numbers: Iterable[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class CutChannels(GraphStep):
     """Removes the channels with these numbers."""
@@ -53,12 +55,16 @@ class CutChannels(GraphStep):
     kind: ClassVar[str] = "cut_channels"
     title: ClassVar[str] = "Cut channels by hand"
     shelf: ClassVar[str] = "Prune"
+    position: ClassVar[int] = 3
     summary: ClassVar[str] = (
         "Removes the channels that you name from a layer and from every layer that is coupled to it. The strip under "
         "Structure writes the numbers for you; they count from 0 in the model as it is before this step."
     )
 
     channels: str = option("0", f"Numbers of the channels that go, with ranges: {FORM}.", reads=channel_numbers)
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.GRAPH}
 
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from workbench.jobs.progress import Tick
 from workbench.model.layers import first_names
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.patterns import keep_masks
@@ -48,6 +49,7 @@ def drawn_again(model: nn.Module, seed: int) -> None:
                 reset()
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class FindTicket(GradientStep):
     """Finds a sparse net that trains well from its start, in rounds, and trains it."""
@@ -55,6 +57,7 @@ class FindTicket(GradientStep):
     kind: ClassVar[str] = "find_ticket"
     title: ClassVar[str] = "Find a lottery ticket"
     shelf: ClassVar[str] = "Prune"
+    position: ClassVar[int] = 7
     summary: ClassVar[str] = (
         "In rounds: trains, prunes the smallest weights of all layers together, and sets the others back to what "
         "they were at the start. Then trains what is left. Takes one training more than there are rounds."

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.model.layers import Layer, first_names
+from workbench.registry import register
 from workbench.steps.bounds import Bounds, amount_below, magnitude_at
 from workbench.steps.calibration import CONVOLUTIONS, damped, input_moments, inverse_factor
 from workbench.steps.change import Change
@@ -25,9 +26,10 @@ from workbench.steps.prune.compensation import column_update, least_squares
 from workbench.steps.prune.importance import WEIGHT_CRITERIA, rank_weights
 from workbench.steps.prune.patterns import PATTERNS, RANKINGS, pattern_masks
 from workbench.steps.state import State
-from workbench.steps.step import WeightStep
+from workbench.steps.step import Need, WeightStep
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class Prune(WeightStep):
     """Sets the least important weights to zero. The file shrinks; dense kernels run as fast as before."""
@@ -35,6 +37,7 @@ class Prune(WeightStep):
     kind: ClassVar[str] = "prune"
     title: ClassVar[str] = "Prune weights"
     shelf: ClassVar[str] = "Prune"
+    position: ClassVar[int] = 1
     summary: ClassVar[str] = (
         "Sets the least important weights to zero, one by one or in patterns. The file gets smaller, because zeros are "
         "not stored; it does not get faster, because dense kernels multiply zeros too."
@@ -49,7 +52,7 @@ class Prune(WeightStep):
         more=True,
         reads=partial(own_amounts, high=1.0),
     )
-    importance: str = option("magnitude", "What decides which weights matter.", choices=tuple(WEIGHT_CRITERIA))
+    importance: str = option("magnitude", "What decides which weights matter.", choices=WEIGHT_CRITERIA)
     ranking: str = option(
         "local",
         "Local takes the same part of every layer, output the same of every output of a layer; global ranks the "
@@ -96,6 +99,9 @@ class Prune(WeightStep):
             return replace(self, amount=amount)
         others = [(glob, value) for glob, value in own if glob != layer.name]
         return replace(self, by_layer=", ".join(f"{glob}={value:g}" for glob, value in [(layer.name, amount), *others]))
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | ({Need.CALIBRATION} if self.compensation != "none" else set())
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         layers = first_names(state.model, self.chosen(context.layers(state.model)))

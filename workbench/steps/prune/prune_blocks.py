@@ -20,12 +20,13 @@ from torch.fx import GraphModule
 from workbench.errors import WorkbenchError
 from workbench.graph import Branch, Bypass, check_same, without_branches
 from workbench.jobs.turn import TURN
+from workbench.registry import register
 from workbench.steps.calibration import calibration_batches
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.units import reached
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep
+from workbench.steps.step import GraphStep, Need
 from workbench.task.task import logits
 
 
@@ -61,6 +62,7 @@ def rank_branches(made: GraphModule, found: Sequence[Branch], importance: str, c
     return [value / count for value in totals]
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class PruneBlocks(GraphStep):
     """Removes whole residual branches; the model is shallower afterwards."""
@@ -72,6 +74,7 @@ class PruneBlocks(GraphStep):
         "feed-forward parts of a transformer. Fewer layers are faster on every machine; accuracy needs a recovery."
     )
     shelf: ClassVar[str] = "Prune"
+    position: ClassVar[int] = 5
 
     blocks: int = option(1, "How many go.", unit="branches", low=1, high=1000)
     importance: str = option(
@@ -79,6 +82,9 @@ class PruneBlocks(GraphStep):
         "What decides which matter: how much the values that go through change, or how much the loss rises without.",
         choices=("similarity", "loss"),
     )
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.CALIBRATION, Need.GRAPH} | ({Need.LOSS} if self.importance == "loss" else set())
 
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work

@@ -11,6 +11,7 @@ from functools import partial
 from typing import ClassVar, Self
 
 from workbench.errors import within
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amounts, refuse_unmatched
@@ -18,12 +19,13 @@ from workbench.steps.prune.budget import BUDGETS, RANKINGS, units_to_go
 from workbench.steps.prune.importance import CRITERIA, rank_units
 from workbench.steps.prune.units import free, reached, without
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep
+from workbench.steps.step import GraphStep, Need
 
 MOST = 0.95
 read_own = partial(own_amounts, high=MOST, counts=True)
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class PruneChannels(GraphStep):
     """Removes whole channels; the model is really smaller and faster afterwards."""
@@ -31,6 +33,7 @@ class PruneChannels(GraphStep):
     kind: ClassVar[str] = "prune_channels"
     title: ClassVar[str] = "Prune channels"
     shelf: ClassVar[str] = "Prune"
+    position: ClassVar[int] = 2
     summary: ClassVar[str] = (
         "Removes whole channels from a layer and from every layer that is coupled to it. The model gets "
         "smaller and faster everywhere; accuracy usually needs a recovery afterwards."
@@ -51,7 +54,7 @@ class PruneChannels(GraphStep):
         more=True,
         reads=read_own,
     )
-    importance: str = option("magnitude", "What decides which channels matter.", choices=tuple(CRITERIA))
+    importance: str = option("magnitude", "What decides which channels matter.", choices=CRITERIA)
     ranking: str = option(
         "local",
         "Local takes the same part of every group; global ranks the channels of all groups together; worth does so by "
@@ -70,6 +73,9 @@ class PruneChannels(GraphStep):
     def with_strength(self, layers: str, strength: float) -> Self:
         # A scan asks for a part of the layers it names, not of the whole model.
         return replace(super().with_strength(layers, strength), budget="channels", by_layer="")
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.GRAPH}
 
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work

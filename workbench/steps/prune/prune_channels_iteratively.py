@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from workbench.errors import within
 from workbench.jobs.progress import Tick
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.budget import BUDGETS, RANKINGS, WORDS, costs_of, counts_for
@@ -20,11 +21,13 @@ from workbench.steps.prune.importance import CRITERIA, rank_units
 from workbench.steps.prune.importance.ranking import weakest
 from workbench.steps.prune.units import free, reached, without
 from workbench.steps.state import State
+from workbench.steps.step import Need
 from workbench.steps.train.gradient_step import GradientStep
 from workbench.steps.train.schedules import Pick
 from workbench.steps.train.training import finished, judge, refuse_grid, trainable, zero_masks
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class PruneChannelsIteratively(GradientStep):
     """Removes channels and trains, in rounds; keeps the best epoch of the last one."""
@@ -36,6 +39,7 @@ class PruneChannelsIteratively(GradientStep):
         "last removal is kept. Takes longer than removing all at once, and usually loses less."
     )
     shelf: ClassVar[str] = "Prune"
+    position: ClassVar[int] = 8
 
     epochs: int = option(1, "Passes over the train data in every round.", unit="epochs", low=1, high=100)
     rounds: int = option(3, "How often channels go.", low=1, high=100)
@@ -46,7 +50,7 @@ class PruneChannelsIteratively(GradientStep):
         "multiply-accumulates (macs) of the whole model, which are met to within one channel.",
         choices=BUDGETS,
     )
-    importance: str = option("taylor", "What decides which channels matter.", choices=tuple(CRITERIA))
+    importance: str = option("taylor", "What decides which channels matter.", choices=CRITERIA)
     ranking: str = option(
         "global",
         "Local takes the same part of every group; global ranks the channels of all groups together; worth does so by "
@@ -56,6 +60,9 @@ class PruneChannelsIteratively(GradientStep):
     round_to: int = option(
         1, "The number of channels that stay is a multiple of this.", unit="channels", low=1, high=64
     )
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.GRAPH}
 
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
         task = context.subject.task

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from workbench.jobs.progress import Tick
 from workbench.model.layers import first_names
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.importance import WEIGHT_CRITERIA
@@ -38,6 +39,7 @@ def without_gone(scores: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> d
     }
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class PruneGradually(TaughtStep):
     """Trains while more and more weights become zero, and then on without them; keeps the best epoch of these."""
@@ -45,6 +47,7 @@ class PruneGradually(TaughtStep):
     kind: ClassVar[str] = "prune_gradually"
     title: ClassVar[str] = "Prune gradually"
     shelf: ClassVar[str] = "Prune"
+    position: ClassVar[int] = 6
     summary: ClassVar[str] = (
         "Trains the model while more and more of its least important weights become zero, and then on without "
         "them. What is gone stays gone. Needs enough batches between two portions to recover from each."
@@ -54,7 +57,7 @@ class PruneGradually(TaughtStep):
     amount: float = option(0.8, "Part of the weights that is zero in the end.", low=0.0, high=1.0, step=0.01)
     ramp: float = option(0.5, "Part of the training during which weights go.", low=0.0, high=1.0, step=0.05)
     updates: int = option(8, "In how many portions they go.", low=1, high=100, more=True)
-    importance: str = option("magnitude", "What decides which weights matter.", choices=tuple(WEIGHT_CRITERIA))
+    importance: str = option("magnitude", "What decides which weights matter.", choices=WEIGHT_CRITERIA)
     ranking: str = option(
         "local",
         "Local takes the same part of every layer, output the same of every output of a layer; global ranks the "

@@ -11,6 +11,7 @@ from functools import partial
 from typing import ClassVar, Self
 
 from workbench.errors import WorkbenchError, within
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amounts, refuse_unmatched
@@ -18,12 +19,13 @@ from workbench.steps.prune.budget import RANKINGS, units_to_go
 from workbench.steps.prune.importance import CRITERIA, rank_units
 from workbench.steps.prune.units import free, reached, without
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep
+from workbench.steps.step import GraphStep, Need
 
 MOST = 0.95
 read_own = partial(own_amounts, high=MOST, counts=True)
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class PruneHeads(GraphStep):
     """Removes attention heads; the model is really smaller and faster afterwards."""
@@ -35,6 +37,7 @@ class PruneHeads(GraphStep):
         "every layer. The width of the layers between is for channel pruning."
     )
     shelf: ClassVar[str] = "Prune"
+    position: ClassVar[int] = 4
     strength: ClassVar[str] = "amount"
     amounts: ClassVar[tuple[float, ...]] = (0.25, 0.5, 0.75)
     scans: ClassVar[str] = "layers"
@@ -52,7 +55,7 @@ class PruneHeads(GraphStep):
         more=True,
         reads=read_own,
     )
-    importance: str = option("taylor", "What decides which heads matter.", choices=tuple(CRITERIA))
+    importance: str = option("taylor", "What decides which heads matter.", choices=CRITERIA)
     ranking: str = option(
         "global",
         "Local takes the same part of every attention; global ranks the heads of all together; worth does so by "
@@ -63,6 +66,9 @@ class PruneHeads(GraphStep):
     def with_strength(self, layers: str, strength: float) -> Self:
         # A scan asks for a part of the layers it names, not of the whole model.
         return replace(super().with_strength(layers, strength), budget="heads", by_layer="")
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.GRAPH}
 
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work

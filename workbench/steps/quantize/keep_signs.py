@@ -14,6 +14,7 @@ from torch import Tensor
 
 from workbench.checkpoint.coding import Binary, Coding, Ternary
 from workbench.model.layers import Layer
+from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
@@ -50,6 +51,7 @@ def _positive(scale: Tensor) -> Tensor:
     return torch.where(scale > 0, scale, torch.ones_like(scale))
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class KeepSigns(WeightStep):
     """Keeps of each weight only its sign, and whether it is nearly zero. One or two bits a weight."""
@@ -57,6 +59,7 @@ class KeepSigns(WeightStep):
     kind: ClassVar[str] = "keep_signs"
     title: ClassVar[str] = "Keep signs"
     shelf: ClassVar[str] = "Quantize"
+    position: ClassVar[int] = 4
     summary: ClassVar[str] = (
         "Keeps of each weight only its sign, or sign and zero, times a scale. The file shrinks to a sixteenth or "
         "less; without training afterwards few networks stand it."

@@ -21,6 +21,7 @@ from workbench.jobs.turn import TURN
 from workbench.model.layers import Layer
 from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias, simulate
 from workbench.model.twin import sharing_copy, twin
+from workbench.registry import register
 from workbench.steps.bounds import Bounds, percentile_within
 from workbench.steps.calibration import calibration_batches
 from workbench.steps.change import Change
@@ -29,9 +30,10 @@ from workbench.steps.option import option
 from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
 from workbench.steps.quantize.rounding import ROUNDINGS
 from workbench.steps.state import State
-from workbench.steps.step import WeightStep
+from workbench.steps.step import Need, WeightStep
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class Quantize(WeightStep):
     """Rounds weights to a grid of few bits, and activations too where asked. The file shrinks with the bits."""
@@ -39,6 +41,7 @@ class Quantize(WeightStep):
     kind: ClassVar[str] = "quantize"
     title: ClassVar[str] = "Quantize"
     shelf: ClassVar[str] = "Quantize"
+    position: ClassVar[int] = 1
     summary: ClassVar[str] = (
         "Rounds weights to whole numbers of few bits times a scale; with activation bits also what flows "
         "between layers, which lets integer kernels run. Weights alone make the file smaller, not faster."
@@ -64,7 +67,7 @@ class Quantize(WeightStep):
         "What a weight's grid holds: every value, a percentile of them, or what makes the squared error least.",
         choices=RANGES,
     )
-    rounding: str = option("nearest", ROUNDING_HELP, choices=tuple(ROUNDINGS), more=True)
+    rounding: str = option("nearest", ROUNDING_HELP, choices=ROUNDINGS, more=True)
     activations: int = option(
         0,
         "Width of what flows between layers; 0 leaves it in floating point.",
@@ -123,6 +126,9 @@ class Quantize(WeightStep):
             return None
         how, percentile = self.activation_ranges, self.percentile
         return lambda counts, low, high: histogram_range(counts, low, high, self.activations, how, percentile)
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | ({Need.CALIBRATION, Need.GRAPH} if self.activations else set())
 
     def build(self, state: State, context: Context) -> State:
         if not self.activations:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from workbench.checkpoint.coding import AdditivePowers, Coding, Levels, PowersOfTwo, fitted
 from workbench.model.layers import Layer
+from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
@@ -24,6 +25,7 @@ from workbench.steps.step import WeightStep
 LEVELS: dict[str, type[Levels]] = {"one": PowersOfTwo, "sum": AdditivePowers}
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class QuantizeLogarithmic(WeightStep):
     """Rounds weights to powers of two times a scale: fine steps near zero, where most weights lie."""
@@ -31,6 +33,7 @@ class QuantizeLogarithmic(WeightStep):
     kind: ClassVar[str] = "quantize_logarithmic"
     title: ClassVar[str] = "Quantize to powers of two"
     shelf: ClassVar[str] = "Quantize"
+    position: ClassVar[int] = 2
     summary: ClassVar[str] = (
         "Rounds weights to powers of two, or to sums of them, times a scale. On hardware made for it a product "
         "is a shift; here the file gets smaller, not faster."

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from workbench.checkpoint.coding import Codebook, Coding
 from workbench.model.layers import Layer
+from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
@@ -52,6 +53,7 @@ def _clustered(values: Tensor, count: int) -> Tensor:
     return torch.from_numpy(found.cluster_centers_).flatten().float()
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class ShareWeights(WeightStep):
     """Lets many weights of a layer share one value. The file holds short codes and a codebook for each layer."""
@@ -59,6 +61,7 @@ class ShareWeights(WeightStep):
     kind: ClassVar[str] = "share_weights"
     title: ClassVar[str] = "Share weights"
     shelf: ClassVar[str] = "Quantize"
+    position: ClassVar[int] = 3
     summary: ClassVar[str] = (
         "Replaces the weights of each layer by a few shared values that k-means finds. The file gets smaller; "
         "it does not get faster, because kernels look the values up first."

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from workbench.checkpoint.coding import FORMATS, Coding, Floating
 from workbench.model.layers import Layer
+from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
@@ -39,6 +40,7 @@ def floating(weight: Tensor, name: str, axis: int | None) -> Floating:
     return Floating.of(name, torch.where(scale > 0, scale, torch.ones_like(scale)), axis)
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class ShortenFloats(WeightStep):
     """Stores weights as floating-point numbers of 16 or 8 bits."""
@@ -46,6 +48,7 @@ class ShortenFloats(WeightStep):
     kind: ClassVar[str] = "shorten_floats"
     title: ClassVar[str] = "Shorten floats"
     shelf: ClassVar[str] = "Quantize"
+    position: ClassVar[int] = 5
     summary: ClassVar[str] = (
         "Rounds weights to floating-point numbers of 16 or 8 bits. The file gets two or four times smaller; "
         "computation goes on in the model's own type."

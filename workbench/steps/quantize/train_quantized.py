@@ -23,6 +23,7 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Tick
 from workbench.model.layers import first_names
 from workbench.model.quantizer import INPUT, rounded_bias
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
@@ -149,6 +150,7 @@ def at_rest(state: State, model: nn.Module, trained: dict[str, Trained]) -> Stat
     return state.with_model(done, codings=codings)
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class TrainQuantized(TaughtStep):
     """Trains on with weights on the grids they are stored with. Pruned weights stay zero, activations their grids."""
@@ -156,6 +158,7 @@ class TrainQuantized(TaughtStep):
     kind: ClassVar[str] = "train_quantized"
     title: ClassVar[str] = "Train quantized"
     shelf: ClassVar[str] = "Quantize"
+    position: ClassVar[int] = 6
     summary: ClassVar[str] = (
         "Trains a model whose weights are quantized or shared, through the rounding and with the grids if wanted, so "
         "that few bits lose less. Comes after quantize; keeps the epoch that scores best on validation."

@@ -19,11 +19,12 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
 from workbench.model.quantizer import INPUT, rounded_bias
 from workbench.model.twin import twin
+from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.step import WeightStep
+from workbench.steps.step import Need, WeightStep
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def corrected(
     return found
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class CorrectBias(WeightStep):
     """Shifts biases so that each layer's outputs have the means that they had before any compression."""
@@ -156,12 +158,17 @@ class CorrectBias(WeightStep):
     kind: ClassVar[str] = "correct_bias"
     title: ClassVar[str] = "Correct biases"
     shelf: ClassVar[str] = "Repair"
+    position: ClassVar[int] = 5
+    layer_kinds: ClassVar[tuple[str, ...]] = ("conv", "linear")
     summary: ClassVar[str] = (
         "Shifts the biases of compressed layers, or of the batch norms behind them, so that their outputs on "
         "calibration data have the means of the uncompressed model. Costs no bytes and no time."
     )
 
     samples: int = option(256, "Calibration samples to take the means of.", unit="samples", low=1, high=10_000)
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.CALIBRATION}
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         chosen = self.chosen(context.layers(state.model))

@@ -19,10 +19,11 @@ from workbench.graph import chains, fold_batchnorm
 from workbench.model.layers import Layer
 from workbench.model.quantizer import quantizers
 from workbench.model.twin import sharing_copy
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep, check_unchanged
+from workbench.steps.step import GraphStep, Need, check_unchanged
 
 
 def factors(first: Tensor, second: Tensor) -> Tensor:
@@ -67,6 +68,7 @@ def _scale(weight: Tensor, dim: int, parts: Tensor) -> None:
     weight *= parts.view([-1 if number == dim else 1 for number in range(weight.ndim)])
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class Equalize(GraphStep):
     """Evens out the ranges of channels between neighbouring layers. The model computes the same as before."""
@@ -74,12 +76,17 @@ class Equalize(GraphStep):
     kind: ClassVar[str] = "equalize"
     title: ClassVar[str] = "Equalize channels"
     shelf: ClassVar[str] = "Repair"
+    position: ClassVar[int] = 2
+    layer_kinds: ClassVar[tuple[str, ...]] = ("conv", "linear")
     summary: ClassVar[str] = (
         "Folds batch norms, then scales channels between neighbouring layers so that their weights have equal ranges. "
         "Outputs stay the same; quantization with one scale for a tensor, or of activations, loses less afterwards."
     )
 
     rounds: int = option(10, "Passes over all pairs of layers.", unit="passes", low=1, high=100)
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.GRAPH}
 
     def build(self, state: State, context: Context) -> State:
         chosen = {layer.name for layer in self.chosen(context.layers(state.model))}

@@ -15,11 +15,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm
 from workbench.model.quantizer import quantizers
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep
+from workbench.steps.step import GraphStep, Need
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class FoldNorms(GraphStep):
     """Folds batch norms into the layers before them. The model computes the same as before."""
@@ -31,6 +33,11 @@ class FoldNorms(GraphStep):
         "loses four numbers a channel, but training on is harder without norms: recover first."
     )
     shelf: ClassVar[str] = "Repair"
+    position: ClassVar[int] = 1
+    layer_kinds: ClassVar[tuple[str, ...]] = ("conv", "linear")
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.GRAPH}
 
     def build(self, state: State, context: Context) -> State:
         if quantizers(state.model):

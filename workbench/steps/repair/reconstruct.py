@@ -20,13 +20,14 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
 from workbench.model.quantizer import quantizers
 from workbench.model.twin import sharing_copy, twin
+from workbench.registry import register
 from workbench.steps.calibration import BATCH, CONVOLUTIONS, calls_in, damped, patches, samples_at_once
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.compensation import least_squares
 from workbench.steps.state import State
-from workbench.steps.step import WeightStep
+from workbench.steps.step import Need, WeightStep
 
 
 class Reached(BaseException):
@@ -110,6 +111,7 @@ def until(model: nn.Module, name: str) -> Callable[..., tuple[Tensor, Tensor]]:
     return forward
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class Reconstruct(WeightStep):
     """Fits layers anew, one after the other, to give what they gave before any compression. No training."""
@@ -117,6 +119,8 @@ class Reconstruct(WeightStep):
     kind: ClassVar[str] = "reconstruct"
     title: ClassVar[str] = "Reconstruct layers"
     shelf: ClassVar[str] = "Repair"
+    position: ClassVar[int] = 4
+    layer_kinds: ClassVar[tuple[str, ...]] = ("conv", "linear")
     summary: ClassVar[str] = (
         "Fits what is left of each layer by least squares to what the uncompressed layer gave on train data. It takes "
         "seconds to minutes and brings back much of what pruning took, for when nobody can train. Zeros stay zero."
@@ -126,6 +130,9 @@ class Reconstruct(WeightStep):
     damping: float = option(
         1e-4, "Pull towards the weights as they are; more where samples are few.", low=0.0, high=10.0, more=True
     )
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.CALIBRATION}
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         original = context.subject.model

@@ -18,10 +18,11 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Tick
 from workbench.jobs.turn import TURN
 from workbench.model.twin import sharing_copy, twin
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.step import TrainingStep
+from workbench.steps.step import Need, TrainingStep
 from workbench.steps.train.schedules import batches
 
 
@@ -75,6 +76,7 @@ def readers(model: nn.Module, layers: set[str], names: list[str], example: tuple
     return [name for name in names if name in found]
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class ReestimateNorms(TrainingStep):
     """Takes the running statistics of batch norms anew from train data. Nothing else changes."""
@@ -82,6 +84,7 @@ class ReestimateNorms(TrainingStep):
     kind: ClassVar[str] = "reestimate_norms"
     title: ClassVar[str] = "Re-estimate norms"
     shelf: ClassVar[str] = "Repair"
+    position: ClassVar[int] = 6
     summary: ClassVar[str] = (
         "Takes the means and variances of batch norms anew from train data, all of them or those right behind the "
         "chosen layers. No weight changes; it takes seconds and undoes much of what pruning and rounding shift."
@@ -89,6 +92,9 @@ class ReestimateNorms(TrainingStep):
 
     samples: int = option(2000, "Train samples to look at, drawn by the seed.", unit="samples", low=2, high=1_000_000)
     batch_size: int = option(256, "Samples that are normalised together.", unit="samples", low=2, high=4096)
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.TRAIN}
 
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
         chosen = {layer.name for layer in self.chosen(context.layers(state.model))}

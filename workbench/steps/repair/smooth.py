@@ -22,11 +22,12 @@ from workbench.graph.readers import norm_readers
 from workbench.jobs.turn import TURN
 from workbench.model.quantizer import quantizers
 from workbench.model.twin import sharing_copy, twin
+from workbench.registry import register
 from workbench.steps.calibration import calibration_batches
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep, check_unchanged
+from workbench.steps.step import GraphStep, Need, check_unchanged
 
 EXPONENTS = torch.linspace(0.0, 1.0, 21).tolist()  # that AWQ's search tries
 
@@ -94,6 +95,7 @@ def searched(inputs: Inputs, weights: Sequence[Tensor], bits: int) -> Tensor:
     return best
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class Smooth(GraphStep):
     """Moves scales from layer norms to the linear layers that read them. The model computes the same as before."""
@@ -105,6 +107,8 @@ class Smooth(GraphStep):
         "the same; quantization loses less afterwards where some channels are much larger than others."
     )
     shelf: ClassVar[str] = "Repair"
+    position: ClassVar[int] = 3
+    layer_kinds: ClassVar[tuple[str, ...]] = ("linear",)
 
     method: str = option(
         "activations",
@@ -115,6 +119,9 @@ class Smooth(GraphStep):
         0.5, "How much of the activations' range goes to the weights (SmoothQuant).", low=0.0, high=1.0, step=0.05
     )
     bits: int = option(4, "Of the grid that weights will be on (AWQ).", unit="bits", low=2, high=8)
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.CALIBRATION, Need.GRAPH}
 
     def build(self, state: State, context: Context) -> State:
         if quantizers(state.model):

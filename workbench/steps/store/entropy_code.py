@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.state import State
 from workbench.steps.step import WeightStep
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class EntropyCode(WeightStep):
     """Huffman-codes what is stored as codes, where that is shorter. No weight changes."""
@@ -21,6 +23,7 @@ class EntropyCode(WeightStep):
     kind: ClassVar[str] = "entropy_code"
     title: ClassVar[str] = "Entropy-code"
     shelf: ClassVar[str] = "Store"
+    position: ClassVar[int] = 1
     summary: ClassVar[str] = (
         "Writes frequent codes with fewer bits, layer by layer where that is shorter. Only the file changes; "
         "it comes last, because steps that code weights anew start without it."

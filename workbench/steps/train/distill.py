@@ -24,6 +24,7 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Tick
 from workbench.model.layers import globs
 from workbench.model.twin import twin
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
@@ -136,6 +137,7 @@ def compared(
     return taken, left
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class Distill(TaughtStep):
     """Trains on with a teacher, by default the uncompressed model. Pruned weights stay zero."""
@@ -143,6 +145,7 @@ class Distill(TaughtStep):
     kind: ClassVar[str] = "distill"
     title: ClassVar[str] = "Distill"
     shelf: ClassVar[str] = "Recover"
+    position: ClassVar[int] = 2
     summary: ClassVar[str] = (
         "Trains the compressed model to give what the uncompressed one gives, at its output and if wanted inside, "
         "with weights that were pruned kept at zero, and keeps the epoch that scores best on validation."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from workbench.jobs.progress import Tick
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.state import State
 from workbench.steps.train.gradient_step import GradientStep
@@ -15,6 +16,7 @@ from workbench.steps.train.training import finished, judge, refuse_grid, trainab
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
 class FineTune(GradientStep):
     """Trains on for a few epochs and keeps the epoch that validates best. Pruned weights stay zero."""
@@ -22,6 +24,7 @@ class FineTune(GradientStep):
     kind: ClassVar[str] = "fine_tune"
     title: ClassVar[str] = "Fine-tune"
     shelf: ClassVar[str] = "Recover"
+    position: ClassVar[int] = 1
     summary: ClassVar[str] = (
         "Trains the compressed model on for a few epochs on the train data, with weights that were pruned "
         "kept at zero, and keeps the epoch that scores best on validation."

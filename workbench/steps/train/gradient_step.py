@@ -13,7 +13,7 @@ from workbench.jobs.progress import Tick
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.step import TrainingStep
+from workbench.steps.step import Need, TrainingStep
 from workbench.steps.train.schedules import SCHEDULES, Pick, batches
 from workbench.steps.train.training import Objective, Precision, Trainable, Training, judge
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
@@ -60,6 +60,9 @@ class GradientStep(TrainingStep):
         choices=tuple(AUGMENTATIONS),
         more=True,
     )
+
+    def needs(self) -> frozenset[Need]:
+        return super().needs() | {Need.TRAIN, Need.LOSS}
 
     def steps(self, task: Task) -> int:
         """Return how many batches all epochs have."""

@@ -12,14 +12,17 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.activity import unit_means
 from workbench.steps.prune.importance.criterion import Criterion
 from workbench.steps.prune.importance.layer_inputs import NOBODY
 
 
+@register
 class AveragePercentageOfZeros(Criterion):
     kind = "apoz"
+    position = 8
     title = "Activations above zero (APoZ)"
     needs_data = True
     comparable = True

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import WeightCriterion
 
 
+@register
 class Chance(WeightCriterion):
     kind = "random"
+    position = 15
     title = "Random (control)"
     comparable = True
 

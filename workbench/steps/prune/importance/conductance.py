@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.attribution import Attribution, floating
 
 STEPS = 8  # on a path for every sample and layer: the costliest criterion after Shapley values
 
 
+@register
 class Conductance(Attribution):
     kind = "conductance"
+    position = 12
     title = "Layer conductance (captum)"
     samples = 64
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import Registry
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.slots import Owners, mean, producing
 
@@ -21,14 +22,18 @@ class Criterion(ABC):
     Class attributes:
         kind: Its name in a step.
         title: What people read.
+        position: Where it stands among the others.
         needs_data: Whether it looks at the calibration split.
+        needs_loss: Whether it follows the gradient of the task's loss.
         comparable: Whether units of different groups are scored in one unit of measure, such as a change of the loss.
             Where not, a ranking of all groups together takes scores relative to their group's mean.
     """
 
     kind: ClassVar[str]
     title: ClassVar[str]
+    position: ClassVar[int] = 100
     needs_data: ClassVar[bool] = False
+    needs_loss: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
 
     def unfit(self, model: nn.Module, group: Group) -> str:
@@ -65,3 +70,7 @@ class WeightCriterion(Criterion):
         names = sorted({place.parameter for places in judged.values() for place in places})
         scores = self.weights(model, names, context)
         return {group.name: mean(scores, judged[group.name], len(group.units)) for group in groups}
+
+
+CRITERIA: Registry[Criterion] = Registry("criterion", Criterion, instances=True)
+WEIGHT_CRITERIA = cast("Mapping[str, WeightCriterion]", CRITERIA.only(lambda one: isinstance(one, WeightCriterion)))

@@ -17,6 +17,7 @@ from workbench.errors import WorkbenchError
 from workbench.graph import Group
 from workbench.jobs.turn import TURN
 from workbench.model.twin import twin
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.attribution import Attribution, Evidence, floating
 
@@ -24,8 +25,10 @@ TOLERANCE = 0.01
 TRIED = 8
 
 
+@register
 class DeepLift(Attribution):
     kind = "deep_lift"
+    position = 13
     title = "DeepLift (captum)"
 
     def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:

@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import WeightCriterion
 
 
+@register
 class Energy(WeightCriterion):
     kind = "l2"
+    position = 2
     title = "Magnitude (L2)"
 
     def weights(self, model: nn.Module, parameters: Sequence[str], context: Context) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import WeightCriterion
 from workbench.steps.prune.importance.gates import gate_gradients
@@ -22,8 +23,11 @@ from workbench.steps.prune.importance.layer_inputs import NOBODY
 from workbench.steps.prune.importance.slots import reading
 
 
+@register
 class Fisher(WeightCriterion):
     kind = "fisher"
+    position = 5
+    needs_loss = True
     title = "Diagonal Fisher (OBD)"
     needs_data = True
     comparable = True

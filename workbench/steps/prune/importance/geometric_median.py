@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import Criterion
 from workbench.steps.prune.importance.slots import producing
@@ -24,8 +25,10 @@ def distances(filters: Tensor) -> Tensor:
     return apart.sum(1) / max(len(filters) - 1, 1)
 
 
+@register
 class GeometricMedian(Criterion):
     kind = "geometric_median"
+    position = 10
     title = "Geometric median (FPGM)"
 
     def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:

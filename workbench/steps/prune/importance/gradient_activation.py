@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from workbench.registry import register
 from workbench.steps.prune.importance.attribution import Attribution
 
 
+@register
 class GradientActivation(Attribution):
     kind = "gradient_activation"
+    position = 11
     title = "Gradient × activation (captum)"
 
     def attribute(self, evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:

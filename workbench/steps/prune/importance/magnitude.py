@@ -10,12 +10,15 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import WeightCriterion
 
 
+@register
 class Magnitude(WeightCriterion):
     kind = "magnitude"
+    position = 1
     title = "Magnitude (L1)"
 
     def weights(self, model: nn.Module, parameters: Sequence[str], context: Context) -> dict[str, Tensor]:

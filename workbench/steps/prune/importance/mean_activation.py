@@ -13,14 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.activity import unit_means
 from workbench.steps.prune.importance.criterion import Criterion
 from workbench.steps.prune.importance.layer_inputs import NOBODY
 
 
+@register
 class MeanActivation(Criterion):
     kind = "activation"
+    position = 9
     title = "Mean activation"
     needs_data = True
 

@@ -12,13 +12,16 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from workbench.graph import Group, canonical_names
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import Criterion
 from workbench.steps.prune.importance.slots import Place, mean, owners
 
 
+@register
 class NormScale(Criterion):
     kind = "batchnorm"
+    position = 3
     title = "BatchNorm scale"
 
     def unfit(self, model: nn.Module, group: Group) -> str:

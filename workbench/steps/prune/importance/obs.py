@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import register
 from workbench.steps.calibration import input_moments, inverse
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import WeightCriterion
@@ -54,8 +55,10 @@ def unit_saliency(weight: Tensor, inverses: Tensor, owner: Tensor, units: int) -
     return lost
 
 
+@register
 class OptimalBrainSurgeon(WeightCriterion):
     kind = "obs"
+    position = 6
     title = "Optimal Brain Surgeon, layer-wise"
     needs_data = True
 

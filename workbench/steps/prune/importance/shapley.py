@@ -18,6 +18,7 @@ from workbench.graph import Group
 from workbench.jobs.progress import Progress
 from workbench.jobs.turn import TURN
 from workbench.model.twin import twin
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import Criterion
 from workbench.task.task import Task, logits
@@ -94,8 +95,10 @@ def sampled_values(
     return found[0].detach()
 
 
+@register
 class Shapley(Criterion):
     kind = "shapley"
+    position = 14
     title = "Shapley values of channels (captum)"
     needs_data = True
     comparable = True

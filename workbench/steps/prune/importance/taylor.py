@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import WeightCriterion
 from workbench.steps.prune.importance.gates import gate_gradients
@@ -24,8 +25,11 @@ from workbench.steps.prune.importance.slots import reading
 BATCH = 16
 
 
+@register
 class Taylor(WeightCriterion):
     kind = "taylor"
+    position = 4
+    needs_loss = True
     title = "Taylor, first order"
     needs_data = True
     comparable = True

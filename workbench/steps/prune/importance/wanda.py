@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.registry import register
 from workbench.steps.calibration import input_norms
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import WeightCriterion
@@ -29,8 +30,10 @@ def wanda(weight: Tensor, norms: Tensor) -> Tensor:
     return weight.detach().abs() * each
 
 
+@register
 class Wanda(WeightCriterion):
     kind = "wanda"
+    position = 7
     title = "Wanda (weight × input norm)"
     needs_data = True
 

@@ -1,13 +1,8 @@
-"""Rules of rounding. A new one is a new file and a line in the table."""
+"""Rules of rounding. A new one is a new file with a registered class."""
 
-from workbench.steps.quantize.rounding.descent import Descent
-from workbench.steps.quantize.rounding.learned import Learned
-from workbench.steps.quantize.rounding.nearest import Nearest
-from workbench.steps.quantize.rounding.rounding import Rounding
-from workbench.steps.quantize.rounding.second_order import SecondOrder
+from workbench.registry import discover
+from workbench.steps.quantize.rounding.rounding import GENERAL, ROUNDINGS, Rounding
 
-ROUNDINGS: dict[str, Rounding] = {rule.kind: rule for rule in (Nearest(), SecondOrder(), Descent(), Learned())}
-# What puts weights on any list of values, not on integers only.
-GENERAL = tuple(kind for kind, rule in ROUNDINGS.items() if not rule.uniform)
+discover(__name__, __path__)
 
 __all__ = ["GENERAL", "ROUNDINGS", "Rounding"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from workbench.registry import register
 from workbench.steps.calibration import damped
 from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
 from workbench.steps.quantize.rounding.second_order import compensated
@@ -47,8 +48,10 @@ def descended(
     return rounded
 
 
+@register
 class Descent(Layerwise):
     kind = "descent"
+    position = 3
     title = "Coordinate descent (QuantEase)"
 
     def rows(self, weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from workbench.checkpoint.coding import Uniform
 from workbench.errors import WorkbenchError
+from workbench.registry import register
 from workbench.steps.calibration import damped
 from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
 
@@ -69,8 +70,10 @@ def learned(weight: Tensor, second: Tensor, grid: Grid, keep: Tensor, steps: int
     return torch.where(place.detach() >= 0, high, low) * keep
 
 
+@register
 class Learned(Layerwise):
     kind = "learned"
+    position = 4
     title = "Learned (AdaRound)"
     uniform = True
 

@@ -8,12 +8,15 @@ from torch import Tensor, nn
 
 from workbench.checkpoint.coding import Coding
 from workbench.jobs.progress import Progress
+from workbench.registry import register
 from workbench.steps.quantize.rounding.rounding import Rounding
 from workbench.task.task import Task
 
 
+@register
 class Nearest(Rounding):
     kind = "nearest"
+    position = 1
     title = "To the nearest value"
 
     def weights(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from workbench.checkpoint.coding import Coding
 from workbench.jobs.progress import Progress
+from workbench.registry import Registry
 from workbench.task.task import Task
 
 
@@ -19,12 +20,14 @@ class Rounding(ABC):
     Class attributes:
         kind: Its name in a step.
         title: What people read.
+        position: Where it stands among the others.
         needs_data: Whether it looks at the calibration split.
         uniform: Whether it needs an integer grid.
     """
 
     kind: ClassVar[str]
     title: ClassVar[str]
+    position: ClassVar[int] = 100
     needs_data: ClassVar[bool] = False
     uniform: ClassVar[bool] = False
 
@@ -49,3 +52,8 @@ class Rounding(ABC):
         Raises:
             WorkbenchError: There is no calibration data, or the layer's inputs do not allow it.
         """
+
+
+ROUNDINGS: Registry[Rounding] = Registry("rounding", Rounding, instances=True)
+# What puts weights on any list of values, not on integers only.
+GENERAL = ROUNDINGS.only(lambda rule: not rule.uniform)

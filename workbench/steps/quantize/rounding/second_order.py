@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from workbench.registry import register
 from workbench.steps.calibration import inverse_factor
 from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
 
@@ -37,8 +38,10 @@ def compensated(weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Ten
     return rounded
 
 
+@register
 class SecondOrder(Layerwise):
     kind = "second-order"
+    position = 2
     title = "Second-order (GPTQ)"
 
     def rows(self, weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
