@@ -178,5 +178,5 @@ def test_a_header_that_does_not_fit_is_refused(written, change, said):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(WorkbenchError, match="cannot be read"):
+    with pytest.raises(WorkbenchError, match="is missing"):
         read(tmp_path / "none.safetensors")

@@ -1,0 +1,76 @@
+"""Opening files of a folder that may come from anybody: plain files inside of it, of a size that is there."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from io import BufferedReader
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+
+MIB = 1 << 20
+# A file with a hole in it claims bytes that no disk holds; below this size that does no harm.
+HOLE_FROM, HOLE_FACTOR = 256 * MIB, 64
+PART = 1 << 16
+
+
+def open_plain(folder: Path, name: str) -> BufferedReader:
+    """Open a file of a folder for reading.
+
+    Raises:
+        WorkbenchError: It is missing, no plain file (a pipe, a device, a folder), lies outside of the folder by way
+            of a link, or is mostly a hole.
+    """
+    path = folder / name
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise WorkbenchError(f"{path} leads out of the folder")
+        # Without waiting: opening a pipe would not return before somebody writes to it.
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError as error:
+        raise WorkbenchError(f"{path} is missing") from error
+    except (OSError, RuntimeError, ValueError) as error:  # a ring of links, a name with a zero byte
+        raise WorkbenchError(f"{path} cannot be read: {error}") from error
+    file = os.fdopen(number, "rb")
+    facts = os.fstat(number)
+    if not stat.S_ISREG(facts.st_mode):
+        file.close()
+        raise WorkbenchError(f"{path} is no plain file")
+    blocks = getattr(facts, "st_blocks", None)
+    if blocks is not None and facts.st_size > max(HOLE_FROM, HOLE_FACTOR * 512 * blocks):
+        file.close()
+        raise WorkbenchError(f"{path} is mostly a hole: {facts.st_size} bytes, of which the disk holds few")
+    return file
+
+
+def read_plain(folder: Path, name: str, most: int) -> bytes:
+    """Return what is in a file of at most `most` bytes; errors as in `open_plain`."""
+    with open_plain(folder, name) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise WorkbenchError(f"{folder / name} is larger than the {most} bytes that it may have")
+    return data
+
+
+def read_packed(folder: Path, name: str, most: int) -> bytes:
+    """Return what a gzip file holds, at most `most` bytes; errors as in `open_plain`, and where it is damaged."""
+    unpacking = zlib.decompressobj(wbits=31)
+    made: list[bytes] = []
+    room = most + 1
+    try:
+        with open_plain(folder, name) as file:
+            while room and not unpacking.eof and (part := file.read(PART)):
+                while room and part:
+                    made.append(unpacking.decompress(part, room))
+                    room -= len(made[-1])
+                    part = unpacking.unconsumed_tail
+            ended = unpacking.eof and not unpacking.unused_data and not file.read(1)
+    except (OSError, zlib.error) as error:
+        raise WorkbenchError(f"{folder / name} cannot be read: {error}") from error
+    if not room:
+        raise WorkbenchError(f"{folder / name} unpacks to more than the {most} bytes that it may have")
+    if not ended:
+        raise WorkbenchError(f"{folder / name} cannot be read: it ends too early or too late")
+    return b"".join(made)
