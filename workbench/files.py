@@ -33,16 +33,17 @@ def open_plain(folder: Path, name: str) -> BufferedReader:
         raise WorkbenchError(f"{path} is missing") from error
     except (OSError, RuntimeError, ValueError) as error:  # a ring of links, a name with a zero byte
         raise WorkbenchError(f"{path} cannot be read: {error}") from error
-    file = os.fdopen(number, "rb")
     facts = os.fstat(number)
-    if not stat.S_ISREG(facts.st_mode):
-        file.close()
-        raise WorkbenchError(f"{path} is no plain file")
     blocks = getattr(facts, "st_blocks", None)
-    if blocks is not None and facts.st_size > max(HOLE_FROM, HOLE_FACTOR * 512 * blocks):
-        file.close()
-        raise WorkbenchError(f"{path} is mostly a hole: {facts.st_size} bytes, of which the disk holds few")
-    return file
+    said = ""
+    if not stat.S_ISREG(facts.st_mode):
+        said = "is no plain file"
+    elif blocks is not None and facts.st_size > max(HOLE_FROM, HOLE_FACTOR * 512 * blocks):
+        said = f"is mostly a hole: it claims {facts.st_size} bytes, of which the disk holds few"
+    if said:
+        os.close(number)
+        raise WorkbenchError(f"{path} {said}")
+    return os.fdopen(number, "rb")
 
 
 def read_plain(folder: Path, name: str, most: int) -> bytes:

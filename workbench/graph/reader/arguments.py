@@ -18,6 +18,7 @@ TEXTS = {
     "approximate": ("none", "tanh"),
     "indexing": ("ij", "xy"),
     "mode": ("constant", "reflect", "replicate", "circular"),
+    "norm": ("backward", "ortho", "forward"),
     "padding": ("same", "valid"),
     "reduce": ("sum", "prod", "mean", "amax", "amin", "add", "multiply"),
     "rounding_mode": ("trunc", "floor"),
@@ -30,6 +31,7 @@ POSITIVE = frozenset(
 )
 NOT_NEGATIVE = frozenset(("padding", "output_padding", "num_layers", "k", "num_classes"))
 MOST = 1 << 40
+FACTOR = 4096.0  # by which pictures are made larger or smaller
 
 
 def bound(call: Call, operator: Operator, kinds: Kinds) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -51,7 +53,7 @@ def bound(call: Call, operator: Operator, kinds: Kinds) -> tuple[tuple[Any, ...]
     if operator.pure and not (isinstance(given.get(first), Ref) and kinds[given[first].name] == "tensor"):
         raise _error(call, first, "is a number")
     _check_effects(call, given)
-    schema = operator.call._schema.arguments
+    schema = operator.schema.arguments
     positional: list[Any] = []
     for argument in schema:
         if argument.kwarg_only:
@@ -131,8 +133,12 @@ def _in_range(name: str, value: Any) -> bool:
         return value in TEXTS[name] if name in TEXTS else name == "equation" and EQUATION.fullmatch(value) is not None
     if name == "pin_memory":
         return not value
-    low = 1 if name in POSITIVE else 0 if name in NOT_NEGATIVE else None
     numbers = value if isinstance(value, list) else [value]
+    if name.startswith("scale") and name != "scale":
+        return all(1 / FACTOR <= number <= FACTOR for number in numbers if type(number) in (int, float))
+    if name == "divisor_override":
+        return bool(value != 0)
+    low = 1 if name in POSITIVE else 0 if name in NOT_NEGATIVE else None
     if low is None:
         return True
     return all(low <= number <= MOST for number in numbers if type(number) is int)

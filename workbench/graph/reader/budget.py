@@ -27,7 +27,7 @@ from workbench.graph.reader.limits import (
     TOTAL_BYTES,
     TOTAL_FACTOR,
 )
-from workbench.graph.reader.operators import operators
+from workbench.graph.reader.operators import Operator, operators
 
 
 def check_budget(graph: Graph, entering: Mapping[Node, Tensor]) -> None:
@@ -46,7 +46,7 @@ def check_budget(graph: Graph, entering: Mapping[Node, Tensor]) -> None:
         raise WorkbenchError(f"the graph's example inputs take {inputs // MIB} MiB; {INPUT_BYTES // MIB} may be")
     held = sum(_bytes(value) for node, value in entering.items() if node.op == "get_attr")
     meter = _Meter(held + min(inputs, INPUT_ROOM))
-    table = {known.name: known for known in operators().values()}
+    table = operators()
     with torch.no_grad(), meter:
         for node in graph.nodes:
             if node in entering:
@@ -54,19 +54,19 @@ def check_budget(graph: Graph, entering: Mapping[Node, Tensor]) -> None:
             elif node.op == "call_function":
                 known = table.get(node.meta["operator"])
                 meter.constant = known is not None and known.constant
-                node.meta["val"] = _run(node, known is not None)
+                node.meta["val"] = _run(node, known)
 
 
 def _bytes(value: Tensor) -> int:
     return math.prod(value.shape) * value.dtype.itemsize
 
 
-def _run(node: Node, on_tensors: bool) -> Any:
+def _run(node: Node, known: Operator | None) -> Any:
     args, kwargs = map_arg((node.args, node.kwargs), lambda other: other.meta["val"])
     target: Any = node.target
-    if on_tensors:
-        _check_parts(node, args)
-        args, kwargs = _without_memory(target, args, kwargs)
+    if known is not None:
+        _check_parts(node, known, args)
+        args, kwargs = _without_memory(known, args, kwargs)
     try:
         made = target(*args, **kwargs)
     except WorkbenchError:
@@ -81,20 +81,20 @@ def _run(node: Node, on_tensors: bool) -> Any:
     return made
 
 
-def _without_memory(target: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+def _without_memory(known: Operator, args: Any, kwargs: Any) -> tuple[Any, Any]:
     """Return the arguments with every device replaced by the one whose tensors take no memory."""
     device = torch.device("meta")
     args = [device if isinstance(value, torch.device) else value for value in args]
     kwargs = {name: device if isinstance(value, torch.device) else value for name, value in kwargs.items()}
-    made_of_nothing = not any(str(argument.real_type).count("Tensor") for argument in target._schema.arguments)
-    if made_of_nothing and any(argument.name == "device" for argument in target._schema.arguments):
+    made_of_nothing = not any(str(argument.real_type).count("Tensor") for argument in known.schema.arguments)
+    if made_of_nothing and any(argument.name == "device" for argument in known.schema.arguments):
         kwargs["device"] = device
     return args, kwargs
 
 
-def _check_parts(node: Node, args: Any) -> None:
+def _check_parts(node: Node, known: Operator, args: Any) -> None:
     """Refuse to take a tensor into more parts than the graph names: even without memory each is an object."""
-    returned = node.target._schema.returns  # type: ignore[union-attr]  # an operator of the list has one
+    returned = known.schema.returns
     if not args or str(returned[0].type if returned else "") != "List[Tensor]" or not isinstance(args[0], Tensor):
         return
     name = node.meta["operator"].removeprefix("torch.ops.aten.").partition(".")[0]

@@ -39,9 +39,15 @@ chain_matmul.default cosine_similarity.default cross.default dot.default einsum.
 linalg_cross.default linalg_norm.default linalg_vector_norm.default linear.default matmul.default mm.default mv.default
 outer.default pairwise_distance.default scaled_dot_product_attention.default tensordot.default vdot.default
 """
+FOURIER = """
+angle.default complex.default conj.default conj_physical.default fft_fft.default fft_fft2.default fft_fftn.default
+fft_fftshift.default fft_ifft.default fft_ifft2.default fft_ifftn.default fft_ifftshift.default fft_irfft.default
+fft_irfft2.default fft_irfftn.default fft_rfft.default fft_rfft2.default fft_rfftn.default imag.default polar.default
+real.default resolve_conj.default resolve_neg.default view_as_complex.default view_as_real.default
+"""
 LAYERS = """
 _adaptive_avg_pool2d.default _adaptive_avg_pool3d.default _convolution.default _log_softmax.default
-_native_batch_norm_legit_no_training.default _safe_softmax.default _softmax.default adaptive_avg_pool1d.default
+_safe_softmax.default _softmax.default adaptive_avg_pool1d.default
 adaptive_avg_pool2d.default adaptive_avg_pool3d.default adaptive_max_pool1d.default adaptive_max_pool2d.default
 adaptive_max_pool3d.default alpha_dropout.default avg_pool1d.default avg_pool2d.default avg_pool3d.default
 batch_norm.default channel_shuffle.default constant_pad_nd.default conv1d.default conv1d.padding conv2d.default
@@ -49,7 +55,7 @@ conv2d.padding conv3d.default conv3d.padding conv_transpose1d.default conv_trans
 convolution.default dropout.default embedding.default feature_alpha_dropout.default feature_dropout.default glu.default
 grid_sampler.default grid_sampler_2d.default group_norm.default gru.input im2col.default instance_norm.default
 layer_norm.default log_softmax.int lstm.input max_pool1d.default max_pool2d.default max_pool2d_with_indices.default
-max_pool3d.default native_dropout.default native_group_norm.default native_layer_norm.default pad.default
+max_pool3d.default pad.default
 pixel_shuffle.default pixel_unshuffle.default reflection_pad1d.default reflection_pad2d.default
 reflection_pad3d.default replication_pad1d.default replication_pad2d.default replication_pad3d.default
 rms_norm.default rnn_relu.input rnn_tanh.input softmax.int upsample_bicubic2d.default upsample_bicubic2d.vec
@@ -58,7 +64,7 @@ upsample_nearest1d.default upsample_nearest1d.vec upsample_nearest2d.default ups
 upsample_nearest3d.default upsample_nearest3d.vec upsample_trilinear3d.default upsample_trilinear3d.vec
 _upsample_bicubic2d_aa.default _upsample_bicubic2d_aa.vec _upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec
 _upsample_nearest_exact1d.vec _upsample_nearest_exact2d.default _upsample_nearest_exact2d.vec
-affine_grid_generator.default
+affine_grid_generator.default _weight_norm.default _weight_norm_interface.default
 """
 REDUCTIONS = """
 all.default all.dim any.default any.dim amax.default amin.default aminmax.default argmax.default argmin.default
@@ -69,7 +75,7 @@ prod.default prod.dim_int sort.default sort.stable std.correction std.default st
 sum.dim_IntList topk.default kthvalue.default trace.default var.correction var.default var.dim var_mean.correction
 """
 SHAPES = """
-_reshape_alias.default _reshape_copy.default _shape_as_tensor.default _to_copy.default _unsafe_view.default
+_reshape_copy.default _shape_as_tensor.default _to_copy.default _unsafe_view.default
 adjoint.default alias.default atleast_1d.default atleast_2d.default atleast_3d.default broadcast_tensors.default
 broadcast_to.default cat.default chunk.default clone.default column_stack.default concat.default concatenate.default
 contiguous.default detach.default detach_.default diag.default diag_embed.default diagonal.default dstack.default
@@ -114,7 +120,7 @@ remainder_.Tensor round_.default rrelu_.default rsqrt_.default scatter_.src scat
 selu_.default sigmoid_.default silu_.default sin_.default sqrt_.default square_.default sub_.Scalar sub_.Tensor
 tanh_.default threshold_.default tril_.default triu_.default trunc_.default zero_.default
 """
-PURE = " ".join((ELEMENTWISE, PRODUCTS, LAYERS, REDUCTIONS, SHAPES, CONSTANTS, CONSTANTS_LIKE, SIZES))
+PURE = " ".join((ELEMENTWISE, PRODUCTS, FOURIER, LAYERS, REDUCTIONS, SHAPES, CONSTANTS, CONSTANTS_LIKE, SIZES))
 # Sizes and types are looked at while a graph is traced, and have no effect in one that was.
 DROPPED = frozenset(
     f"torch.ops.aten.{name}"
@@ -134,7 +140,8 @@ FILLED = {
 }  # fmt: skip
 # Besides those whose schema says so: what may hand out the memory of an argument.
 MAY_ALIAS = """
-alpha_dropout dropout feature_alpha_dropout feature_dropout native_dropout type_as einsum meshgrid atleast_1d atleast_2d
-atleast_3d broadcast_tensors tile repeat rot90 flip pad to _to_copy lift_fresh tensordot diag column_stack dstack hstack
-vstack expand_copy fliplr flipud take_along_dim channel_shuffle _reshape_copy clip clamp
+_reshape_copy _to_copy _unsafe_view _weight_norm alpha_dropout atleast_1d atleast_2d atleast_3d broadcast_tensors
+channel_shuffle clamp clip column_stack conj diag dropout dstack einsum expand_copy feature_alpha_dropout feature_dropout
+fft_fftshift fft_ifftshift flip fliplr flipud hstack imag lift_fresh meshgrid pad real repeat reshape_as resolve_conj
+resolve_neg rot90 take_along_dim tensordot tile to type_as unsafe_chunk unsafe_split unsafe_split_with_sizes vstack
 """

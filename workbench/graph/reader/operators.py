@@ -13,6 +13,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.graph.reader.catalogue import CONSTANTS, FILLED, MAY_ALIAS, PURE, PURE_FORMS, WRITES
+from workbench.graph.reader.guarded import GUARDED
 
 LARGEST_SIZE = 1 << 63
 
@@ -65,6 +66,7 @@ class Operator:
     Attributes:
         name: In full, as the file says it: "torch.ops.aten.add.Tensor".
         call: What computes it.
+        schema: Torch's, of what computes it.
         arguments: Names of its arguments, and the kind and whether it must be given by name, of each.
         aliases: Whether a result may lie in the memory of an argument.
         constant: Whether it makes a tensor of nothing but numbers.
@@ -73,6 +75,7 @@ class Operator:
 
     name: str
     call: Any
+    schema: Any
     arguments: Mapping[str, tuple[str, bool]]
     aliases: bool = False
     constant: bool = False
@@ -102,9 +105,11 @@ def _described(name: str, call: Any) -> Operator:
     if schema.is_mutable is not writes and name != "detach_.default":
         raise RuntimeError(f"{name} is listed as {'writing' if writes else 'pure'}, and its schema says otherwise")
     base, _, overload = name.partition(".")
+    runs = _overload(FILLED[name]) if name in FILLED else call
     return Operator(
         f"torch.ops.aten.{name}",
-        _overload(FILLED[name]) if name in FILLED else call,
+        GUARDED.get(name, runs),
+        runs._schema,
         {argument.name: (str(argument.real_type), argument.kwarg_only) for argument in schema.arguments},
         base in MAY_ALIAS.split() or any(returned.alias_info is not None for returned in schema.returns),
         name in CONSTANTS.split(),
