@@ -1,4 +1,4 @@
-"""Structure-aware fuzzing of what people get from others: `python -m tests.fuzz.fuzz [KIND ...] [--count N] [--first SEED]`.
+"""Structure-aware fuzzing of what people get from others: `python -m tests.fuzz.fuzz [KIND ...] [--count N]`.
 
 A seed is a mutant, the same every time. Counted are mutants that ran code, raised anything but a `WorkbenchError`, took
 longer than `SECONDS` or more memory than their size justifies, or ended the process.

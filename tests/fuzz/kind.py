@@ -37,5 +37,6 @@ class Kind(ABC):
             WorkbenchError: The input was refused; anything else that is raised is a defect.
         """
 
+    @abstractmethod
     def use(self, made: Any) -> None:
         """Use what came out of the last mutant; nothing may be raised here."""

@@ -10,7 +10,8 @@ from typing import Any
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 FORBIDDEN = (
-    "exec", "compile", "import", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.remove", "os.rename",
+    "exec", "compile", "import", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.remove",
+    "os.rename",
     "os.mkdir", "os.putenv", "os.chmod", "os.truncate", "subprocess.Popen", "ctypes.", "socket.", "pickle.find_class",
     "marshal.load", "shutil.", "code.__new__", "function.__new__", "sys.settrace", "urllib.", "webbrowser.",
 )  # fmt: skip

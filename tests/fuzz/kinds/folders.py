@@ -24,7 +24,8 @@ from workbench.graph.reader.catalogue import PURE, WRITES
 FOLDERS = Path(__file__).parents[2] / "load" / "folders"
 GRAPH, WEIGHTS = "program.json.gz", "model.safetensors"
 OPERATORS = [f"torch.ops.aten.{name}" for name in (*PURE.split(), *WRITES.split())]
-EXPRESSIONS = ("Symbol", "Integer", "Add", "Mul", "Pow", "Mod", "FloorDiv", "s0", "'s1'", "1", "99", "(", ")", ",", "=", "+", "-", "*", "**",
+EXPRESSIONS = ("Symbol", "Integer", "Add", "Mul", "Pow", "Mod", "FloorDiv", "s0", "'s1'", "1", "99", "(", ")", ",",
+"=", "+", "-", "*", "**",
                "//", "positive", "True", "lambda", "eval", "__import__", ".", "[", "u0")  # fmt: skip
 
 
@@ -67,10 +68,8 @@ class Folder(Kind):
 
 def rehash(folder: Path) -> None:
     """Make the checksums anew, as whoever changes a folder would."""
-    lines = []
-    for path in sorted(folder.iterdir()):
-        if path.name != "checksums.txt" and path.is_file():
-            lines.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}")
+    listed = [path for path in sorted(folder.iterdir()) if path.name != "checksums.txt" and path.is_file()]
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in listed]
     (folder / "checksums.txt").write_text("\n".join(lines) + "\n")
 
 
@@ -146,8 +145,10 @@ def _operators(rng: random.Random, folder: Path) -> str:
     return "operators " + ", ".join(done)
 
 
-ARGUMENTS = ("self", "input", "other", "dim", "size", "shape", "dtype", "device", "train", "training", "alpha", "value", "stride", "padding",
-             "dilation", "groups", "mode", "approximate", "equation", "pin_memory", "layout", "memory_format", "generator", "out")  # fmt: skip
+ARGUMENTS = ("self", "input", "other", "dim", "size", "shape", "dtype", "device", "train", "training", "alpha",
+"value", "stride", "padding",
+             "dilation", "groups", "mode", "approximate", "equation", "pin_memory", "layout", "memory_format",
+             "generator", "out")  # fmt: skip
 
 
 def _argument(rng: random.Random, nodes: list[Any]) -> Any:
@@ -156,10 +157,13 @@ def _argument(rng: random.Random, nodes: list[Any]) -> Any:
     return rng.choice((
         {"as_tensor": {"name": value}}, {"as_tensors": [{"name": value}] * rng.choice((0, 1, 3))}, {"as_int": number},
         {"as_ints": [rng.choice(NUMBERS) for _ in range(rng.choice((0, 1, 2, 4, 30)))]}, {"as_float": number},
-        {"as_bool": rng.choice((True, False, 1))}, {"as_string": rng.choice(TEXTS)}, {"as_scalar_type": rng.randrange(40)},
-        {"as_sym_int": {"as_name": value}}, {"as_sym_ints": [{"as_int": number}, {"as_name": value}]}, {"as_none": True},
+        {"as_bool": rng.choice((True, False, 1))}, {"as_string": rng.choice(TEXTS)},
+        {"as_scalar_type": rng.randrange(40)},
+        {"as_sym_int": {"as_name": value}}, {"as_sym_ints": [{"as_int": number}, {"as_name": value}]},
+        {"as_none": True},
         {"as_device": {"type": rng.choice(("cpu", "cuda", "meta")), "index": None}}, {"as_layout": rng.randrange(9)},
-        {"as_memory_format": rng.randrange(6)}, {"as_graph": {"name": "g", "graph": {}}}, {"as_custom_obj": {"name": "c", "class_fqn": "os"}},
+        {"as_memory_format": rng.randrange(6)}, {"as_graph": {"name": "g", "graph": {}}},
+        {"as_custom_obj": {"name": "c", "class_fqn": "os"}},
         {"as_operator": rng.choice(TEXTS)}, anything(rng),
     ))  # fmt: skip
 
