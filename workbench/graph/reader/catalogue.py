@@ -142,6 +142,7 @@ FILLED = {
 MAY_ALIAS = """
 _reshape_copy _to_copy _unsafe_view _weight_norm alpha_dropout atleast_1d atleast_2d atleast_3d broadcast_tensors
 channel_shuffle clamp clip column_stack conj diag dropout dstack einsum expand_copy feature_alpha_dropout
-feature_dropout fft_fftshift fft_ifftshift flip fliplr flipud hstack imag lift_fresh meshgrid pad real repeat reshape_as resolve_conj
-resolve_neg rot90 take_along_dim tensordot tile to type_as unsafe_chunk unsafe_split unsafe_split_with_sizes vstack
+feature_dropout fft_fftshift fft_ifftshift flip fliplr flipud hstack imag lift_fresh meshgrid pad real repeat
+reshape_as resolve_conj resolve_neg rot90 take_along_dim tensordot tile to type_as unsafe_chunk unsafe_split
+unsafe_split_with_sizes vstack
 """
