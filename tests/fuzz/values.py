@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import random
 from typing import Any
 
@@ -60,6 +62,22 @@ def anything(rng: random.Random, depth: int = 0) -> Any:
     return made
 
 
+def text_of(value: Any) -> str:
+    """Return JSON, of a value that is too deep for that some other text that is too deep."""
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return "[" * 100_000
+
+
+def copied(value: Any) -> Any:
+    """Return a copy, of a value that is too deep for that nothing."""
+    try:
+        return copy.deepcopy(value)
+    except RecursionError:
+        return None
+
+
 def places(value: Any) -> list[tuple[Any, Any]]:
     """Return every (container, key) of a JSON value."""
     found: list[tuple[Any, Any]] = []
@@ -83,10 +101,11 @@ def surgery(rng: random.Random, value: Any) -> str:
     if how == 0:
         part.pop(key)
     elif how == 1 and isinstance(part, list):
-        part.insert(key, part[rng.randrange(len(part))])
+        part.insert(key, copied(part[rng.randrange(len(part))]))
     elif how == 2:
         other, name = rng.choice(every)
-        part[key] = other[name] if name in other or (isinstance(other, list) and name < len(other)) else None
+        there = name in other if isinstance(other, dict) else name < len(other)
+        part[key] = copied(other[name]) if there else None
     elif how == 3 and isinstance(part, dict):
         part[rng.choice(TEXTS)] = part.pop(key)
     elif how == 4 and isinstance(part, list):

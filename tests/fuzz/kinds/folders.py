@@ -17,7 +17,7 @@ import torch
 
 import workbench as wb
 from tests.fuzz.kind import Kind
-from tests.fuzz.values import NUMBERS, TEXTS, anything, damaged, places, surgery
+from tests.fuzz.values import NUMBERS, TEXTS, anything, damaged, places, surgery, text_of
 from workbench.errors import WorkbenchError
 from workbench.graph.reader.catalogue import PURE, WRITES
 
@@ -78,7 +78,7 @@ def read_graph(folder: Path) -> Any:
 
 
 def write_graph(folder: Path, facts: Any) -> None:
-    (folder / GRAPH).write_bytes(gzip.compress(json.dumps(facts).encode(), 1))
+    (folder / GRAPH).write_bytes(gzip.compress(text_of(facts).encode(), 1))
 
 
 def read_header(folder: Path) -> tuple[Any, bytes]:
@@ -89,7 +89,7 @@ def read_header(folder: Path) -> tuple[Any, bytes]:
 
 
 def write_header(folder: Path, header: Any, rest: bytes) -> None:
-    text = json.dumps(header).encode()
+    text = text_of(header).encode()
     text += b" " * (-len(text) % 8)
     (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(text)) + text + rest)
 
@@ -279,7 +279,7 @@ def _header(rng: random.Random, folder: Path) -> str:
             facts[key] = rng.choice((rng.choice(NUMBERS), [rng.choice(NUMBERS)] * rng.choice((1, 2, 3)), anything(rng)))
         else:
             surgery(rng, own)
-        header["__metadata__"]["workbench"] = json.dumps(own)
+        header["__metadata__"]["workbench"] = text_of(own)
     else:
         surgery(rng, header)
     write_header(folder, header, rest)
@@ -340,7 +340,7 @@ def rehash_but(folder: Path, name: str) -> None:
 def _record(rng: random.Random, folder: Path) -> str:
     facts = json.loads((folder / "measurement.json").read_text())
     facts["subject"] = anything(rng) if rng.random() < 0.5 else {"name": anything(rng), "source": anything(rng)}
-    (folder / "measurement.json").write_text(json.dumps(facts))
+    (folder / "measurement.json").write_text(text_of(facts))
     return "record"
 
 
