@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from workbench.coding import DTYPES, PARTS, Coding, Plan, plan, restore, room, store
 from workbench.errors import WorkbenchError, first_line, shown, within
-from workbench.files import open_plain
+from workbench.files import open_file
 
 KEY, VERSION = "workbench", 1
 SEPARATOR = ":"  # between a packed tensor's name and that of one of its parts
@@ -145,7 +145,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Coding]]:
 
 def _stored(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a safetensors file as they lie there, and its header's texts."""
-    with open_plain(path.parent, path.name) as file:
+    with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= min(HEADER_BYTES, size):

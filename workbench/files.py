@@ -1,4 +1,4 @@
-"""Opening files of a folder that may come from anybody: plain files inside of it, of a size that is there."""
+"""Opening files that may come from anybody: plain ones, of a size that is there, and inside of their folder."""
 
 from __future__ import annotations
 
@@ -25,13 +25,26 @@ def open_plain(folder: Path, name: str) -> BufferedReader:
     """
     path = folder / name
     try:
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise WorkbenchError(f"{path} leads out of the folder")
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a ring of links, a name with a zero byte
+        raise WorkbenchError(f"{path} cannot be read: {error}") from error
+    if not inside:
+        raise WorkbenchError(f"{path} leads out of the folder")
+    return open_file(path)
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a file that somebody named, wherever it lies, for reading.
+
+    Raises:
+        WorkbenchError: It is missing, no plain file (a pipe, a device, a folder), or is mostly a hole.
+    """
+    try:
         # Without waiting: opening a pipe would not return before somebody writes to it.
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError as error:
         raise WorkbenchError(f"{path} is missing") from error
-    except (OSError, RuntimeError, ValueError) as error:  # a ring of links, a name with a zero byte
+    except (OSError, ValueError) as error:
         raise WorkbenchError(f"{path} cannot be read: {error}") from error
     facts = os.fstat(number)
     blocks = getattr(facts, "st_blocks", None)

@@ -17,6 +17,7 @@ class Kind(ABC):
     """
 
     name: ClassVar[str]
+    allowed: ClassVar[tuple[str, ...]] = ()  # beginnings of what `watch` sees and is all right here
 
     def __init_subclass__(cls) -> None:
         KINDS[cls.name] = cls

@@ -37,7 +37,10 @@ def say(**facts: Any) -> None:
 def one(kind: Kind, seed: int, home: Path) -> None:
     """Read one mutant and say what it did."""
     place = home / "mutant"
-    done = kind.mutant(random.Random(f"{kind.name} {seed}"), place)  # noqa: S311  # the same mutants every time
+    try:
+        done = kind.mutant(random.Random(f"{kind.name} {seed}"), place)  # noqa: S311  # the same mutants every time
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, AttributeError) as error:
+        done = f"half of a change ({error})"  # the second change of one met what the first had left
     say(seed=seed, done=done)
     before = peak()
     read, raised, grown = False, None, 0
@@ -53,6 +56,7 @@ def one(kind: Kind, seed: int, home: Path) -> None:
         problem = f"{'in use' if read else 'reading'}: {''.join(traceback.format_exception(raised))[-1500:]}"
     elif len(str(raised).splitlines()) > 1:
         problem = f"an error of several lines: {raised!r:.300}"
+    happened = [what for what in happened if not what.startswith(kind.allowed)]
     if happened:
         say(seed=seed, kind="code", what=happened[:3])
     if problem:
@@ -60,8 +64,11 @@ def one(kind: Kind, seed: int, home: Path) -> None:
     if grown > MOST_MEMORY:
         say(seed=seed, kind="memory", what=f"{grown // MIB} MiB")
     say(seed=seed, ended=True, accepted=read, grown=grown // MIB)
-    shutil.rmtree(place, ignore_errors=True)
-    place.unlink(missing_ok=True)
+    for path in home.glob("mutant*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def peak() -> int:

@@ -1,5 +1,5 @@
 """One file a kind of input."""
 
-from tests.fuzz.kinds import folders
+from tests.fuzz.kinds import arrays, checkpoints, folders
 
-__all__ = ["folders"]
+__all__ = ["arrays", "checkpoints", "folders"]
