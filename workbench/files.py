@@ -40,6 +40,9 @@ def open_file(path: Path) -> BufferedReader:
         WorkbenchError: It is missing, no plain file (a pipe, a device, a folder), or is mostly a hole.
     """
     try:
+        # Looked at before it is opened, since opening a device may do something; and after, should it have changed.
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # beside os.open and os.fstat
+            raise WorkbenchError(f"{path} is no plain file")
         # Without waiting: opening a pipe would not return before somebody writes to it.
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError as error:

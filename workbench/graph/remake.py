@@ -72,7 +72,7 @@ def modules_again(root: nn.Module, graph: Graph) -> None:
     """
     for node in list(graph.nodes):
         quantizer = quantizer_at(node)
-        if quantizer is not None:
+        if quantizer is not None and 1 <= quantizer[2] <= 16:
             source, place, bits = quantizer
             _replace(root, graph, node, source, place, ActivationQuantizer(bits, 0.0, 1.0))
             continue
@@ -84,8 +84,10 @@ def modules_again(root: nn.Module, graph: Graph) -> None:
             continue
         try:
             module = make(_given(node, root))
-        except (TypeError, ValueError, AttributeError):
+        except (ArithmeticError, AssertionError, AttributeError, RuntimeError, TypeError, ValueError):
             continue  # an unusual form of the operator stays an operator
+        if not _is_whole(module, root.get_submodule(found), node, entering):
+            continue
         _replace(root, graph, node, entering, found, module)
     graph.eliminate_dead_code()
 
@@ -141,6 +143,18 @@ def _place(node: Node, source: Any) -> str | None:
     if len(owners) != 1 or "" in owners or not names <= known or any(len(value.users) > 1 for value in tensors):
         return None
     return owners.pop()
+
+
+def _is_whole(module: nn.Module, holder: nn.Module, node: Node, source: Any) -> bool:
+    """Whether a module would hold the tensors that the operator reads and the holder has, no others and no fewer."""
+    tensors = [value for value in node.all_input_nodes if value.op == "get_attr" and value is not source]
+    read = {str(value.target).rpartition(".")[2] for value in tensors}
+    kept = {"num_batches_tracked"}
+    held, holds = (
+        {name for store in (one._parameters, one._buffers) for name, value in store.items() if value is not None} - kept
+        for one in (holder, module)
+    )
+    return read == held == holds and not any(hasattr(module, name) for name in holder._modules)
 
 
 def _own(module: nn.Module, holder: nn.Module) -> None:

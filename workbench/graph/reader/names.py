@@ -9,7 +9,8 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Container, Iterable
 
 from torch import nn
 
@@ -41,11 +42,12 @@ def plain_names(names: Iterable[str]) -> dict[str, str]:
         raise WorkbenchError(f"the graph names {both[0][:40]!r} as a tensor and as what holds one")
     made: dict[tuple[str, ...], str] = {}
     taken: dict[tuple[str, ...], set[str]] = {}
+    numbers: Counter[tuple[str, ...]] = Counter()
     # Plain parts first, so that only the others move out of each other's way.
     paths = [tuple(path[:end]) for path in parts.values() for end in range(1, len(path) + 1)]
     for path in sorted(dict.fromkeys(paths), key=lambda path: not _is_plain(path[-1])):
         used = taken.setdefault(path[:-1], set())
-        made[path] = path[-1] if _is_plain(path[-1]) else _resembling(path[-1], used)
+        made[path] = path[-1] if _is_plain(path[-1]) else _resembling(path, used, numbers)
         used.add(made[path])
     return {name: ".".join(made[tuple(path[:end])] for end in range(1, len(path) + 1)) for name, path in parts.items()}
 
@@ -57,12 +59,14 @@ def _is_plain(part: str) -> bool:
     return PLAIN.fullmatch(part) is not None
 
 
-def _resembling(part: str, used: set[str]) -> str:
-    stem = re.sub(r"[^A-Za-z0-9_]+", "_", part)[:40].strip("_") or "layer"
-    number = 1
-    while not _is_plain(f"{stem}_{number}") or f"{stem}_{number}" in used:
-        number += 1
-    return f"{stem}_{number}"
+def _resembling(path: tuple[str, ...], used: Container[str], numbers: Counter[tuple[str, ...]]) -> str:
+    """Return a plain name that is not used; `numbers` counts those of each stem, so that none is tried twice."""
+    stem = re.sub(r"[^A-Za-z0-9_]+", "_", path[-1])[:40].strip("_") or "layer"
+    while True:
+        numbers[*path[:-1], stem] += 1
+        name = f"{stem}_{numbers[*path[:-1], stem]}"
+        if _is_plain(name) and name not in used:
+            return name
 
 
 class _Reserved(nn.Module):

@@ -98,21 +98,28 @@ class ProgramModule(nn.Module):
                 values[step.slot] = self._tensor(step.target)
             else:
                 args = [_filled(value, values) for value in step.args]
-                named = {name: _filled(value, values) for name, value in step.named.items()}
+                named = {name: _filled(value, values) for name, value in step.named.items()} if step.named else {}
                 values[step.slot] = self._callable(step)(*args, **named)
             for slot in step.spent:
                 values[slot] = None
         return _filled(self._steps.output, values)
 
     def _tensor(self, path: str) -> Any:
-        place, _, name = path.rpartition(".")
-        holder = self.get_submodule(place)
+        *places, name = path.split(".")
+        holder = self._module(places)
         found = holder._parameters.get(name)
         return holder._buffers[name] if found is None else found
 
+    def _module(self, places: list[str]) -> nn.Module:
+        """Return a submodule, looked up at each call: steps and overlays put others in its place."""
+        found: Any = self
+        for place in places:
+            found = found._modules[place]
+        return found  # type: ignore[no-any-return]  # a module, or nothing was put there
+
     def _callable(self, step: Step) -> Callable[..., Any]:
         if step.kind == "layer":
-            return self.get_submodule(step.target)
+            return self._module(step.target.split("."))
         if step.kind == "part":
             return operator.getitem
         found: Callable[..., Any] = ARITHMETIC[step.target] if step.kind == "number" else operators()[step.target].call
@@ -120,9 +127,10 @@ class ProgramModule(nn.Module):
 
 
 def _filled(value: Any, values: list[Any]) -> Any:
-    if isinstance(value, Slot):
+    # By exact types, which is quicker: this is done for every argument of every node.
+    if type(value) is Slot:
         return values[value.number]
-    return [_filled(one, values) for one in value] if isinstance(value, list) else value
+    return [_filled(one, values) for one in value] if type(value) is list else value
 
 
 def plan(graph: Graph) -> Steps:

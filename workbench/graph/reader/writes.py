@@ -18,7 +18,7 @@ from torch.fx import Graph, Node
 from workbench.errors import WorkbenchError
 from workbench.graph.reader.operators import Operator, operators
 
-MOST_COMPARED = 2_000_000  # values that are looked at for all writes together
+MOST_WORK = 1_000_000  # values that are looked at for all nodes together, far above any network's
 Roots = frozenset[Node]
 
 
@@ -44,7 +44,7 @@ class _Writes:
         self.roots: dict[Node, Roots] = {}
         self.members: dict[Node, list[Node]] = defaultdict(list)
         self.memory: dict[int, Roots] = {}
-        self.compared = 0
+        self.work = 0
         for node in list(graph.nodes):
             if node.op == "output":
                 continue
@@ -65,6 +65,7 @@ class _Writes:
         return own.union(*(self.memory.get(place, frozenset()) for place in _places(node.meta.get("val"))))
 
     def _set(self, node: Node, roots: Roots) -> None:
+        self._spend(len(roots))
         self.roots[node] = roots
         for root in roots:
             self.members[root].append(node)
@@ -86,6 +87,7 @@ class _Writes:
         if held:
             raise WorkbenchError(f"the graph writes into the memory of a tensor that the model holds ({name})")
         result = self._pure(node, known, written)
+        self._spend(10 * len(written.users))
         for user in [user for user in written.users if self.order.get(user, -1) > self.order[node]]:
             user.replace_input_with(written, result)
         self._set(node, frozenset((node,)))
@@ -108,12 +110,15 @@ class _Writes:
         self.order[cast] = self.order[node]
         return cast
 
+    def _spend(self, count: int) -> None:
+        self.work += count
+        if self.work > MOST_WORK:
+            raise WorkbenchError("the graph has too many views and writes of the same memory to be followed")
+
     def _is_seen(self, written: Node, roots: Roots, place: int) -> bool:
         """Whether another value that may lie in the same memory is read after the write."""
         for root in roots:
-            self.compared += len(self.members[root])
-            if self.compared > MOST_COMPARED:
-                raise WorkbenchError("the graph writes into views of the same memory too often to be followed")
+            self._spend(len(self.members[root]))
             for other in self.members[root]:
                 if other is not written and any(self.order.get(user, place) > place for user in other.users):
                     return True
