@@ -87,7 +87,7 @@ def _hash(file: BufferedReader) -> str:
 def _subject(folder: Path) -> dict[str, str]:
     """Return name and source of what was exported, as far as the record says them."""
     try:
-        found: Any = json.loads(read_plain(folder, RECORD, RECORD_BYTES))
+        found: Any = json.loads(read_plain(folder, RECORD, RECORD_BYTES).decode())
     except (WorkbenchError, ValueError, RecursionError):
         return {}  # the model is all there without it
     subject = found.get("subject") if isinstance(found, dict) else None

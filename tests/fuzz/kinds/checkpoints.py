@@ -43,6 +43,8 @@ class Checkpoint(Kind):
         (home / "w.safetensors").write_bytes(save(self.good))
         for path in home.iterdir():
             load_weights(self.model, path)
+        import torch.nested._internal.ops  # noqa: F401  # torch loads it when it meets a nested tensor, or part of one
+
         for rng in map(random.Random, range(150)):  # what torch loads when it meets odd tensors
             place = home / "warm"
             self.mutant(rng, place)

@@ -29,7 +29,7 @@ rad2deg.default reciprocal.default relu.default relu6.default remainder.Scalar r
 round.decimals round.default rrelu.default rsqrt.default rsub.Scalar rsub.Tensor selu.default sgn.default
 sigmoid.default sign.default silu.default sin.default sinc.default sinh.default softplus.default softshrink.default
 sqrt.default square.default sub.Scalar sub.Tensor subtract.Scalar subtract.Tensor tan.default tanh.default
-tanhshrink.default threshold.default true_divide.Scalar true_divide.Tensor trunc.default where.Scalar
+threshold.default true_divide.Scalar true_divide.Tensor trunc.default where.Scalar
 where.ScalarOther where.ScalarSelf where.self xlogy.Scalar_Other xlogy.Tensor zero.default copy.default __and__.Scalar
 __and__.Tensor __or__.Scalar __or__.Tensor __xor__.Scalar __xor__.Tensor
 """

@@ -17,6 +17,7 @@ LIST = 4096  # entries of one argument or output
 NAME = 512  # characters
 DEPTH = 32  # modules within modules
 INPUTS = 16
+STORED_BYTES = 1 << 44  # of one tensor that is described; what is there is compared later
 DIMENSIONS = 25  # of a tensor; some of torch's kernels take no more
 
 # Memory, in bytes. `room` is what weights and example inputs take, of the inputs at most INPUT_ROOM.

@@ -7,6 +7,7 @@ no tree specs, no argument names, no guards, no metadata.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ from workbench.graph.reader.fields import (
     typed,
     whole,
 )
-from workbench.graph.reader.limits import BYTES_PER_VALUE, DIMENSIONS, INPUTS, LIST, NODES
+from workbench.graph.reader.limits import BYTES_PER_VALUE, DIMENSIONS, INPUTS, LIST, NODES, STORED_BYTES
 from workbench.graph.reader.sizes import check_size
 
 
@@ -95,7 +96,8 @@ def parse(text: bytes) -> Program:
     if values > len(text) // BYTES_PER_VALUE + 1000:
         raise WorkbenchError(f"the graph has {values} parts in {len(text)} bytes, more than a graph that export wrote")
     try:
-        facts = json.loads(text)
+        # Decoded here: json would guess at other encodings, and import what decodes them.
+        facts = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise WorkbenchError(f"the graph is no JSON: {str(error)[:200]}") from error
     if not isinstance(facts, dict) or "graph_module" not in facts:
@@ -208,6 +210,7 @@ def _tensor(facts: Mapping[str, Any]) -> TensorFacts:
     if field(facts, "layout", int, STRIDED) != STRIDED:
         raise WorkbenchError("the graph has a tensor that is not dense")
     shape = tuple(2 if size is None else size for size in sizes)
-    if any(size < 0 for size in shape):
+    dtype = DTYPE(field(facts, "dtype", int))
+    if any(size < 0 for size in shape) or math.prod(max(size, 1) for size in shape) * dtype.itemsize > STORED_BYTES:
         raise WorkbenchError(f"the graph has a tensor of the sizes {shape}")
-    return TensorFacts(DTYPE(field(facts, "dtype", int)), shape)
+    return TensorFacts(dtype, shape)
