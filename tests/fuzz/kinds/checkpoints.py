@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+import torch.nested._internal.ops  # torch loads it itself when it meets a nested tensor, or parts of one
 from safetensors.torch import save
 from torch import nn
 
@@ -43,8 +44,6 @@ class Checkpoint(Kind):
         (home / "w.safetensors").write_bytes(save(self.good))
         for path in home.iterdir():
             load_weights(self.model, path)
-        import torch.nested._internal.ops  # noqa: F401  # torch loads it when it meets a nested tensor, or part of one
-
         for rng in map(random.Random, range(150)):  # what torch loads when it meets odd tensors
             place = home / "warm"
             self.mutant(rng, place)
