@@ -100,6 +100,15 @@ def test_what_networks_are_made_of_comes_back_for_any_batch(case):
         assert torch.equal(inputs, kept)
 
 
+def test_several_outputs_are_a_tuple():
+    model = Made(lambda x: {"a": x * 2, "b": None, "c": 3}).eval()
+    again = from_text(to_text(model, (VECTORS,)), {})
+    made = again(VECTORS)
+    assert isinstance(made, tuple)
+    assert torch.equal(made[0], VECTORS * 2)
+    assert made[1:] == (None, 3)
+
+
 def test_every_operator_on_the_list_is_what_it_is_listed_as():
     known = operators()
     assert len(known) > 400

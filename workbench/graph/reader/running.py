@@ -102,7 +102,8 @@ class ProgramModule(nn.Module):
                 values[step.slot] = self._callable(step)(*args, **named)
             for slot in step.spent:
                 values[slot] = None
-        return _filled(self._steps.output, values)
+        made = _filled(self._steps.output, values)
+        return tuple(made) if type(made) is list else made
 
     def _tensor(self, path: str) -> Any:
         *places, name = path.split(".")
