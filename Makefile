@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Jupyter refuses to run as root unless told that this is meant.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: lab serve report test test-vision bench check wheel screenshots clean
+.PHONY: lab serve report test test-vision bench fuzz check wheel screenshots clean
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab $(ROOT) notebooks/workbench.ipynb
@@ -36,6 +36,11 @@ test-vision:
 
 bench: $(VENV)/.ready-test
 	$(BIN)/python -m pytest tests/benchmarks -s --override-ini=addopts=--show-capture=stdout
+
+# COUNT damaged inputs of each kind: make fuzz COUNT=100000
+COUNT ?= 20000
+fuzz: $(VENV)/.ready-test
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.fuzz --count $(COUNT)
 
 check: $(VENV)/.ready-test
 	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check . && $(BIN)/python -m mypy

@@ -15,7 +15,7 @@ from workbench.steps import KINDS
 ROOT = Path(__file__).parents[1]
 # From the ground up. Nothing imports what stands below it in this list, and so nothing imports in a circle.
 ORDER = (
-    "errors", "turn", "twin", "metric", "progress", "augmentation", "coding", "samples", "task", "calibration",
+    "errors", "files", "turn", "twin", "metric", "progress", "augmentation", "coding", "samples", "task", "calibration",
     "quantizer", "graph", "layers", "subject", "checkpoint", "load", "context", "importance", "rounding", "steps",
     "recipe", "script", "runtimes", "prefixes", "evaluator", "measure", "numbers", "live", "trials",
     "sensitivity", "budget", "pace", "search", "presets", "contest", "impact", "history", "autosave", "jobs", "states",

@@ -32,5 +32,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def shown(text: str, most: int = 80) -> str:
+    """Return text of a file as an error may show it: on one line, and not all of it."""
+    fit = text if text.isprintable() else repr(text)
+    return fit if len(fit) <= most else f"{fit[:most]}..."
+
+
 class Cancelled(WorkbenchError):  # noqa: N818  # as in concurrent.futures.CancelledError, it is no mistake
     """The work was stopped on request; nothing was changed."""

@@ -6,10 +6,12 @@ import struct
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from tests import nets
 from workbench.checkpoint.checkpoint import header_bytes, planned, read, tensors, write
 from workbench.errors import WorkbenchError
+from workbench.graph.program import from_text, to_text
 from workbench.measure import measure_size
 from workbench.model.subject import Subject
 from workbench.steps import Prune, PruneChannels, Quantize
@@ -178,5 +180,52 @@ def test_a_header_that_does_not_fit_is_refused(written, change, said):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(WorkbenchError, match="cannot be read"):
+    with pytest.raises(WorkbenchError, match="is missing"):
         read(tmp_path / "none.safetensors")
+
+
+class Named(nn.Module):
+    """Two layers under the names that are given."""
+
+    def __init__(self, *names):
+        super().__init__()
+        self.layers = nn.ModuleDict({name: nn.Linear(12, 12) for name in names})
+
+    def forward(self, x):
+        for layer in self.layers.values():
+            x = torch.relu(layer(x))
+        return x
+
+
+@pytest.mark.parametrize("name", ["a:b", "a:scale", "a:", ":", 'a"b', "a b", "größe", "lambda"])
+def test_layers_of_any_name_are_packed_and_come_back(tmp_path, name):
+    torch.manual_seed(0)
+    model = Named(name, "z").eval()
+    example = torch.randn(4, 12)
+    state = run(Subject("named", model, Task(validation=(example, torch.zeros(4)))), Recipe((Quantize(bits=4),)))
+    write(tmp_path / "m", state.model, state.codings)
+    values, codings = read(tmp_path / "m")
+    wanted = tensors(state.model)
+    assert values.keys() == wanted.keys()
+    assert all(torch.equal(values[key], wanted[key]) for key in wanted)
+    assert codings.keys() == state.codings.keys()
+    again = from_text(to_text(state.model, (example,)), values)
+    with torch.no_grad():
+        assert torch.equal(again(example), state.model(example))
+
+
+def test_names_that_would_be_stored_as_one_are_refused(tmp_path):
+    model = Named("a", "z")
+    state = run(
+        Subject("named", model, Task(validation=(torch.randn(4, 12), torch.zeros(4)))), Recipe((Quantize(bits=4),))
+    )
+    state.model.layers["a"].register_buffer("weight:scale", torch.ones(1))
+    with pytest.raises(WorkbenchError, match=r"two tensors would be stored as 'layers\.a\.weight:scale'"):
+        write(tmp_path / "m", state.model, state.codings)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64, torch.uint32])
+def test_types_that_are_not_read_are_named(tmp_path, dtype):
+    save_file({"odd": torch.zeros(2, dtype=dtype)}, tmp_path / "m")
+    with pytest.raises(WorkbenchError, match=rf"odd as {dtype}"):
+        read(tmp_path / "m")

@@ -1,11 +1,14 @@
 """Arrays and image folders as they lie on people's disks."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from workbench.errors import WorkbenchError
+from workbench.loading import npz
 from workbench.loading.data import read_data, read_npz, read_task
 from workbench.task.task import Task
 
@@ -132,3 +135,79 @@ def test_a_broken_image_is_named(folder):
 def test_without_data_nothing_can_be_judged():
     with pytest.raises(WorkbenchError, match=r"no data to judge.*validation='data\.npz'"):
         read_task(validation=None)
+
+
+def test_numbers_in_the_other_order_of_bytes_are_read(tmp_path):
+    images = np.random.default_rng(0).random((5, 8, 9)).astype(">f4")
+    path = save(tmp_path / "d.npz", images, np.arange(5, dtype=">i8"), classes=np.array([b"a", b"b", b"c", b"d", b"e"]))
+    got, labels, classes = read_npz(path)
+    assert got.dtype.isnative
+    assert (got[:, 0] == images).all()
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+    assert classes == ["a", "b", "c", "d", "e"]
+    read_task(validation=path).split("validation").batch([0])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"images": np.ones((2, 4, 4)), "labels": np.array(["a", "b"])}, "labels must be numbers, not <U1"),
+        ({"images": np.full((2, 4, 4), "a"), "labels": np.arange(2)}, "images must be numbers"),
+        ({"images": np.ones((2, 4, 4), np.complex64), "labels": np.arange(2)}, "complex64"),
+        ({"images": np.ones((2, 4, 4)), "labels": np.array(3)}, "one number a sample"),
+        ({"images": np.ones(()), "labels": np.arange(2)}, "images must be"),
+        ({"images": np.ones((2, 4, 4)), "labels": np.arange(2), "classes": np.array("a")}, "one name a class"),
+        ({"images": np.ones((2, 4, 4), "M8[s]"), "labels": np.arange(2)}, "neither plain numbers nor text"),
+    ],
+)
+def test_arrays_that_are_no_numbers_are_refused(tmp_path, arrays, said):
+    np.savez(tmp_path / "d.npz", **arrays)
+    with pytest.raises(WorkbenchError, match=said):
+        read_npz(tmp_path / "d.npz")
+
+
+def packed(path, how=zipfile.ZIP_STORED, mark=None, **members):
+    with zipfile.ZipFile(path, "w", how) as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+    made = bytearray(path.read_bytes())
+    if mark is not None:
+        place, value = mark
+        made[made.find(b"PK\x01\x02") + place] = value
+    path.write_bytes(bytes(made))
+    return path
+
+
+def array(shape, descr="<f4", data=b""):
+    text = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+LABELS = array((2,), "<i8", bytes(16))
+
+
+def test_archives_packed_in_any_way_that_python_knows_are_read(tmp_path):
+    for how in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        path = packed(tmp_path / "d.npz", how, images=array((2, 3, 3), "|u1", bytes(18)), labels=LABELS)
+        assert read_npz(path)[0].shape == (2, 1, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"), [((8, 1), "encrypted"), ((10, 99), r"cannot be read as \.npz"), ((24, 255), r"d\.npz")]
+)
+def test_archives_that_are_encrypted_or_lie_are_refused(tmp_path, mark, said):
+    with pytest.raises(WorkbenchError, match=said):
+        read_npz(packed(tmp_path / "d.npz", mark=mark, images=array((2, 3, 3), "|u1", bytes(18)), labels=LABELS))
+
+
+@pytest.mark.parametrize("shape", [(2**40, 4, 4), (2**62, 2**62), (-1, 4, 4), (2, 3, 4)])
+def test_a_shape_that_is_not_there_is_refused_before_memory_is_taken(tmp_path, shape):
+    with pytest.raises(WorkbenchError, match="not what it holds"):
+        read_npz(packed(tmp_path / "d.npz", images=array(shape, data=bytes(18)), labels=LABELS))
+
+
+def test_a_small_archive_of_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(npz, "BYTES", 1 << 20)
+    images = array((2**26,), "|u1") + bytes(2**26)
+    with pytest.raises(WorkbenchError, match="claims 64 MiB"):
+        read_npz(packed(tmp_path / "d.npz", zipfile.ZIP_DEFLATED, images=images, labels=LABELS))

@@ -1,6 +1,8 @@
 """Checkpoints as others wrote them: data, never code, and a clear word where they do not fit."""
 
 import pickle
+import random
+from contextlib import suppress
 
 import pytest
 import torch
@@ -150,3 +152,46 @@ def test_a_missing_file_or_a_folder_is_refused(tmp_path):
     for path in (tmp_path / "none.pt", tmp_path):
         with pytest.raises(WorkbenchError, match="there is no checkpoint"):
             state_dict(path)
+
+
+def holds_itself():
+    made = {"state_dict": dict(WANTED)}
+    made["state_dict"]["model"] = made
+    return made
+
+
+NESTED = "ignore:The PyTorch API of nested tensors:UserWarning"
+
+
+@pytest.mark.filterwarnings(NESTED, "ignore:.*quantize:UserWarning")
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (lambda: torch.ones(16, 10).to_sparse(), "a sparse tensor"),
+        (lambda: torch.empty(16, 10, device="meta"), "a tensor without values"),
+        (lambda: torch.quantize_per_tensor(torch.ones(16, 10), 0.1, 0, torch.qint8), "a quantized tensor"),
+        (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "a nested tensor"),
+        (lambda: torch.ones(16, 10).to(torch.float8_e4m3fn), "float8_e4m3fn"),
+        (lambda: torch.ones(16, 10, dtype=torch.complex64), "complex64"),
+    ],
+)
+def test_tensors_that_are_no_dense_numbers_are_named(model, tmp_path, value, said):
+    torch.save({**WANTED, "0.weight": value()}, tmp_path / "w.pt")
+    refused(model, tmp_path / "w.pt", said)
+
+
+def test_a_dict_that_holds_itself_is_refused(model, tmp_path):
+    torch.save(holds_itself(), tmp_path / "w.pt")
+    refused(model, tmp_path / "w.pt", "dicts within dicts")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_pickle_is_refused_or_read(model, tmp_path, seed):
+    rng = random.Random(seed)  # noqa: S311  # the same damage every time
+    torch.save({"state_dict": WANTED}, tmp_path / "w.pt", _use_new_zipfile_serialization=seed % 2 == 0)
+    data = bytearray((tmp_path / "w.pt").read_bytes())
+    for _ in range(3):
+        data[rng.randrange(min(len(data), 1500))] = rng.randrange(256)
+    (tmp_path / "w.pt").write_bytes(bytes(data))
+    with suppress(WorkbenchError):
+        load_weights(model, tmp_path / "w.pt")

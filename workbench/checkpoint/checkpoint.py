@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from workbench.checkpoint.coding import Coding, Plan, plan, restore, store
-from workbench.errors import WorkbenchError, within
+from workbench.checkpoint.coding import DTYPES, PARTS, Coding, Plan, plan, restore, room, store
+from workbench.checkpoint.reading import open_file
+from workbench.errors import WorkbenchError, first_line, shown, within
 
 KEY, VERSION = "workbench", 1
-# A part's name after the tensor's; no parameter name holds a colon.
-SEPARATOR = ":"
+SEPARATOR = ":"  # between a packed tensor's name and that of one of its parts
+HEADER_BYTES, HEADER_VALUES = 16 << 20, 500_000
 Planned = dict[str, Plan]
 _PLANS: WeakKeyDictionary[nn.Module, dict[str, tuple[Plan, Coding | None, int]]] = WeakKeyDictionary()
 
@@ -101,7 +103,10 @@ def write(path: Path, model: nn.Module, codings: Mapping[str, Coding]) -> None:
     for name, value in tensors(model).items():
         with within(name):
             made, described[name] = store(value, codings.get(name))
-        parts |= {_part(name, part): tensor for part, tensor in made.items()}
+            named = {_part(name, part): tensor for part, tensor in made.items()}
+            if both := parts.keys() & named.keys():
+                raise WorkbenchError(f"two tensors would be stored as {min(both)!r}; rename one of their layers")
+        parts |= named
     # Not save_file: it makes files that only their owner may read.
     path.write_bytes(save(parts, metadata(described)))
 
@@ -109,35 +114,77 @@ def write(path: Path, model: nn.Module, codings: Mapping[str, Coding]) -> None:
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Coding]]:
     """Return the tensors of a checkpoint bit for bit, and how they were coded.
 
-    A safetensors file that the workbench did not write is read too; its tensors are plain.
+    A safetensors file that the workbench did not write is read too; its tensors are plain. The file may come from
+    anybody: what it says is checked before memory is taken for it.
 
     Raises:
-        WorkbenchError: The file is missing, truncated or damaged.
+        WorkbenchError: The file is missing, truncated or damaged, or says that more comes out of it than could.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            head = file.metadata() or {}
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping, only keys()
-    except (OSError, SafetensorError) as error:
-        raise WorkbenchError(f"{path} cannot be read as safetensors: {error}") from error
+    stored, head = _stored(path)
     if KEY not in head:
         return stored, {}
-    try:
-        facts = json.loads(head[KEY])
-        version, described = facts["version"], dict(facts["packed"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise WorkbenchError(f"{path} has a damaged header: {error}") from error
-    if version != VERSION:
-        raise WorkbenchError(f"{path} has format version {version!r}; this reads {VERSION}")
-    values: dict[str, Tensor] = {}
-    codings: dict[str, Coding] = {}
+    described = _described(path, head[KEY])
     parts: dict[str, dict[str, Tensor]] = {}
     for full, tensor in stored.items():
-        name, _, part = full.partition(SEPARATOR)
-        parts.setdefault(name, {})[part or "values"] = tensor
+        name, part = _whose(full, described, stored)
+        parts.setdefault(name, {})[part] = tensor
+    lost = [name for name in described if name not in parts]
+    if lost:
+        raise WorkbenchError(f"{path} describes {shown(lost[0])}, of which it holds nothing")
+    values: dict[str, Tensor] = {}
+    codings: dict[str, Coding] = {}
+    left = room(path.stat().st_size)
     for name, own in parts.items():
-        with within(f"{path}, {name}"):
-            values[name], coding = restore(own, described.get(name, {}))
+        with within(f"{path}, {shown(name)}"):
+            values[name], coding = restore(own, described.get(name, {}), left)
+        left -= values[name].numel() if name in described else 0
         if coding is not None:
             codings[name] = coding
     return values, codings
+
+
+def _stored(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file as they lie there, and its header's texts."""
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if not 0 < length <= min(HEADER_BYTES, size):
+            raise WorkbenchError(f"{path} cannot be read as safetensors: its header takes {length} of {size} bytes")
+    try:
+        with safe_open(path, framework="pt") as tensors_:
+            head = tensors_.metadata() or {}
+            stored = {name: tensors_.get_tensor(name) for name in tensors_.keys()}  # noqa: SIM118  # no mapping
+    except (OSError, SafetensorError, RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise WorkbenchError(f"{path} cannot be read as safetensors: {first_line(error)[:200]}") from error
+    for name, value in stored.items():
+        if value.dtype not in DTYPES:
+            raise WorkbenchError(f"{path} holds {shown(name)} as {value.dtype}, a type that is not read here")
+    return stored, head
+
+
+def _described(path: Path, text: str) -> dict[str, dict[str, Any]]:
+    """Return what the header says of packed tensors, by name."""
+    if sum(map(text.count, ",[{")) > HEADER_VALUES:
+        raise WorkbenchError(f"{path} has a damaged header: it holds too many values")
+    try:
+        facts = json.loads(text)
+        version, described = facts["version"], facts["packed"]
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise WorkbenchError(f"{path} has a damaged header: {first_line(error)[:200]}") from error
+    if version != VERSION:
+        raise WorkbenchError(f"{path} has format version {shown(repr(version))}; this reads {VERSION}")
+    if not isinstance(described, dict):
+        raise WorkbenchError(f"{path} has a damaged header: it describes tensors by a {type(described).__name__}")
+    for name, value in described.items():
+        if not isinstance(value, dict) or not value:
+            raise WorkbenchError(f"{path} has a damaged header: {shown(name)} is described by {shown(repr(value))}")
+    return described
+
+
+def _whose(full: str, described: Mapping[str, Any], stored: Mapping[str, Tensor]) -> tuple[str, str]:
+    """Return the tensor and the part that a name in the file stands for."""
+    name, _, part = full.rpartition(SEPARATOR)
+    # A layer's name may hold a colon itself; a part is one of something that is there.
+    if part in PARTS and (name in described or name in stored):
+        return name, part
+    return full, "values"

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, GraphModule, Node
 from torch.fx.graph import CodeGen
 
 from workbench.graph.walk import canonical_names, module_of
@@ -59,11 +59,22 @@ def _dropouts(graph: GraphModule, model: nn.Module) -> None:
 
 def with_modules(graph: GraphModule) -> GraphModule:
     """Return the graph with convolutions, linear layers, embeddings, norms and quantizers as modules."""
-    for node in list(graph.graph.nodes):
+    modules_again(graph, graph.graph)
+    return _bare(graph)
+
+
+def modules_again(root: nn.Module, graph: Graph) -> None:
+    """Make operators of a graph modules again, in place, at the places in `root` where their parameters are.
+
+    Args:
+        root: Holds the tensors that the graph reads.
+        graph: Belongs to it.
+    """
+    for node in list(graph.nodes):
         quantizer = quantizer_at(node)
-        if quantizer is not None:
+        if quantizer is not None and 1 <= quantizer[2] <= 16:
             source, place, bits = quantizer
-            _replace(graph, node, source, place, ActivationQuantizer(bits, 0.0, 1.0))
+            _replace(root, graph, node, source, place, ActivationQuantizer(bits, 0.0, 1.0))
             continue
         make = MAKERS.get(node.target) if node.op == "call_function" else None
         # An embedding's table comes before what is looked up in it.
@@ -72,12 +83,13 @@ def with_modules(graph: GraphModule) -> GraphModule:
         if make is None or found is None:
             continue
         try:
-            module = make(_given(node))
-        except (TypeError, ValueError, AttributeError):
+            module = make(_given(node, root))
+        except (ArithmeticError, AssertionError, AttributeError, RuntimeError, TypeError, ValueError):
             continue  # an unusual form of the operator stays an operator
-        _replace(graph, node, entering, found, module)
-    graph.graph.eliminate_dead_code()
-    return _bare(graph)
+        if not _is_whole(module, root.get_submodule(found), node, entering):
+            continue
+        _replace(root, graph, node, entering, found, module)
+    graph.eliminate_dead_code()
 
 
 def _bare(graph: GraphModule) -> GraphModule:
@@ -90,23 +102,22 @@ def _bare(graph: GraphModule) -> GraphModule:
     return GraphModule(graph, graph.graph)
 
 
-def _replace(graph: GraphModule, node: Node, source: Any, place: str, module: nn.Module) -> None:
-    _own(module, graph.get_submodule(place))
+def _replace(root: nn.Module, graph: Graph, node: Node, source: Any, place: str, module: nn.Module) -> None:
+    _own(module, root.get_submodule(place))
     parent, _, name = place.rpartition(".")
-    setattr(graph.get_submodule(parent), name, module)
-    with graph.graph.inserting_before(node):
-        call = graph.graph.call_module(place, (source,))
+    setattr(root.get_submodule(parent), name, module)
+    with graph.inserting_before(node):
+        call = graph.call_module(place, (source,))
     call.meta = dict(node.meta)
     node.replace_all_uses_with(call)
-    graph.graph.erase_node(node)
+    graph.erase_node(node)
 
 
-def _given(node: Node) -> dict[str, Any]:
+def _given(node: Node, owner: nn.Module) -> dict[str, Any]:
     """Return the operator's arguments by name, with tensors in place of what reads them."""
     schema = node.target._schema.arguments  # type: ignore[union-attr]  # an ATen operator has one
     values = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
     values |= dict(zip((argument.name for argument in schema), node.args, strict=False)) | node.kwargs
-    owner = node.graph.owning_module
 
     def read(value: Any) -> Any:
         if isinstance(value, Node):
@@ -132,6 +143,18 @@ def _place(node: Node, source: Any) -> str | None:
     if len(owners) != 1 or "" in owners or not names <= known or any(len(value.users) > 1 for value in tensors):
         return None
     return owners.pop()
+
+
+def _is_whole(module: nn.Module, holder: nn.Module, node: Node, source: Any) -> bool:
+    """Whether a module would hold the tensors that the operator reads and the holder has, no others and no fewer."""
+    tensors = [value for value in node.all_input_nodes if value.op == "get_attr" and value is not source]
+    read = {str(value.target).rpartition(".")[2] for value in tensors}
+    kept = {"num_batches_tracked"}
+    held, holds = (
+        {name for store in (one._parameters, one._buffers) for name, value in store.items() if value is not None} - kept
+        for one in (holder, module)
+    )
+    return read == held == holds and not any(hasattr(module, name) for name in holder._modules)
 
 
 def _own(module: nn.Module, holder: nn.Module) -> None:

@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, shown
+from workbench.loading.npz import NUMBERS, read_arrays
 from workbench.task.metric import Metric
 from workbench.task.task import Loss, Task
 
@@ -92,21 +92,25 @@ def read_npz(path: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], li
     Raises:
         WorkbenchError: The file is missing, is no .npz, or lacks one of them.
     """
-    try:
-        # Opened here, because numpy leaves a file that is no archive open.
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array without a name")
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise WorkbenchError(f"{path} cannot be read as .npz: {error}") from error
+    arrays, held = read_arrays(path, ("images", "labels", "classes"))
     if "images" not in arrays or "labels" not in arrays:
-        raise WorkbenchError(f"{path} must hold 'images' and 'labels'; it holds {', '.join(arrays) or 'nothing'}")
+        raise WorkbenchError(
+            f"{path} must hold 'images' and 'labels'; it holds {shown(', '.join(held) or 'nothing', 200)}"
+        )
     labels = arrays["labels"]
     if labels.ndim != 1:
         raise WorkbenchError(f"{path}: labels must be one number a sample, not of shape {labels.shape}")
-    return channels_first(arrays["images"], path), labels, [str(name) for name in arrays.get("classes", [])]
+    for name in ("images", "labels"):
+        if arrays[name].dtype.kind not in NUMBERS:
+            raise WorkbenchError(f"{path}: {name} must be numbers, not {arrays[name].dtype}")
+    return channels_first(arrays["images"], path), labels, _classes(arrays, path)
+
+
+def _classes(arrays: dict[str, np.ndarray[Any, Any]], path: Path) -> list[str]:
+    classes = arrays.get("classes", np.array([]))
+    if classes.ndim != 1:
+        raise WorkbenchError(f"{path}: classes must be one name a class, not of shape {classes.shape}")
+    return [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in classes.tolist()]
 
 
 def channels_first(images: np.ndarray[Any, Any], path: Path) -> np.ndarray[Any, Any]:

@@ -1,16 +1,21 @@
-"""A folder that `export` wrote, opened without the model's source."""
+"""A folder that `export` wrote, opened without the model's source.
+
+It may come from anybody: nothing in it is run, and nothing is opened, unpacked or allocated before it is known to be
+small enough. Checksums tell of accidents; whoever changes a file can make them anew.
+"""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import zlib
+from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from workbench.checkpoint.checkpoint import read
+from workbench.checkpoint.reading import open_plain, read_packed, read_plain
 from workbench.errors import WorkbenchError, within
-from workbench.graph.program import from_text
+from workbench.graph.reader import read_program, text_limit
 from workbench.loading.source import Loaded, Source
 
 CHECKSUMS, WEIGHTS, PROGRAM, RECORD = (
@@ -19,6 +24,9 @@ CHECKSUMS, WEIGHTS, PROGRAM, RECORD = (
     "program.json.gz",
     "measurement.json",
 )
+
+LIST_BYTES, RECORD_BYTES = 1 << 20, 2 << 20
+FILES = 1000
 
 
 def get(text: str, pretrained: bool) -> Loaded:
@@ -30,54 +38,65 @@ def get(text: str, pretrained: bool) -> Loaded:
     folder = Path(text)
     check(folder)
     values, codings = read(folder / WEIGHTS)
-    try:
-        graph = gzip.decompress((folder / PROGRAM).read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise WorkbenchError(f"{folder / PROGRAM} cannot be read: {error}") from error
-    with within(str(folder)):
-        model = from_text(graph, values)
-    subject = _facts(folder).get("subject", {})
-    return Loaded(model, str(subject.get("name", folder.name)), codings, str(subject.get("source", "")))
+    graph = read_packed(folder, PROGRAM, text_limit((folder / WEIGHTS).stat().st_size))
+    with within(str(folder / PROGRAM)):
+        made = read_program(graph, values)
+    subject = _subject(folder)
+    named = {made.names.get(name, name): coding for name, coding in codings.items()}
+    return Loaded(made.model, subject.get("name", folder.name), named, subject.get("source", ""))
 
 
 def check(folder: Path) -> None:
     """Compare every file with its checksum.
 
     Raises:
-        WorkbenchError: A file is missing, was changed, or is named outside of the folder.
+        WorkbenchError: A file is missing, was changed, is no plain file, or lies outside of the folder.
     """
     try:
-        lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_plain(folder, CHECKSUMS, LIST_BYTES).decode().splitlines()
+    except (WorkbenchError, UnicodeDecodeError) as error:
         raise WorkbenchError(f"{folder} is not a folder that export wrote: {error}") from error
     listed = {}
-    for line in lines:
+    for line in lines[: FILES + 1]:
         digest, _, name = line.partition("  ")
-        if Path(name).name != name:
-            raise WorkbenchError(f"{folder / CHECKSUMS} names {name!r}, which is outside of the folder")
+        if Path(name).name != name or not name.isprintable():
+            raise WorkbenchError(f"{folder / CHECKSUMS} names {name[:80]!r}, which is outside of the folder")
         listed[name] = digest
+    if len(lines) > FILES:
+        raise WorkbenchError(f"{folder / CHECKSUMS} names {len(lines)} files; {FILES} may be")
     for name in (WEIGHTS, PROGRAM):
         if name not in listed:
             raise WorkbenchError(f"{folder} has no {name}, so it cannot be opened without the model's source")
     for name, digest in listed.items():
-        if not (folder / name).is_file():
-            raise WorkbenchError(f"{folder / name} is missing")
-        if hash_file(folder / name) != digest:
+        with open_plain(folder, name) as file:
+            found = _hash(file)
+        if found != digest:
             raise WorkbenchError(f"{folder / name} is not what was exported: its checksum differs")
 
 
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return _hash(file)
 
 
-def _facts(folder: Path) -> dict[str, dict[str, str]]:
+def _hash(file: BufferedReader) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _subject(folder: Path) -> dict[str, str]:
+    """Return name and source of what was exported, as far as the record says them."""
     try:
-        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        found: Any = json.loads(read_plain(folder, RECORD, RECORD_BYTES).decode())
+    except (WorkbenchError, ValueError, RecursionError):
+        return {}  # the model is all there without it
+    subject = found.get("subject") if isinstance(found, dict) else None
+    named = subject if isinstance(subject, dict) else {}
+    return {key: value for key, value in named.items() if key in ("name", "source") and _is_name(value)}
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 200 and value.isprintable()
 
 
 SOURCE = Source("a folder that export wrote", lambda text: (Path(text) / CHECKSUMS).is_file(), get)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from workbench.checkpoint.checkpoint import read
-from workbench.errors import WorkbenchError, first_line
+from workbench.checkpoint.coding import DTYPES
+from workbench.errors import WorkbenchError, first_line, shown
 
 NESTS = ("state_dict", "model_state_dict", "model", "module", "net", "weights", "params", "ema")
 PREFIXES = ("module.", "model.", "_orig_mod.", "net.")
@@ -60,28 +61,49 @@ def state_dict(path: Path) -> dict[str, Tensor]:
         return read(path)[0]
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)  # what it reads is what counts
+            warnings.simplefilter("ignore")  # what torch thinks of how it was saved; what it reads is what counts
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WorkbenchError(
             f"{path} holds more than tensors, and reading it could run code of whoever made it. If you trust it, "
             "convert it once where you trust it: torch.save(model.state_dict(), 'weights.pt')"
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise WorkbenchError(f"{path} cannot be read as a checkpoint: {first_line(error)}") from error
-    return _unnest(loaded, path)
+    except Exception as error:  # a damaged pickle or archive trips its reader up anywhere
+        raise WorkbenchError(f"{path} cannot be read as a checkpoint: {shown(first_line(error), 200)}") from error
+    found = _unnest(loaded, path)
+    for name, value in found.items():
+        if (kind := _odd(value)) is not None:
+            raise WorkbenchError(f"{path} holds {shown(name)} as {kind}; convert it to a dense tensor of numbers first")
+    return found
 
 
 def _unnest(loaded: Any, path: Path) -> dict[str, Tensor]:
-    if isinstance(loaded, Mapping):
+    for _ in range(len(NESTS)):  # a dict may hold itself
+        if not isinstance(loaded, Mapping):
+            break
+        inner = next((loaded[nest] for nest in NESTS if isinstance(loaded.get(nest), Mapping)), None)
         tensors = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
-        if tensors and not any(isinstance(loaded.get(nest), Mapping) for nest in NESTS):
+        if tensors and inner is None:
             return tensors
-        for nest in NESTS:
-            if isinstance(loaded.get(nest), Mapping):
-                return _unnest(loaded[nest], path)
-        raise WorkbenchError(f"{path} holds no state dict; its keys are {_some([str(key) for key in loaded])}")
+        if inner is None:
+            raise WorkbenchError(f"{path} holds no state dict; its keys are {_some([str(key) for key in loaded])}")
+        loaded = inner
+    if isinstance(loaded, Mapping):
+        raise WorkbenchError(f"{path} holds no state dict, only dicts within dicts")
     raise WorkbenchError(f"{path} holds a {type(loaded).__name__}, not a state dict")
+
+
+def _odd(value: Tensor) -> str | None:
+    """Return what keeps a tensor from being taken as weights, None for a dense one of plain numbers."""
+    if value.is_nested:
+        return "a nested tensor"
+    if value.is_quantized:
+        return "a quantized tensor"
+    if value.is_meta:
+        return "a tensor without values"
+    if value.layout != torch.strided:
+        return "a sparse tensor"
+    return None if value.dtype in DTYPES else f"{value.dtype}"
 
 
 def _fit(found: dict[str, Tensor], wanted: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -93,4 +115,8 @@ def _fit(found: dict[str, Tensor], wanted: Mapping[str, Any]) -> dict[str, Tenso
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "none"
+    return (
+        ", ".join(map(shown, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        if names
+        else "none"
+    )

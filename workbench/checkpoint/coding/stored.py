@@ -18,9 +18,9 @@ from torch import Tensor
 
 from workbench.checkpoint.coding import bits, huffman
 from workbench.checkpoint.coding.coding import CODINGS, Coding
-from workbench.errors import WorkbenchError
+from workbench.checkpoint.coding.described import LAYOUTS, VALUES, check_facts, shape_of
+from workbench.errors import WorkbenchError, first_line
 
-LAYOUTS = ("dense", "bitmask", "index", "gaps")
 ENTRY = 100  # bytes that one more part takes in a file's header, about
 LONG = 255  # zeros that stand for no value: as many zeros as one byte can say
 
@@ -192,8 +192,13 @@ def store(tensor: Tensor, coding: Coding | None = None) -> tuple[dict[str, Tenso
     return {name: part.contiguous() for name, part in parts.items()}, planned.facts
 
 
-def restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Tensor, Coding | None]:
+def restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any], most: int = VALUES) -> tuple[Tensor, Coding | None]:
     """Return the tensor of `parts` bit for bit, and its coding.
+
+    Args:
+        parts: As `store` gives them.
+        facts: The same; they may come from anybody.
+        most: How many values the tensor may have.
 
     Raises:
         WorkbenchError: The parts do not fit the facts: the file is damaged or was made by something else.
@@ -203,37 +208,54 @@ def restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Tens
             raise WorkbenchError(f"nothing describes how its parts {', '.join(sorted(parts))} go together")
         return parts["values"], None
     try:
-        return _restore(parts, facts)
-    except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise WorkbenchError(f"the stored parts do not fit their description ({error})") from error
+        shape, count = shape_of(facts, most)
+        check_facts(facts, parts, shape)
+        return _restore(parts, facts, shape, count)
+    except (KeyError, RuntimeError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise WorkbenchError(f"the stored parts do not fit their description ({first_line(error)[:200]})") from error
 
 
-def _restore(parts: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Tensor, Coding | None]:
-    shape = [int(size) for size in facts["shape"]]
-    count = 1
-    for size in shape:
-        count *= size
+def _restore(
+    parts: Mapping[str, Tensor], facts: Mapping[str, Any], shape: list[int], count: int
+) -> tuple[Tensor, Coding | None]:
     coding = CODINGS[facts["coding"]].read(facts, parts) if "coding" in facts else None
     if coding is not None and "entropy" in facts:
         coding = replace(coding, entropy=True)
-    layout = facts.get("layout", "dense")
-    if layout == "dense":
-        places = torch.arange(count)
-    elif layout == "bitmask":
-        places = bits.unpack(parts["mask"], 1, count).nonzero().flatten()
-    elif layout == "gaps":
-        places = _places(parts["gaps"], count)
-    else:
-        places = parts["index"].long()
+    places = _read_places(parts, facts.get("layout", "dense"), count)
+    kept = count if places is None else len(places)
     squeezed = coding is not None and facts.get("entropy", False)
-    expected = bits.packed_bytes(len(places), coding.bits) if coding else len(places)
+    expected = bits.packed_bytes(kept, coding.bits) if coding else kept
     if not squeezed and parts["values"].numel() != expected:
         raise ValueError(f"{parts['values'].numel()} stored numbers where {expected} belong")
     if coding is None:
         flat = torch.zeros(count, dtype=parts["values"].dtype)
-        flat[places] = parts["values"].flatten()
+        flat[slice(None) if places is None else places] = parts["values"].flatten()
         return flat.view(shape), None
-    # Codes of left-out zeros are found by coding zero itself, so that every coding may place it where it likes.
-    codes = coding.codes(torch.zeros(shape)).flatten()
-    codes[places] = (huffman.expand if squeezed else bits.unpack)(parts["values"], coding.bits, len(places))
+    stored = (huffman.expand if squeezed else bits.unpack)(parts["values"], coding.bits, kept)
+    if len(stored) and int(stored.max()) >= coding.count:
+        raise ValueError(f"a code {int(stored.max())} where there are {coding.count}")
+    if places is None:
+        codes = stored
+    else:
+        # Codes of left-out zeros are found by coding zero itself, so that every coding may place it where it likes.
+        codes = coding.codes(torch.zeros(shape)).flatten()
+        codes[places] = stored
     return coding.values(codes.view(shape)).to(NAMED[facts.get("dtype", "F32")]), coding
+
+
+def _read_places(parts: Mapping[str, Tensor], layout: str, count: int) -> Tensor | None:
+    """Return where the stored values of a tensor of `count` belong, None for one after the other.
+
+    Raises:
+        ValueError: They are not places of such a tensor, or not in order.
+    """
+    if layout == "dense":
+        return None
+    if layout == "bitmask":
+        if parts["mask"].numel() != bits.packed_bytes(count, 1):
+            raise ValueError(f"a mask of {parts['mask'].numel()} bytes for {count} values")
+        return bits.unpack(parts["mask"].flatten(), 1, count).nonzero().flatten()
+    places = _places(parts["gaps"], count) if layout == "gaps" else parts["index"].flatten().long()
+    if len(places) and (int(places[0]) < 0 or int(places[-1]) >= count or not bool((torch.diff(places) > 0).all())):
+        raise ValueError("the places of values are not in the tensor, or not in order")
+    return places

@@ -1,0 +1,47 @@
+"""A few hundred mutants of each kind of input; `make fuzz` reads many more."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import kinds  # noqa: F401  # each of them signs up
+from tests.fuzz.fuzz import fuzz
+from tests.fuzz.kind import KINDS
+from tests.fuzz.watch import watched
+
+COUNT = 300
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_no_mutant_runs_code_or_ends_in_anything_but_an_error_for_people(kind, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    found = fuzz(kind, 0, COUNT)
+    assert found.problems == []
+    assert found.counts["read"] == COUNT
+    # Mutants that all fail at the first check would try nothing.
+    assert COUNT * 0.05 < found.counts["accepted"] < COUNT * 0.9
+
+
+def test_the_watch_sees_code_imports_and_writing(tmp_path):
+    with watched() as happened:
+        eval("1")  # noqa: S307  # this is what is watched for
+    assert happened
+    for act in (
+        lambda: exec("1"),  # noqa: S102
+        lambda: compile("1", "x", "eval"),
+        lambda: __import__("this_is_not_there"),
+        lambda: (tmp_path / "x").write_text(""),
+        lambda: os.system("true"),  # noqa: S605, S607
+        lambda: os.close(os.open(tmp_path / "x", os.O_WRONLY)),
+    ):
+        with watched() as happened, contextlib.suppress(ImportError):
+            act()
+        assert happened, act
+    with watched() as happened:
+        (tmp_path / "x").read_text()
+        assert sys.version
+    assert happened == []
