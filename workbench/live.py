@@ -107,6 +107,8 @@ def stages(step: Step, bench: Bench) -> Iterator[Preview]:
     )  # fmt: skip
     yield seen
     reference, evaluator = bench.reference(), bench.evaluator
+    if reference.metric.note not in ("", *seen.notes):
+        seen = replace(seen, notes=(*seen.notes, reference.metric.note))
     settled = evaluator.anchor(state, quick=True)
     predict = evaluator.prepare(built, overlay)
     scores = anytime(lambda numbers: predict(numbers), reference, context.progress.silent(), tolerance=NARROW)

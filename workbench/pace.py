@@ -7,6 +7,7 @@ values, which a recipe holds and replays anywhere.
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -86,7 +87,7 @@ def by_parts(step: Step, table: Table) -> list[Step]:
     Raises:
         WorkbenchError: It can be done on none.
     """
-    points = sorted((point for point in table.points if point.score), key=table.drop)
+    points = sorted((point for point in table.points if math.isfinite(table.drop(point))), key=table.drop)
     if not points:
         raise WorkbenchError(f"{step.title} can be done on no part alone: {table.points[0].reason}")
     names = [glob.escape(point.target) for point in points]

@@ -168,7 +168,10 @@ class Session(traitlets.HasTraits):
         with self._baseline_lock:
             if split not in self._references:
                 evaluator, state = self._evaluator(split), State.of(self.subject)
-                self._references[split] = refer(evaluator, state, self.subject.task.metric, split, progress)
+                made = refer(evaluator, state, self.subject.task.metric, split, progress)
+                # Only all samples together may show that the metric cannot judge them apart.
+                self.subject.task.metric = made.metric
+                self._references[split] = made
             return self._references[split]
 
     def baselines(self) -> Mapping[str, Forward]:

@@ -94,15 +94,8 @@ class Subject:
                 f"{self.name}: the metric {metric.name} gives shape {tuple(judged.shape)} for {len(targets)} samples; "
                 "it must give one number for each, or one in all"
             )
-        if metric.decomposes and judged.ndim == 0:
-            self.task.metric = Metric(
-                metric.name,
-                metric.judge,
-                metric.unit,
-                metric.higher_is_better,
-                metric.bounds,
-                decomposes=False,
-            )
+        # A first try on a few samples; all of them are tried when the baseline is scored.
+        self.task.metric = metric.settled(output, targets)
 
     def portable(self) -> Subject:
         """Return the subject with the part of its task that steering needs, for other processes."""

@@ -20,7 +20,7 @@ import torch
 import workbench as wb
 from workbench.evaluator import Evaluator
 from workbench.measure import anytime, refer
-from workbench.measure.score import stratify
+from workbench.measure.strata import stratify
 from workbench.metric import Metric, margins
 from workbench.recipe import Recipe, run
 from workbench.runtimes import onnx

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from workbench.measure import Reference
-from workbench.measure.score import stratify
+from workbench.measure.strata import stratify
 from workbench.metric import Metric
 from workbench.samples import Samples
 

@@ -9,7 +9,7 @@ import torch
 
 from workbench.evaluator import Evaluator
 from workbench.measure import anytime, refer
-from workbench.measure.score import stratify
+from workbench.measure.strata import stratify
 from workbench.metric import Metric
 from workbench.steps import Context, Prune, Quantize, State
 

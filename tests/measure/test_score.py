@@ -9,7 +9,7 @@ from tests.measure.populations import Numbers, Population, flips
 from workbench.errors import Cancelled
 from workbench.evaluator import Evaluator
 from workbench.measure import Reference, Score, anytime, refer, score
-from workbench.measure.score import EDGES_RIGHT, EDGES_WRONG
+from workbench.measure.strata import EDGES_RIGHT, EDGES_WRONG
 from workbench.metric import Metric
 from workbench.progress import Progress
 from workbench.recipe import Recipe, run

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, quantiles
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from torch import Tensor
 from workbench.progress import Progress
 from workbench.turn import TURN
 
+Verdict = Literal["baseline", "faster", "slower", "within noise", "unknown"]
 Forward = Callable[[tuple[Tensor, ...]], Tensor]
 WARM_UP = 3
 STRETCHES = 10

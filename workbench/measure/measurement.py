@@ -17,7 +17,9 @@ from workbench.evaluator import Evaluator
 from workbench.measure.compute import count_macs, model_energy
 from workbench.measure.latency import Forward, Latency, compare
 from workbench.measure.memory import measure_peak
-from workbench.measure.score import Reference, Score, score
+from workbench.measure.reference import Reference
+from workbench.measure.score import Score
+from workbench.measure.sequential import score
 from workbench.measure.size import Size, measure_size
 from workbench.progress import Progress
 from workbench.runtimes import RUNTIMES
