@@ -49,18 +49,62 @@ def score_value(value: float, unit: str, signed: bool = False) -> str:
     return f"{value * 100:{sign}.2f} %" if unit == "%" else f"{value:{sign}.4g}"
 
 
+NOT_KNOWN = "not known yet"
+
+
 def score(found: Score) -> str:
-    """Return 98.12 % (all 2,400) or 98.1 % [97.6, 98.5] (812 of 2,400)."""
+    """Return 98.12 % (all 2,400), 98.1 % [97.6, 98.5] (812 of 2,400), or that the interval is not known yet."""
     value = score_value(found.value, found.unit)
     if found.exact:
         return f"{value} (all {found.total:,})"
+    seen = f"{found.n:,} of {found.total:,}"
+    if not found.known:
+        return f"{value} (interval {NOT_KNOWN}; {seen})"
     factor = 100 if found.unit == "%" else 1
-    return f"{value} [{found.low * factor:.3g}, {found.high * factor:.3g}] ({found.n:,} of {found.total:,})"
+    return f"{value} [{found.low * factor:.3g}, {found.high * factor:.3g}] ({seen})"
+
+
+def half_width(found: Score) -> str:
+    """Return ± 0.42 in the unit that is shown, "" for an exact score, or that it is not known yet."""
+    if found.exact:
+        return ""
+    if not found.known:
+        return f"± {NOT_KNOWN}"
+    return f"± {found.half_width * 100:.2f}" if found.unit == "%" else f"± {found.half_width:.2g}"
+
+
+def change_interval(found: Score) -> str:
+    """Return the 95 % interval of a score's change over the split as [-0.83, -0.01], or that it is not known yet."""
+    return _interval(found.change_low, found.change_high, found.unit) if found.known else f"(interval {NOT_KNOWN})"
+
+
+def elsewhere(found: Score) -> str:
+    """Return the change that is to be expected on other data of the same kind, as a 95 % interval.
+
+    It is "" for a score of which samples were left out, and for a baseline's own; "not known on other data" where the
+    metric states no bounds or is one value of the whole split.
+    """
+    if not found.exact or found.population_low == found.population_high == 0.0:
+        return ""
+    if found.population_low is None or found.population_high is None:
+        return "not known on other data"
+    points = " points" if found.unit == "%" else ""
+    return f"{_interval(found.population_low, found.population_high, found.unit)}{points} on other data (95 %)"
+
+
+def _interval(low: float, high: float, unit: str) -> str:
+    return f"[{low * 100:+.2f}, {high * 100:+.2f}]" if unit == "%" else f"[{low:+.3g}, {high:+.3g}]"
 
 
 def points(value: float, unit: str) -> str:
     """Return a change as +0.12 points, or with four digits where the metric has no per cent."""
     return f"{value * 100:+.2f} points" if unit == "%" else f"{value:+.4g}"
+
+
+def change(found: Score) -> str:
+    """Return a score's change against the baseline, and what of it is to be expected on other data."""
+    words = [points(found.change, found.unit), "" if found.exact else change_interval(found), elsewhere(found)]
+    return " ".join(words[:2]).strip() + (f", {words[2]}" if words[2] else "")
 
 
 def ratio(value: float) -> str:
@@ -87,6 +131,7 @@ def rows(found: Measurement) -> list[tuple[str, str, str]]:
         latency.append((f"latency, {runtime}", "latency", seconds(one.median) + ratio_words))
     return [
         ("score", "score", score(found.score)),
+        ("change of the score", "score", change(found.score) if found.score.change or elsewhere(found.score) else "–"),
         *latency,
         ("file", "bytes", size(found.bytes.total)),
         ("parameters", "params", count(found.params)),

@@ -17,6 +17,7 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
     name = _plain(record["subject"]["name"])
     rows = [
         ("Validation score", numbers.score(before.score), numbers.score(after.score), HOW["score"]),
+        ("Its change", "", numbers.change(after.score), HOW["score"]),
         ("File size", numbers.size(before.bytes.total), numbers.size(after.bytes.total), HOW["bytes"]),
         ("Parameters", numbers.count(before.params), numbers.count(after.params), HOW["params"]),
         ("Parameters not zero", numbers.count(before.nonzero), numbers.count(after.nonzero), HOW["nonzero"]),
@@ -45,7 +46,8 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
     if record["test"]:
         test, base = Score(**record["test"]), Score(**record["test_baseline"])
         lines += [
-            f"Test score, scored once: **{numbers.score(test)}**; the original's: {numbers.score(base)}.",
+            f"Test score, scored once: **{numbers.score(test)}**; the original's: {numbers.score(base)}; "
+            f"the change: {numbers.change(test)}.",
             "",
         ]
     lines += ["| | original | compressed | how |", "|---|---|---|---|"]

@@ -58,19 +58,16 @@ def change_words(score: Score) -> list[Fragment]:
     """Return how a score differs from the original's, and whether that is more than noise."""
     change = Strong(numbers.points(score.change, score.unit))
     if score.exact:
+        other = f" ({words})" if (words := numbers.elsewhere(score)) else ""
         if not score.change:
-            return ["the same as the original's"]
-        return [change, " against the original, with every sample scored"]
-    interval = interval_words(score)
+            return [f"the same as the original's{other}"]
+        return [change, f" against the original, with every sample scored{other}"]
+    interval = numbers.change_interval(score)
+    if not score.known:
+        return [change, f" against the original {interval}"]
     if score.change_low <= 0 <= score.change_high:
         return [change, f" {interval} against the original: ", Strong("within noise")]
     return [change, f" {interval} against the original: more than noise"]
-
-
-def interval_words(score: Score) -> str:
-    """Return the 95 % interval of a score's change."""
-    factor = 100 if score.unit == "%" else 1
-    return f"[{score.change_low * factor:+.2f}, {score.change_high * factor:+.2f}]"
 
 
 def test_words(record: Record) -> list[Fragment]:
@@ -80,7 +77,7 @@ def test_words(record: Record) -> list[Fragment]:
     test, base = Score(**record["test"]), Score(**record["test_baseline"])
     if not record["steps"]:
         return ["On the test split it is ", Strong(numbers.score(test)), "."]
-    change = numbers.points(test.change, test.unit)
+    change = numbers.change(test)
     return [
         "On the test split, which steered nothing, it is ", Strong(numbers.score(test)),
         f"; the original's is {numbers.score(base)}, so the change is {change}.",
@@ -107,11 +104,11 @@ def tiles(before: Measurement, after: Measurement) -> list[Tile]:
     score = after.score
     unclear = not score.exact and score.change_low <= 0 <= score.change_high
     worse = (score.change < 0) == score.higher_is_better and score.change != 0
-    noise = ", within noise" if unclear else ""
+    noise = ", within noise" if unclear and score.known else ""
     first = Tile(
         score.metric,
         numbers.score_value(score.value, score.unit),
-        f"{numbers.points(score.change, score.unit)}{noise}",
+        f"{numbers.change(score)}{noise}",
         tone=UNSURE if unclear or not score.change else BAD if worse else GOOD,
     )
     rows = (

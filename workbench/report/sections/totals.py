@@ -15,6 +15,7 @@ def totals(record: Record) -> Section:
     before, after = Measurement.read(record["baseline"]), Measurement.read(record["current"])
     rows = [
         (f"{after.score.metric}, validation", numbers.score(before.score), numbers.score(after.score), HOW["score"]),
+        ("its change", "", numbers.change(after.score), HOW["score"]),
         *_test(record),
         ("file size", numbers.size(before.bytes.total), numbers.size(after.bytes.total), HOW["bytes"]),
         ("parameters", f"{before.params:,}", f"{after.params:,}", HOW["params"]),
@@ -31,7 +32,10 @@ def _test(record: Record) -> list[tuple[str, str, str, str]]:
     if record["test"] is None:
         return []
     base, test = Score(**record["test_baseline"]), Score(**record["test"])
-    return [(f"{test.metric}, test", numbers.score(base), numbers.score(test), HOW["score"])]
+    return [
+        (f"{test.metric}, test", numbers.score(base), numbers.score(test), HOW["score"]),
+        ("its change", "", numbers.change(test), HOW["score"]),
+    ]
 
 
 def _in_pairs(found: Latency) -> tuple[str, str]:
