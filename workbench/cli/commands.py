@@ -165,7 +165,7 @@ def _print(chosen: Namespace, facts: Mapping[str, Any], text: str) -> None:
 
 
 def _finite(facts: Any) -> Any:
-    """Return plain values in which what is infinite, such as the ends of an unknown interval, is null as JSON has it."""
+    """Return plain values with null, as JSON knows it, for what is infinite, such as the ends of unknown intervals."""
     if isinstance(facts, dict):
         return {key: _finite(value) for key, value in facts.items()}
     if isinstance(facts, list | tuple):

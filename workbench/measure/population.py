@@ -21,22 +21,20 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from torch import Tensor
-
 Z_95 = NormalDist().inv_cdf(0.975)
 
 
-def mean_interval(differences: Tensor, reach: float, z: float = Z_95) -> tuple[float, float]:
-    """Return the interval of the mean difference for all data of which these samples were drawn.
+def mean_interval(count: int, total: float, squares: float, reach: float, z: float = Z_95) -> tuple[float, float]:
+    """Return the interval of the mean difference for all data of which samples were drawn.
 
     Args:
-        differences: Of each sample, one model's result less the other's, [n] with n of at least 1.
+        count: Number of samples, at least 1.
+        total: Sum of their differences, one model's result less the other's.
+        squares: Sum of the squares of these.
         reach: The most that a difference can be, either way: the width of the metric's bounds.
         z: Half-width in standard errors; 1.96 for 95 %.
     """
     pseudo = z**2
-    count = len(differences) + pseudo
-    total = float(differences.sum())
-    squares = float(differences.square().sum()) + pseudo * reach**2
-    arm = z * math.sqrt(max(squares - total**2 / count, 0.0)) / count
-    return max(total / count - arm, -reach), min(total / count + arm, reach)
+    whole = count + pseudo
+    arm = z * math.sqrt(max(squares + pseudo * reach**2 - total**2 / whole, 0.0)) / whole
+    return max(total / whole - arm, -reach), min(total / whole + arm, reach)

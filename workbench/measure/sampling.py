@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -93,7 +93,6 @@ class Sampling:
     reference: Reference
     parts: list[_Seen]
     looks: Looks
-    differences: list[Tensor] = field(default_factory=list)
 
     @classmethod
     def of(cls, reference: Reference, looks: Looks = REPEATED_LOOKS, seen: Sequence[Sequence[float]] = ()) -> Sampling:
@@ -126,7 +125,6 @@ class Sampling:
             progress.check()
             outputs, targets = predict(numbers)
             news.append(self.reference.metric.values(outputs, targets, numbers) - self.reference.results[numbers])
-        self.differences += news
         for part, new in zip(self.parts, torch.split(torch.cat(news), shares), strict=True):
             if len(new):
                 part.take(new)
@@ -155,10 +153,11 @@ class Sampling:
 
     def _population(self) -> dict[str, float]:
         """Return the ends of the change's interval for all such data, {} where it is not known."""
-        bounds, seen = self.reference.metric.bounds, sum(len(part) for part in self.differences)
-        if bounds is None or not self.reference.metric.bounded or seen < self.reference.total:
-            return {}  # samples that an earlier process saw are not at hand any more, only their sums
-        low, high = mean_interval(torch.cat(self.differences), bounds[1] - bounds[0])
+        bounds = self.reference.metric.bounds
+        if bounds is None or not self.reference.metric.bounded or self.count < self.reference.total:
+            return {}
+        total, squares = sum(part.total for part in self.parts), sum(part.squares for part in self.parts)
+        low, high = mean_interval(self.count, total, squares, bounds[1] - bounds[0])
         return {"population_low": low, "population_high": high}
 
     def needed(self, half_width: float) -> int:
