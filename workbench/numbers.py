@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from workbench.measure import Latency, Measurement, Score
 
 
@@ -113,26 +115,42 @@ def ratio(value: float) -> str:
 
 
 def verdict(found: Latency) -> str:
-    """Return 1.92 × faster [1.85, 1.98], or within noise with the interval."""
+    """Return 1.92 × faster [1.85, 1.98], within noise with the interval, or unknown: the machine is busy."""
     if found.verdict == "baseline":
         return "baseline"
-    interval = f"[{found.ratio_low:.2f}, {found.ratio_high:.2f}]"
-    if found.verdict == "slower":
-        return f"{found.ratio:.2f} × (slower) {interval}"
-    word = "× faster" if found.verdict == "faster" else "×, within noise"
-    return f"{found.ratio:.2f} {word} {interval}"
+    interval = f"[{_three(found.ratio_low)}, {_three(found.ratio_high)}]"
+    if found.verdict == "unknown":
+        return f"unknown: {found.reason}" + ("" if found.busy else f" {interval}")
+    word = {"slower": "× (slower)", "faster": "× faster", "within noise": "×, within noise"}[found.verdict]
+    return f"{_three(found.ratio)} {word} {interval}"
+
+
+def in_pairs(found: Latency) -> str:
+    """Return 3.30 ms → 1.54 ms, 2.14 × faster [2.1, 2.2]: the two times and the ratio that is theirs."""
+    if found.verdict == "baseline":
+        return latency(found.median)
+    return f"{latency(found.baseline_median)} → {latency(found.median)}, {verdict(found)}"
+
+
+def latency(value: float) -> str:
+    """Return a time below a minute with three digits, as ratios have, so that both agree when they are read."""
+    for power, unit in ((1e-6, "µs"), (1e-3, "ms")):
+        if value < 999.5 * power:
+            return f"{_three(value / power)} {unit}"
+    return f"{_three(value)} s"
+
+
+def _three(value: float) -> str:
+    """Return a positive value with three digits, and no more than two behind the point."""
+    return f"{value:.{min(max(2 - math.floor(math.log10(value)), 0), 2) if value > 0 else 2}f}"
 
 
 def rows(found: Measurement) -> list[tuple[str, str, str]]:
     """Return what was measured of a state as (what, field of the measurement, value)."""
-    latency = []
-    for runtime, one in found.latency.items():
-        ratio_words = "" if one.verdict == "baseline" else f", {verdict(one)}"
-        latency.append((f"latency, {runtime}", "latency", seconds(one.median) + ratio_words))
     return [
         ("score", "score", score(found.score)),
         ("change of the score", "score", change(found.score) if found.score.change or elsewhere(found.score) else "–"),
-        *latency,
+        *((f"latency, {runtime}", "latency", in_pairs(one)) for runtime, one in found.latency.items()),
         ("file", "bytes", size(found.bytes.total)),
         ("parameters", "params", count(found.params)),
         ("not zero", "nonzero", count(found.nonzero)),

@@ -1,13 +1,19 @@
 """Latency: two models in turn, in one process, on one runtime, and an honest verdict.
 
-A machine's speed drifts, so single times mean little. Baseline and candidate run as pairs, each first every
-other time; the ratio is taken pair by pair, and its interval comes from the order statistics of these ratios
-(the distribution-free interval of a median: David and Nagaraja, "Order Statistics", 2003, ch. 7.1).
+A machine's speed drifts, so single times mean little. Baseline and candidate run as pairs, each first every other
+time. Pairs in which something else took a processor away do not count (`disturbance.py`). The ratio is that of the
+median times over the middle half of the pairs by their ratio, so that the two times that are shown are those that it is
+made of. Its interval comes from the order statistics of the pairs' ratios (the distribution-free interval of a median:
+David and Nagaraja, "Order Statistics", 2003, ch. 7.1).
+
+Where nearly every pair is disturbed, or the interval is wide and holds one, the verdict is "unknown": a ratio that
+nobody can tell from one is not therefore one.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from workbench.measure.disturbance import OthersUse, Run, Stopwatch
 from workbench.progress import Progress
 from workbench.turn import TURN
 
@@ -27,6 +34,17 @@ WARM_UP = 3
 STRETCHES = 10
 # Equal models differ by about one per cent for good, by where their memory happens to lie; less is no finding.
 LEAST_EFFECT = 0.02
+# "Within noise" says that two models are equally fast; an interval that reaches further than this cannot say so.
+EQUAL_WITHIN = 0.1
+# Pairs that nothing disturbed, without which there is no verdict.
+LEAST_PAIRS = 9
+# On a busy machine pairs are tried for this many times as long: few are undisturbed, and what shares a core with the
+# process changes from second to second.
+PATIENCE = 4.0
+# After a disturbed pair the process rests for so many seconds: schedulers give one that has slept a fresh slice.
+REST = 0.003
+# Processors that other programs may use beyond those that are left over.
+SPARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,17 +53,19 @@ class Latency:
 
     Attributes:
         runtime: Name of the runtime.
-        median: Seconds.
-        spread: Inter-quartile range, seconds.
-        ratio: Baseline's time over this one's: above 1 is faster. 1.0 for a baseline.
+        median: Seconds, over the pairs that make the ratio.
+        spread: Inter-quartile range over all counted pairs, seconds.
+        ratio: `baseline_median / median`: above 1 is faster. 1.0 for a baseline.
         ratio_low: Lower end of its 95 % interval.
         ratio_high: Upper end.
-        verdict: "faster", "slower", "within noise", or "baseline".
+        verdict: What can be said; "baseline" of a baseline.
         batch: Samples in one pass.
         threads: Threads the runtime used.
         device: What it ran on.
         pairs: Number of counted pairs.
-        baseline_median: Seconds that the baseline took in the same pairs.
+        baseline_median: Seconds that the baseline took in the same pairs as `median`.
+        disturbed: Number of pairs that did not count, because something else ran meanwhile.
+        reason: Why the verdict is "unknown", "" if it is not.
     """
 
     runtime: str
@@ -54,12 +74,22 @@ class Latency:
     ratio: float
     ratio_low: float
     ratio_high: float
-    verdict: str
+    verdict: Verdict
     batch: int
     threads: int
     device: str
     pairs: int
     baseline_median: float
+    disturbed: int = 0
+    reason: str = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether nothing is known because the machine did something else."""
+        return self.reason.startswith(BUSY)
+
+
+BUSY = "the machine is busy"
 
 
 def compare(
@@ -80,48 +110,92 @@ def compare(
         baseline: What to compare with; the same as `candidate` to measure a baseline.
         candidate: What is measured.
         inputs: One batch.
-        seconds: About how long to measure.
-        least: Pairs that are run however long they take.
-        most: Pairs that are enough however fast they are.
+        seconds: About how long to measure; up to four times as long on a busy machine.
+        least: Undisturbed pairs that are wanted however long they take, and pairs that are tried in any case.
+        most: Undisturbed pairs that are enough however fast they are.
         progress: Where progress is told, and cancelling asked.
     """
     progress = progress or Progress()
     for _ in range(WARM_UP):
         baseline(inputs)
         candidate(inputs)
-    before: list[float] = []
-    after: list[float] = []
-    start = time.perf_counter()
-    while len(after) < least or (len(after) < most and time.perf_counter() - start < seconds):
-        progress.check()
-        with TURN:  # nothing else computes while a pair is timed
-            if len(after) % 2:
-                before.append(_time(baseline, inputs))
-                after.append(_time(candidate, inputs))
+    pairs: list[tuple[Run, Run]] = []
+    counted, start, others = 0, time.perf_counter(), OthersUse()
+    with Stopwatch() as stopwatch:
+        while counted < most and (len(pairs) < least or time.perf_counter() - start < PATIENCE * seconds):
+            enough = counted >= least and time.perf_counter() - start >= seconds
+            if enough and not _crowded(others):
+                break
+            progress.check()
+            with TURN:  # nothing else of this process computes while a pair is timed
+                if len(pairs) % 2:
+                    before = stopwatch.time(lambda: baseline(inputs))
+                    after = stopwatch.time(lambda: candidate(inputs))
+                else:
+                    after = stopwatch.time(lambda: candidate(inputs))
+                    before = stopwatch.time(lambda: baseline(inputs))
+            pairs.append((before, after))
+            if before.disturbed or after.disturbed:
+                time.sleep(REST)
             else:
-                after.append(_time(candidate, inputs))
-                before.append(_time(baseline, inputs))
-    return summarize(runtime, before, after, len(inputs[0]), same=baseline is candidate)
+                counted += 1
+        blind = not stopwatch.watches
+    unseen = blind and _crowded(others)
+    return _judged(runtime, pairs, len(inputs[0]), same=baseline is candidate, unseen=unseen)
 
 
-def _time(forward: Forward, inputs: tuple[Tensor, ...]) -> float:
-    start = time.perf_counter()
-    forward(inputs)
-    return time.perf_counter() - start
+def _crowded(others: OthersUse) -> bool:
+    """Return whether other programs use more than the processors that are left over."""
+    return others.cores() > (os.cpu_count() or 1) - torch.get_num_threads() + SPARE
+
+
+def _judged(runtime: str, pairs: Sequence[tuple[Run, Run]], batch: int, *, same: bool, unseen: bool) -> Latency:
+    """Return the record of timed pairs; `unseen` where other programs ran and nobody can say during which."""
+    calm = [(before, after) for before, after in pairs if not (before.disturbed or after.disturbed)]
+    disturbed = len(pairs) - len(calm)
+    reason = ""
+    if unseen:
+        reason = f"{BUSY} with other programs"
+    elif disturbed and len(calm) < LEAST_PAIRS:
+        reason = f"{BUSY}, {disturbed} of {len(pairs)} pairs were disturbed"
+    shown = pairs if len(calm) < min(LEAST_PAIRS, len(pairs)) else calm
+    before, after = ([run.seconds for run in runs] for runs in zip(*shown, strict=True))
+    return summarize(runtime, before, after, batch, same=same, disturbed=disturbed, reason=reason)
 
 
 def summarize(
-    runtime: str, before: Sequence[float], after: Sequence[float], batch: int, *, same: bool = False
+    runtime: str,
+    before: Sequence[float],
+    after: Sequence[float],
+    batch: int,
+    *,
+    same: bool = False,
+    disturbed: int = 0,
+    reason: str = "",
 ) -> Latency:
-    """Return the latency record of paired times in seconds."""
+    """Return the latency record of paired times in seconds.
+
+    Args:
+        runtime: Name of the runtime.
+        before: The baseline's times, two or more.
+        after: The candidate's in the same pairs.
+        batch: Samples in one pass.
+        same: Whether it is the baseline itself.
+        disturbed: Further pairs, which do not count.
+        reason: Why these times say nothing, "" if they do.
+    """
     ratios = [b / a for b, a in zip(before, after, strict=True)]
-    low, high = ratio_interval(ratios)
-    ratio = median(ratios)
+    old, new = _middle(before, after, ratios)
+    ratio = old / new
+    low, high = (min(ratios), max(ratios)) if reason else ratio_interval(ratios)
+    low, high = min(low, ratio), max(high, ratio)
     quarter = quantiles(after, n=4)
-    verdict = "faster" if low > 1 + LEAST_EFFECT else "slower" if high < 1 - LEAST_EFFECT else "within noise"
+    verdict: Verdict = "unknown" if reason else verdict_of(low, high)
+    if verdict == "unknown" and not reason:
+        reason = "the times scatter too widely"
     return Latency(
         runtime=runtime,
-        median=median(after),
+        median=new,
         spread=quarter[2] - quarter[0],
         ratio=1.0 if same else ratio,
         ratio_low=1.0 if same else low,
@@ -131,8 +205,27 @@ def summarize(
         threads=torch.get_num_threads(),
         device="cpu",
         pairs=len(ratios),
-        baseline_median=median(before),
+        baseline_median=new if same else old,
+        disturbed=disturbed,
+        reason="" if same else reason,
     )
+
+
+def verdict_of(low: float, high: float) -> Verdict:
+    """Return what an interval of the ratio says."""
+    if low > 1 + LEAST_EFFECT:
+        return "faster"
+    if high < 1 - LEAST_EFFECT:
+        return "slower"
+    return "within noise" if low >= 1 - EQUAL_WITHIN and high <= 1 + EQUAL_WITHIN else "unknown"
+
+
+def _middle(before: Sequence[float], after: Sequence[float], ratios: Sequence[float]) -> tuple[float, float]:
+    """Return the median times of both over the middle half of the pairs by their ratio."""
+    order = sorted(range(len(ratios)), key=ratios.__getitem__)
+    quarter = len(order) // 4
+    chosen = order[quarter : len(order) - quarter]
+    return median(before[place] for place in chosen), median(after[place] for place in chosen)
 
 
 def ratio_interval(ratios: Sequence[float]) -> tuple[float, float]:
