@@ -1,8 +1,9 @@
 """Ratios of latency while other programs keep all processors busy: near those of a quiet machine, or unknown.
 
-`pytest tests/benchmarks/test_latency_under_load.py -s --override-ini=addopts=`. The quiet machine's ratio is that of
-the least times of many interleaved runs, and beside it that of processor times, which no other program lengthens much; "off" is how far a ratio lies outside of these two.
-Where other programs run already, it is they that make the row of no busy process.
+`pytest tests/benchmarks/test_latency_under_load.py -s --override-ini=addopts=`. A quiet machine's ratio is that of the
+least times of many interleaved runs, or that of processor times, which no other program lengthens much; "off" is how
+far a ratio lies outside of these two. Where other programs run already, it is they that make the rows of no busy
+process.
 """
 
 from __future__ import annotations

@@ -116,9 +116,9 @@ def _latency(name: str, found: Latency, trace: str = "") -> str:
     threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
     words = f"batch {found.batch}, {threads}"
     if found.verdict != "baseline":
-        words = f"from {numbers.seconds(found.baseline_median)}, {words}"
+        words = f"from {numbers.latency(found.baseline_median)}, {words}"
     line = f"|{words}" if found.verdict == "baseline" else f"{numbers.verdict(found)}|· {words}"
-    return theme.tile(TITLES.get(name, name), numbers.seconds(found.median), line, HOW["latency"], kind, trace)
+    return theme.tile(TITLES.get(name, name), numbers.latency(found.median), line, HOW["latency"], kind, trace)
 
 
 def _missing(name: str, why: str) -> str:

@@ -32,12 +32,12 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
     ]
     for runtime, found in after.latency.items():
         # The baseline's time of the same pairs: one from another moment would not fit the ratio.
-        old = numbers.seconds(found.baseline_median)
+        old = numbers.latency(found.baseline_median)
         rows.append(
             (
                 f"Latency, {TITLES.get(runtime, runtime)}",
                 old,
-                f"{numbers.seconds(found.median)}, {numbers.verdict(found)}",
+                f"{numbers.latency(found.median)}, {numbers.verdict(found)}",
                 HOW["latency"],
             )
         )

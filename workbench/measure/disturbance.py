@@ -8,7 +8,8 @@ together with what it waited for processors:
 - all other threads of the process, by the time that they were ready and did not run (Linux: `schedstat`).
 
 What a system does not tell is left out: without any of it, only the use that other programs make of the processors
-remains, which `OthersUse` follows.
+remains, which `OthersUse` follows. Where that is next to nothing, threads of this process have waited for each other:
+that is the run's own.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ else:
 
 # A run that waited for less than this part of its time, or less than so many seconds, counts as undisturbed.
 DISTURBED, LEAST_WAIT = 0.03, 20e-6
+# Processors that other programs use on a machine that is quiet.
+QUIET = 0.15
 TASKS = "/proc/self/task"
 
 
@@ -116,18 +119,23 @@ class OthersUse:
     """How many processors other programs use, on average since it was made."""
 
     def __init__(self) -> None:
-        self._process = psutil.Process()
-        self._start, self._busy, self._own = time.perf_counter(), *self._used()
+        self._start, self._used = time.perf_counter(), _others_seconds()
 
     def cores(self) -> float:
         """Return the number; what a virtual machine's host took away counts as used."""
-        busy, own = self._used()
         passed = max(time.perf_counter() - self._start, 1e-3)
-        return max((busy - self._busy) - (own - self._own), 0.0) / passed
+        return max(_others_seconds() - self._used, 0.0) / passed
 
-    def _used(self) -> tuple[float, float]:
-        everyone, mine = psutil.cpu_times(), self._process.cpu_times()
-        idle = everyone.idle + getattr(everyone, "iowait", 0.0)
-        # A guest's time is in the user's already.
-        guests = getattr(everyone, "guest", 0.0) + getattr(everyone, "guest_nice", 0.0)
-        return sum(everyone) - idle - guests, mine.user + mine.system
+    @property
+    def quiet(self) -> bool:
+        """Whether they use so little that threads of this process can have waited for each other only."""
+        return self.cores() < QUIET
+
+
+def _others_seconds() -> float:
+    """Return the processor seconds of all other programs; in steps of about ten milliseconds."""
+    everyone = psutil.cpu_times()
+    idle = everyone.idle + getattr(everyone, "iowait", 0.0)
+    # A guest's time is in the user's already.
+    guests = getattr(everyone, "guest", 0.0) + getattr(everyone, "guest_nice", 0.0)
+    return float(sum(everyone) - idle - guests) - time.process_time()

@@ -16,7 +16,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median, quantiles
 from typing import Literal
@@ -120,11 +120,11 @@ def compare(
         baseline(inputs)
         candidate(inputs)
     pairs: list[tuple[Run, Run]] = []
-    counted, start, others = 0, time.perf_counter(), OthersUse()
+    calm, start, others = 0, time.perf_counter(), OthersUse()
     with Stopwatch() as stopwatch:
-        while counted < most and (len(pairs) < least or time.perf_counter() - start < PATIENCE * seconds):
-            enough = counted >= least and time.perf_counter() - start >= seconds
-            if enough and not _crowded(others):
+        while calm < most and (len(pairs) < least or time.perf_counter() - start < PATIENCE * seconds):
+            tried = len(pairs) >= least and time.perf_counter() - start >= seconds
+            if tried and (others.quiet or (calm >= least and not _crowded(others))):
                 break
             progress.check()
             with TURN:  # nothing else of this process computes while a pair is timed
@@ -135,12 +135,13 @@ def compare(
                     after = stopwatch.time(lambda: candidate(inputs))
                     before = stopwatch.time(lambda: baseline(inputs))
             pairs.append((before, after))
-            if before.disturbed or after.disturbed:
-                time.sleep(REST)
+            if not (before.disturbed or after.disturbed) or others.quiet:
+                calm += 1
             else:
-                counted += 1
-        blind = not stopwatch.watches
-    unseen = blind and _crowded(others)
+                time.sleep(REST)
+        unseen = not stopwatch.watches and _crowded(others)
+    if others.quiet:
+        pairs = [(replace(before, waited=0.0), replace(after, waited=0.0)) for before, after in pairs]
     return _judged(runtime, pairs, len(inputs[0]), same=baseline is candidate, unseen=unseen)
 
 
@@ -157,7 +158,7 @@ def _judged(runtime: str, pairs: Sequence[tuple[Run, Run]], batch: int, *, same:
     if unseen:
         reason = f"{BUSY} with other programs"
     elif disturbed and len(calm) < LEAST_PAIRS:
-        reason = f"{BUSY}, {disturbed} of {len(pairs)} pairs were disturbed"
+        reason = _disturbed(disturbed, len(pairs))
     shown = pairs if len(calm) < min(LEAST_PAIRS, len(pairs)) else calm
     before, after = ([run.seconds for run in runs] for runs in zip(*shown, strict=True))
     return summarize(runtime, before, after, batch, same=same, disturbed=disturbed, reason=reason)
@@ -192,7 +193,8 @@ def summarize(
     quarter = quantiles(after, n=4)
     verdict: Verdict = "unknown" if reason else verdict_of(low, high)
     if verdict == "unknown" and not reason:
-        reason = "the times scatter too widely"
+        most = disturbed > len(ratios)
+        reason = _disturbed(disturbed, disturbed + len(ratios)) if most else "the times scatter too widely"
     return Latency(
         runtime=runtime,
         median=new,
@@ -209,6 +211,10 @@ def summarize(
         disturbed=disturbed,
         reason="" if same else reason,
     )
+
+
+def _disturbed(count: int, pairs: int) -> str:
+    return f"{BUSY}, {count} of {pairs} pairs were disturbed"
 
 
 def verdict_of(low: float, high: float) -> Verdict:

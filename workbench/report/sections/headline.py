@@ -90,10 +90,11 @@ def speed_words(latency: Mapping[str, Latency]) -> list[Fragment]:
         return ["Latency could not be measured on any runtime."]
     found: list[Fragment] = []
     for row in latency.values():
-        verdict = "it is the baseline" if row.verdict == "baseline" else numbers.verdict(row)
+        baseline = row.verdict == "baseline"
+        before = "" if baseline else f", the original {numbers.latency(row.baseline_median)}"
         found += [
-            f"On {runtime_title(row.runtime)} a batch of {row.batch} takes {numbers.seconds(row.median)}: ",
-            Strong(verdict),
+            f"On {runtime_title(row.runtime)} a batch of {row.batch} takes {numbers.latency(row.median)}{before}: ",
+            Strong("it is the baseline" if baseline else numbers.verdict(row)),
             ". ",
         ]
     return found
@@ -125,7 +126,8 @@ def tiles(before: Measurement, after: Measurement) -> list[Tile]:
 def _speed_tile(found: Latency) -> Tile:
     tone = {"faster": GOOD, "slower": BAD}.get(found.verdict, UNSURE)
     title = f"latency, {runtime_title(found.runtime)}"
-    return Tile(title, numbers.seconds(found.median), numbers.verdict(found), tone=tone)
+    before = "" if found.verdict == "baseline" else f" from {numbers.latency(found.baseline_median)}"
+    return Tile(title, numbers.latency(found.median), f"{numbers.verdict(found)}{before}", tone=tone)
 
 
 def _tile(label: str, value: str, old_text: str, old: float, new: float, how: str = "measured") -> Tile:

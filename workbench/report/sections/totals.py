@@ -42,11 +42,11 @@ def _in_pairs(found: Latency) -> tuple[str, str]:
     """Return times of original and compressed from the same pairs: two measurements would compare two moments."""
     if found.verdict == "baseline":
         return "", _time(found)
-    return numbers.seconds(found.baseline_median), f"{_time(found)}; {numbers.verdict(found)}"
+    return numbers.latency(found.baseline_median), f"{_time(found)}; {numbers.verdict(found)}"
 
 
 def _time(found: Latency) -> str:
-    return f"{numbers.seconds(found.median)} ± {numbers.seconds(found.spread / 2)}"
+    return f"{numbers.latency(found.median)} ± {numbers.latency(found.spread / 2)}"
 
 
 def bytes_went(record: Record) -> Section:
@@ -77,16 +77,19 @@ def speed(record: Record) -> Section:
     rows = [
         (
             runtime_title(row.runtime),
+            "" if row.verdict == "baseline" else numbers.latency(row.baseline_median),
             _time(row),
             numbers.verdict(row),
-            f"batch {row.batch}, {row.threads} threads, {row.device}, {row.pairs:,} pairs",
+            f"batch {row.batch}, {row.threads} threads, {row.device}, {row.pairs:,} pairs"
+            + (f", {row.disturbed:,} more were disturbed" if row.disturbed else ""),
         )
         for row in after.latency.values()
     ]
-    table = Table(("runtime", "time", "against the original, in pairs", "measured with"), rows, numeric=(1,))
+    table = Table(("runtime", "original", "compressed", "ratio of both", "measured with"), rows, numeric=(1, 2))
     caption = (
-        "Original and compressed model ran in turn; the ratio is taken pair by pair, which a drift of the machine "
-        "does not move. The line through each point is the 95 % interval of the median ratio. Times are medians "
-        "± half of the inter-quartile range."
+        "Original and compressed model ran in turn, as pairs, which a drift of the machine does not move; pairs that "
+        "other programs disturbed do not count. The ratio is that of the two times beside it: medians over the middle "
+        "half of the pairs by their ratio. The line through each point is the 95 % interval of the median ratio; after "
+        "± stands half of the inter-quartile range."
     )
     return Section([Chart([("", latency_chart(after.latency).figure)], table, caption), *notes])
