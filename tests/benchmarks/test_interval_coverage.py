@@ -2,9 +2,9 @@
 
 `pytest tests/benchmarks/test_interval_coverage.py -s --override-ini=addopts=` prints two kinds of tables. The first is
 of the split: the interval at the first look, at the look that is stopped at, and at all looks up to it together, with
-repeated looks and with a final one only. An interval that is not known claims nothing and holds. The others are of other
-data: splits are drawn from a population, and each one's interval of the change is asked for the population's. No seed
-here is one with which anything was chosen.
+repeated looks and with a final one only. An interval that is not known claims nothing and holds. The others are of
+other data: splits are drawn from a population, and each one's interval of the change is asked for the population's.
+No seed here is one with which anything was chosen.
 """
 
 from __future__ import annotations
