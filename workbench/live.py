@@ -21,8 +21,8 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.evaluator import Evaluator
 from workbench.measure import Latency, Reference, Score, Size, anytime, count_nonzeros, measure_size, time_runtimes
 from workbench.measure.compute import count_macs
-from workbench.measure.latency import Forward
 from workbench.progress import Progress
+from workbench.runtimes import Forward
 from workbench.steps import Context, State, Step, TrainingStep, WeightStep, bookkeeping
 from workbench.twin import twin
 

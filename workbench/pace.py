@@ -15,8 +15,9 @@ from torch import Tensor
 
 from workbench.context import Context
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.measure.latency import Forward, Latency, compare
-from workbench.runtimes import RUNTIMES, TITLES
+from workbench.measure.latency import Latency
+from workbench.measure.pairs import compare
+from workbench.runtimes import RUNTIMES, TITLES, Forward
 from workbench.sensitivity import Table
 from workbench.steps import State, Step
 

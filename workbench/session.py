@@ -25,11 +25,11 @@ from workbench.jobs import Job, Jobs
 from workbench.layers import Layer
 from workbench.live import Bench, Live, Preview, candidate
 from workbench.measure import Measurement, Reference, Score, measure, measure_size, refer, score
-from workbench.measure.latency import Forward, Latency
+from workbench.measure.latency import Latency
 from workbench.pace import Clock, by_parts, by_strength, check_part, graded, mildest
 from workbench.progress import TRAINING, Progress
 from workbench.recipe import Recipe, run, step_code
-from workbench.runtimes import RUNTIMES
+from workbench.runtimes import RUNTIMES, Forward
 from workbench.script import replay_script
 from workbench.search import allocate, bit_operations_of, file_bytes
 from workbench.sensitivity import Table, scan, worse

@@ -22,9 +22,8 @@ import torch
 import workbench as wb
 from workbench import numbers
 from workbench.measure import compare
-from workbench.measure.latency import Forward
 from workbench.recipe import Recipe, run
-from workbench.runtimes import RUNTIMES
+from workbench.runtimes import RUNTIMES, Forward
 from workbench.steps import State
 
 RECIPES = {

@@ -8,7 +8,7 @@ import pytest
 
 from workbench import numbers
 from workbench.errors import Cancelled
-from workbench.measure import compare, disturbance, latency
+from workbench.measure import compare, disturbance, pairs
 from workbench.measure.disturbance import OthersUse, Run, Stopwatch
 from workbench.measure.latency import summarize, verdict_of
 from workbench.progress import Progress
@@ -174,9 +174,9 @@ def watched(monkeypatch, runs, cores=8.0, watches=True):
             return Run(*next(given))
 
     crowd = type("Crowd", (Crowd,), {"cores_used": cores})
-    monkeypatch.setattr(latency, "Stopwatch", Watch)
-    monkeypatch.setattr(latency, "OthersUse", crowd)
-    monkeypatch.setattr(latency, "REST", 0.0)
+    monkeypatch.setattr(pairs, "Stopwatch", Watch)
+    monkeypatch.setattr(pairs, "OthersUse", crowd)
+    monkeypatch.setattr(pairs, "REST", 0.0)
     return compare("eager", lambda _: None, lambda _: 0, ([0],), seconds=0.0, least=30, most=30)
 
 

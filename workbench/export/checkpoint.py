@@ -8,8 +8,7 @@ from pathlib import Path
 from workbench.checkpoint import read, write
 from workbench.graph.program import from_text, to_text
 from workbench.load.exported import PROGRAM, WEIGHTS
-from workbench.measure.latency import Forward
-from workbench.runtimes import eager
+from workbench.runtimes import Forward, eager
 from workbench.steps import Context, State
 
 

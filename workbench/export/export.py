@@ -16,8 +16,8 @@ from workbench.export.card import card
 from workbench.export.verify import Verification, verify
 from workbench.load.exported import CHECKSUMS, RECORD, hash_file
 from workbench.measure import Reference
-from workbench.measure.latency import Forward
 from workbench.recipe import Recipe
+from workbench.runtimes import Forward
 from workbench.steps import Context, State
 
 

@@ -8,9 +8,8 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Reference
-from workbench.measure.latency import Forward
 from workbench.progress import Progress
-from workbench.runtimes import eager
+from workbench.runtimes import Forward, eager
 from workbench.steps import State
 
 MOST_SAMPLES = 2000

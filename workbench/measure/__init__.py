@@ -1,7 +1,8 @@
 """Measured numbers: score, latency, size, compute, memory."""
 
-from workbench.measure.latency import Latency, Verdict, compare
+from workbench.measure.latency import Latency, Verdict
 from workbench.measure.measurement import HOW, Measurement, count, count_nonzeros, measure, time_runtimes
+from workbench.measure.pairs import compare
 from workbench.measure.reference import Reference, refer
 from workbench.measure.score import Score
 from workbench.measure.sequential import anytime, score

@@ -1,10 +1,8 @@
-"""Latency: two models in turn, in one process, on one runtime, and an honest verdict.
+"""The record of a latency: two times, their ratio with an interval, and a verdict.
 
-A machine's speed drifts, so single times mean little. Baseline and candidate run as pairs, each first every other
-time. Pairs in which something else took a processor away do not count (`disturbance.py`). The ratio is that of the
-median times over the middle half of the pairs by their ratio, so that the two times that are shown are those that it is
-made of. Its interval comes from the order statistics of the pairs' ratios (the distribution-free interval of a median:
-David and Nagaraja, "Order Statistics", 2003, ch. 7.1).
+The ratio is that of the median times over the middle half of the pairs by their ratio, so that the two times that are
+shown are those that it is made of. Its interval comes from the order statistics of the pairs' ratios (the
+distribution-free interval of a median: David and Nagaraja, "Order Statistics", 2003, ch. 7.1).
 
 Where nearly every pair is disturbed, or the interval is wide and holds one, the verdict is "unknown": a ratio that
 nobody can tell from one is not therefore one.
@@ -13,38 +11,22 @@ nobody can tell from one is not therefore one.
 from __future__ import annotations
 
 import math
-import os
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, quantiles
 from typing import Literal
 
 import torch
-from torch import Tensor
-
-from workbench.measure.disturbance import OthersUse, Run, Stopwatch
-from workbench.progress import Progress
-from workbench.turn import TURN
 
 Verdict = Literal["baseline", "faster", "slower", "within noise", "unknown"]
-Forward = Callable[[tuple[Tensor, ...]], Tensor]
-WARM_UP = 3
 STRETCHES = 10
 # Equal models differ by about one per cent for good, by where their memory happens to lie; less is no finding.
 LEAST_EFFECT = 0.02
 # "Within noise" says that two models are equally fast; an interval that reaches further than this cannot say so.
 EQUAL_WITHIN = 0.1
-# Pairs that nothing disturbed, without which there is no verdict.
-LEAST_PAIRS = 9
-# On a busy machine pairs are tried for this many times as long: few are undisturbed, and what shares a core with the
-# process changes from second to second.
-PATIENCE = 4.0
-# After a disturbed pair the process rests for so many seconds: schedulers give one that has slept a fresh slice.
-REST = 0.003
-# Processors that other programs may use beyond those that are left over.
-SPARE = 0.5
+# How the reason of an unknown verdict begins where it is other programs.
+BUSY = "the machine is busy"
 
 
 @dataclass(frozen=True)
@@ -62,7 +44,7 @@ class Latency:
         batch: Samples in one pass.
         threads: Threads the runtime used.
         device: What it ran on.
-        pairs: Number of counted pairs.
+        pairs: Number of counted pairs; of all that were tried where too few were undisturbed.
         baseline_median: Seconds that the baseline took in the same pairs as `median`.
         disturbed: Number of pairs that did not count, because something else ran meanwhile.
         reason: Why the verdict is "unknown", "" if it is not.
@@ -89,81 +71,6 @@ class Latency:
         return self.reason.startswith(BUSY)
 
 
-BUSY = "the machine is busy"
-
-
-def compare(
-    runtime: str,
-    baseline: Forward,
-    candidate: Forward,
-    inputs: tuple[Tensor, ...],
-    *,
-    seconds: float = 1.0,
-    least: int = 15,
-    most: int = 400,
-    progress: Progress | None = None,
-) -> Latency:
-    """Return the candidate's latency against the baseline's, from interleaved pairs.
-
-    Args:
-        runtime: Name of the runtime that both run on.
-        baseline: What to compare with; the same as `candidate` to measure a baseline.
-        candidate: What is measured.
-        inputs: One batch.
-        seconds: About how long to measure; up to four times as long on a busy machine.
-        least: Undisturbed pairs that are wanted however long they take, and pairs that are tried in any case.
-        most: Undisturbed pairs that are enough however fast they are.
-        progress: Where progress is told, and cancelling asked.
-    """
-    progress = progress or Progress()
-    for _ in range(WARM_UP):
-        baseline(inputs)
-        candidate(inputs)
-    pairs: list[tuple[Run, Run]] = []
-    calm, start, others = 0, time.perf_counter(), OthersUse()
-    with Stopwatch() as stopwatch:
-        while calm < most and (len(pairs) < least or time.perf_counter() - start < PATIENCE * seconds):
-            tried = len(pairs) >= least and time.perf_counter() - start >= seconds
-            if tried and (others.quiet or (calm >= least and not _crowded(others))):
-                break
-            progress.check()
-            with TURN:  # nothing else of this process computes while a pair is timed
-                if len(pairs) % 2:
-                    before = stopwatch.time(lambda: baseline(inputs))
-                    after = stopwatch.time(lambda: candidate(inputs))
-                else:
-                    after = stopwatch.time(lambda: candidate(inputs))
-                    before = stopwatch.time(lambda: baseline(inputs))
-            pairs.append((before, after))
-            if not (before.disturbed or after.disturbed) or others.quiet:
-                calm += 1
-            else:
-                time.sleep(REST)
-        unseen = not stopwatch.watches and _crowded(others)
-    if others.quiet:
-        pairs = [(replace(before, waited=0.0), replace(after, waited=0.0)) for before, after in pairs]
-    return _judged(runtime, pairs, len(inputs[0]), same=baseline is candidate, unseen=unseen)
-
-
-def _crowded(others: OthersUse) -> bool:
-    """Return whether other programs use more than the processors that are left over."""
-    return others.cores() > (os.cpu_count() or 1) - torch.get_num_threads() + SPARE
-
-
-def _judged(runtime: str, pairs: Sequence[tuple[Run, Run]], batch: int, *, same: bool, unseen: bool) -> Latency:
-    """Return the record of timed pairs; `unseen` where other programs ran and nobody can say during which."""
-    calm = [(before, after) for before, after in pairs if not (before.disturbed or after.disturbed)]
-    disturbed = len(pairs) - len(calm)
-    reason = ""
-    if unseen:
-        reason = f"{BUSY} with other programs"
-    elif disturbed and len(calm) < LEAST_PAIRS:
-        reason = _disturbed(disturbed, len(pairs))
-    shown = pairs if len(calm) < min(LEAST_PAIRS, len(pairs)) else calm
-    before, after = ([run.seconds for run in runs] for runs in zip(*shown, strict=True))
-    return summarize(runtime, before, after, batch, same=same, disturbed=disturbed, reason=reason)
-
-
 def summarize(
     runtime: str,
     before: Sequence[float],
@@ -173,6 +80,7 @@ def summarize(
     same: bool = False,
     disturbed: int = 0,
     reason: str = "",
+    error: float = 0.0,
 ) -> Latency:
     """Return the latency record of paired times in seconds.
 
@@ -184,17 +92,17 @@ def summarize(
         same: Whether it is the baseline itself.
         disturbed: Further pairs, which do not count.
         reason: Why these times say nothing, "" if they do.
+        error: By what part the ratio may be off beyond what its interval says, because the machine is shared.
     """
     ratios = [b / a for b, a in zip(before, after, strict=True)]
     old, new = _middle(before, after, ratios)
     ratio = old / new
     low, high = (min(ratios), max(ratios)) if reason else ratio_interval(ratios)
-    low, high = min(low, ratio), max(high, ratio)
+    low, high = min(low, ratio) / (1 + error), max(high, ratio) * (1 + error)
     quarter = quantiles(after, n=4)
     verdict: Verdict = "unknown" if reason else verdict_of(low, high)
     if verdict == "unknown" and not reason:
-        most = disturbed > len(ratios)
-        reason = _disturbed(disturbed, disturbed + len(ratios)) if most else "the times scatter too widely"
+        reason = f"{BUSY} with other programs" if error else "the times scatter too widely"
     return Latency(
         runtime=runtime,
         median=new,
@@ -213,7 +121,8 @@ def summarize(
     )
 
 
-def _disturbed(count: int, pairs: int) -> str:
+def disturbed_words(count: int, pairs: int) -> str:
+    """Return why nothing is known where most pairs were disturbed."""
     return f"{BUSY}, {count} of {pairs} pairs were disturbed"
 
 

@@ -15,14 +15,15 @@ from workbench.checkpoint import version_of
 from workbench.errors import first_line
 from workbench.evaluator import Evaluator
 from workbench.measure.compute import count_macs, model_energy
-from workbench.measure.latency import Forward, Latency, compare
+from workbench.measure.latency import Latency
 from workbench.measure.memory import measure_peak
+from workbench.measure.pairs import compare
 from workbench.measure.reference import Reference
 from workbench.measure.score import Score
 from workbench.measure.sequential import score
 from workbench.measure.size import Size, measure_size
 from workbench.progress import Progress
-from workbench.runtimes import RUNTIMES
+from workbench.runtimes import RUNTIMES, Forward
 from workbench.steps import Context, State
 
 # Counted once for each model; a parameter that was written to has another version.
