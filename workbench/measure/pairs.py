@@ -29,8 +29,8 @@ LEAST_PAIRS = 9
 PATIENCE = 4.0
 # After a disturbed pair the process rests for so many seconds: schedulers give one that has slept a fresh slice.
 REST = 0.003
-# Undisturbed runs still share caches and memory with whatever fills the other processors: while that was so, ratios were
-# off by up to this part in `tests/benchmarks/test_latency_under_load.py`, and intervals are wider by it.
+# Undisturbed runs still share caches and memory with whatever fills the other processors. Ratios were then off by up to
+# this part in `tests/benchmarks/test_latency_under_load.py`, so that intervals are wider by it.
 ERROR = 0.15
 # Processors that other programs may use beyond those that are left over.
 SPARE = 0.5
