@@ -11,7 +11,7 @@ import torch
 
 from tests.subjects import images_subject, regression_subject, transformer_subject, vectors_subject
 from workbench.model.subject import Subject
-from workbench.session import Session, Settings
+from workbench.session.session import Session, Settings
 
 QUICK = Settings(seconds=0.02)
 # The same cases every time, and no limit for one: the first call of anything in torch is slow.

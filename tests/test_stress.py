@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.session import Session, Settings
+from workbench.session.session import Session, Settings
 from workbench.steps import Prune, PruneChannels, Quantize
 
 EDITS = 1000

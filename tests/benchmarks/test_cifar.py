@@ -22,8 +22,8 @@ from torch import Tensor, nn
 import workbench as wb
 from tests.benchmarks import cifar_net
 from workbench import formatting
+from workbench.measure import Latency, compare
 from workbench.measure.compute import count_macs
-from workbench.measure.latency import Latency, compare
 from workbench.measure.runtimes.onnx import open_graph
 
 NET = Path(cifar_net.__file__)

@@ -18,12 +18,12 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.measure import anytime, refer
 from workbench.measure.evaluator import Evaluator
-from workbench.measure.runtimes import onnx
-from workbench.measure.score import stratify
-from workbench.search.sensitivity import scan
 from workbench.search.trials import Aim, Ground
+from workbench.measure import anytime, refer
+from workbench.measure.runtimes import onnx
+from workbench.measure.strata import stratify
+from workbench.search.sensitivity import scan
 from workbench.steps import Context, Prune, PruneChannels, Quantize, State
 from workbench.steps.recipe import Recipe, run
 from workbench.task.metric import Metric, margins

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from workbench.measure import Reference
-from workbench.measure.score import stratify
+from workbench.measure.strata import stratify
 from workbench.task.metric import Metric
 from workbench.task.samples import Samples
 

@@ -8,9 +8,10 @@ import torch
 from tests.nets import build
 from workbench import evaluator as module
 from workbench.jobs.progress import Progress
-from workbench.measure import anytime, refer, score
+from workbench.measure import anytime, refer
 from workbench.measure.evaluator import TARGETS, Evaluator
 from workbench.measure.prefixes import Prefixes, free_share
+from workbench.measure.sequential import score
 from workbench.steps import Context, Prune, PruneChannels, Quantize, State
 from workbench.steps.recipe import Recipe, run
 from workbench.task.samples import ArraySamples

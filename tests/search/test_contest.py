@@ -9,8 +9,9 @@ from scipy.stats import spearmanr
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.graph import cut
 from workbench.jobs.progress import Progress
-from workbench.measure import refer, score
+from workbench.measure import refer
 from workbench.measure.evaluator import Evaluator
+from workbench.measure.sequential import score
 from workbench.search.contest import Contest, hold_contest, rank_correlation
 from workbench.search.trials import Ground
 from workbench.steps import Context, Prune, State

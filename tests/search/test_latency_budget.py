@@ -13,7 +13,7 @@ from workbench.measure.latency import summarize
 from workbench.measure.runtimes import RUNTIMES
 from workbench.search.latency_budget import least_enough
 from workbench.search.sensitivity import Point, Table
-from workbench.steps import FineTune, PruneChannels, Quantize
+from workbench.steps import Context, FineTune, PruneChannels, Quantize, State
 from workbench.steps.recipe import Recipe, run
 
 
@@ -80,9 +80,26 @@ def test_a_step_that_no_part_takes_is_told(images):
         pace.by_parts(Quantize(), refused)
 
 
+def test_a_strength_is_taken_only_where_the_whole_interval_is_fast_enough(images, monkeypatch):
+    def timed(step, state, context, part, clock):
+        return pace.mildest([step], state, context, part, clock)
+
+    state, context, step = State(images.model), Context(images), PruneChannels(amount=0.5)
+    found = summarize("onnxruntime", [2.0] * 20, [1.0, 1.02] * 10, 1)
+    monkeypatch.setattr(pace.Clock, "compare", lambda *_: replace(found, ratio_low=1.5))
+    clock = pace.Clock(lambda _: None, images.task.example(1))
+    with pytest.raises(WorkbenchError, match="at most 33% surely went"):
+        timed(step, state, context, 0.4, clock)
+    assert timed(step, state, context, 0.3, clock)[0] == step
+    busy = replace(found, verdict="unknown", reason="the machine is busy, 19 of 20 pairs were disturbed")
+    monkeypatch.setattr(pace.Clock, "compare", lambda *_: busy)
+    with pytest.raises(WorkbenchError, match="latency cannot be told now: the machine is busy, 19 of 20"):
+        timed(step, state, context, 0.3, clock)
+
+
 def test_what_cannot_be_reached_is_told(images, open_session, counted):
     session = open_session(images)
-    with pytest.raises(WorkbenchError, match=r"Prune channels: 90% of the latency on ONNX .* at most \d+% went \("):
+    with pytest.raises(WorkbenchError, match=r"Prune channels: 90% of the latency .* at most \d+% surely went \("):
         session.pace(PruneChannels(layers="hidden", budget="macs"), 0.9)
     with pytest.raises(WorkbenchError, match="Fine-tune has no strength"):
         session.pace(FineTune(), 0.5)

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,17 +11,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from workbench.task.metric import Metric
+from workbench.steps.recipe import Recipe, run
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.loading.load import load
-from workbench.measure import refer, score
+from workbench.measure import refer
 from workbench.measure.evaluator import Evaluator
+from workbench.measure.sequential import score
 from workbench.model.subject import Subject
 from workbench.search.sensitivity import Table, scan, targets
-from workbench.search.trials import Aim, Ground
+from workbench.search.trials import Aim, Ground, Outcome
+from workbench.search.trials.trial import unclear
 from workbench.steps import Context, FineTune, Prune, PruneChannels, Quantize, State
-from workbench.steps.recipe import Recipe, run
-from workbench.task.metric import Metric
 from workbench.task.task import Task
 
 
@@ -220,3 +223,22 @@ def test_a_table_comes_back_from_json(images, ground):
     table = scan(ground, PruneChannels(), (0.5,))
     again = Table.read(json.loads(json.dumps(table.facts())))
     assert again == table
+
+
+def test_a_metric_without_bounds_is_scored_on_all_samples(regression):
+    ground = ground_of(regression)
+    table = scan(ground, Prune(), (0.3, 0.9))
+    assert all(point.score.exact for point in table.points)
+    hurried = scan(ground, Prune(), (0.3, 0.9), seconds=0.0)
+    assert not any(point.score.known or point.score.exact for point in hurried.points)
+    assert all(math.isfinite(hurried.drop(point)) for point in hurried.points)
+    outcomes = {n: Outcome(replace(hurried.points[0].score, n=count)) for n, count in enumerate((300, 100, 200))}
+    assert unclear(outcomes, Aim()) == [1, 2, 0]
+
+
+def test_a_preview_and_a_contest_of_a_regression_end_exactly(regression, open_session):
+    session = open_session(regression)
+    session.preview(Prune(amount=0.5))
+    assert session.staged.score.exact
+    found = session.contest(units="weights", amounts=(0.3, 0.6))
+    assert all(stop.score.exact for entry in found.entries for stop in entry.curve)

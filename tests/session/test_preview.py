@@ -43,7 +43,7 @@ def test_a_preview_ends_with_what_applying_gives(step, session):
     assert last.bytes == found.bytes
     assert (last.params, last.nonzero, last.macs) == (found.params, found.nonzero, found.macs)
     assert last.notes == found.notes
-    assert last.latency["eager"].verdict in ("faster", "slower", "within noise")
+    assert last.latency["eager"].verdict in ("faster", "slower", "within noise", "unknown")
     assert all(preview.score.half_width <= NARROW for preview in seen if preview.stage == 3)
 
 

@@ -1,6 +1,6 @@
 """A session as Python: run, it gives the same session."""
 
-from workbench.session import Session, Settings
+from workbench.session.session import Session, Settings
 from workbench.steps import Prune, Quantize
 from workbench.steps.script import replay_script
 

@@ -100,14 +100,13 @@ def _score(found: Score | None, trace: str = "") -> str:
         return theme.tile("Score", "…", "scoring the first samples", "estimated")
     how = "measured" if found.exact else "estimated"
     seen = f"all {found.total:,} validation samples" if found.exact else f"{found.n:,} of {found.total:,} samples"
-    value = formatting.score_value(found.value, found.unit)
-    if not found.exact:
-        value += f" ± {found.half_width * 100:.1f}" if found.unit == "%" else f" ± {found.half_width:.2g}"
+    value = f"{formatting.score_value(found.value, found.unit)} {formatting.half_width(found)}".rstrip()
+    other = f" · {words}" if (words := formatting.elsewhere(found)) else ""
     if found.change == found.change_low == found.change_high == 0.0:
-        return theme.tile(found.metric.capitalize(), value, f"|{seen}", how, trace=trace)
+        return theme.tile(found.metric.capitalize(), value, f"|{seen}{other}", how, trace=trace)
     loss = found.change_high < 0 if found.higher_is_better else found.change_low > 0
     gain = found.change_low > 0 if found.higher_is_better else found.change_high < 0
-    line = f"{formatting.points(found.change, found.unit)}|· {seen}"
+    line = f"{formatting.points(found.change, found.unit)}|· {seen}{other}"
     verdict = "bad" if loss else "good" if gain else ""
     return theme.tile(found.metric.capitalize(), value, line, how, verdict, trace)
 
@@ -117,9 +116,9 @@ def _latency(name: str, found: Latency, trace: str = "") -> str:
     threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
     words = f"batch {found.batch}, {threads}"
     if found.verdict != "baseline":
-        words = f"from {formatting.seconds(found.baseline_median)}, {words}"
+        words = f"from {formatting.latency(found.baseline_median)}, {words}"
     line = f"|{words}" if found.verdict == "baseline" else f"{formatting.verdict(found)}|· {words}"
-    return theme.tile(title_of(name), formatting.seconds(found.median), line, HOW["latency"], kind, trace)
+    return theme.tile(title_of(name), formatting.latency(found.median), line, HOW["latency"], kind, trace)
 
 
 def _missing(name: str, why: str) -> str:

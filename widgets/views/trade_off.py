@@ -80,7 +80,7 @@ class TradeOff(View):
             cost = measured.bytes.total if kind == "bytes" else measured.macs
             return Candidate(title, measured.score, cost, role, number)
         latency = measured.latency.get(runtime)
-        if latency is None:
+        if latency is None or latency.verdict == "unknown":
             return None
         # Times of different minutes say little of each other; the ratio to the baseline in the same minute does.
         low, high = 1 / latency.ratio_high, 1 / latency.ratio_low

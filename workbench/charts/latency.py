@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,28 +14,42 @@ from bokeh.plotting import figure as Figure  # the class is spelt like a functio
 from workbench import formatting
 from workbench.charts import theme
 from workbench.charts.labels import axis_labels, runtime_title
-from workbench.measure import Latency
+from workbench.measure import Latency, Verdict
 
-COLORS = {"faster": theme.GOOD, "slower": theme.BAD, "within noise": theme.UNSURE, "baseline": theme.BEFORE}
+COLORS: dict[Verdict, str] = {
+    "faster": theme.GOOD,
+    "slower": theme.BAD,
+    "within noise": theme.UNSURE,
+    "unknown": theme.UNSURE,
+    "baseline": theme.BEFORE,
+}
 
 
 def latency_data(found: Mapping[str, Latency]) -> dict[str, list[Any]]:
-    """Return one row a runtime: the ratio of times, its interval, and what the tooltip says."""
+    """Return one row a runtime: the ratio of times, its interval, and what the tooltip says.
+
+    Where nothing is known there is nothing to draw (NaN), and the words say why.
+    """
     rows = list(found.values())
+    known = _known(found)
     return {
         "label": axis_labels([runtime_title(row.runtime) for row in rows]),
-        "ratio": [row.ratio for row in rows],
-        "low": [row.ratio_low for row in rows],
-        "high": [row.ratio_high for row in rows],
+        "ratio": [row.ratio if row in known else math.nan for row in rows],
+        "low": [row.ratio_low if row in known else math.nan for row in rows],
+        "high": [row.ratio_high if row in known else math.nan for row in rows],
         # Words stand to the right of the line at 1, so that it does not cross them.
-        "edge": [max(row.ratio_high, 1.0) for row in rows],
-        "color": [COLORS.get(row.verdict, theme.UNSURE) for row in rows],
+        "edge": [max(row.ratio_high, 1.0) if row in known else 1.0 for row in rows],
+        "color": [COLORS[row.verdict] for row in rows],
         "verdict": [formatting.verdict(row) for row in rows],
         "time": [
-            f"{formatting.seconds(row.median)}, middle half within {formatting.seconds(row.spread)}" for row in rows
+            f"{formatting.latency(row.median)}, middle half within {formatting.latency(row.spread)}" for row in rows
         ],
         "how": [f"batch {row.batch}, {row.threads} threads, {row.device}, {row.pairs} pairs" for row in rows],
     }
+
+
+def _known(found: Mapping[str, Latency]) -> list[Latency]:
+    return [row for row in found.values() if row.verdict != "unknown"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +64,8 @@ class LatencyChart:
         self.source.data = latency_data(found)
         self.figure.y_range.update(factors=self.source.data["label"][::-1])
         # One must be seen beside the ratios, and a ratio that hardly differs must not look as if it did.
-        low = min([0.8, *(row.ratio_low for row in found.values())])
-        high = max([1.25, *(row.ratio_high for row in found.values())])
+        low = min([0.8, *(row.ratio_low for row in _known(found))])
+        high = max([1.25, *(row.ratio_high for row in _known(found))])
         self.figure.x_range.update(start=low - 0.05 * (high - low), end=high + 0.6 * (high - low))
         self.figure.height = theme.MARGIN + 40 * max(len(found), 1)
 

@@ -66,8 +66,9 @@ def trade_off_data(found: Sequence[Candidate], quantity: Quantity = "bytes") -> 
         "left": [(row.cost if row.low is None else row.low) / divisor for row in found],
         "right": [(row.cost if row.high is None else row.high) / divisor for row in found],
         "y": [row.score.value * factor for row in found],
-        "low": [row.score.low * factor for row in found],
-        "high": [row.score.high * factor for row in found],
+        # An interval that is not known has no ends to draw.
+        "low": [(row.score.low if row.score.known else row.score.value) * factor for row in found],
+        "high": [(row.score.high if row.score.known else row.score.value) * factor for row in found],
         "marker": [MARKERS[row.role] for row in found],
         "dot": [SIZES[row.role] for row in found],
         "color": [COLORS[row.role] for row in found],

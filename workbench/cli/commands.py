@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -160,4 +161,13 @@ def _group_facts(group: Group) -> dict[str, Any]:
 
 
 def _print(chosen: Namespace, facts: Mapping[str, Any], text: str) -> None:
-    print(json.dumps(facts) if chosen.json else text)
+    print(json.dumps(_finite(facts), allow_nan=False) if chosen.json else text)
+
+
+def _finite(facts: Any) -> Any:
+    """Return plain values with null, as JSON knows it, for what is infinite, such as the ends of unknown intervals."""
+    if isinstance(facts, dict):
+        return {key: _finite(value) for key, value in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [_finite(value) for value in facts]
+    return None if isinstance(facts, float) and not math.isfinite(facts) else facts

@@ -62,6 +62,7 @@ def comparison(before: Measurement, after: Measurement, test: Score | None) -> s
     rows = [(what, old.get(what, "–"), value, HOW[field]) for what, field, value in formatting.rows(after)]
     if test is not None:
         rows.append(("score on test", "", formatting.score(test), HOW["score"]))
+        rows.append(("change on test", "", formatting.change(test), HOW["score"]))
     notes = [f"note: {note}" for note in (*after.notes, *(f"{k}: {v}" for k, v in after.unavailable.items()))]
     return "\n".join([table(("", "baseline", "compressed", "how"), rows), *notes])
 
@@ -73,9 +74,7 @@ def sensitivity(found: Table) -> str:
     def cell(point: Point | None) -> str:
         if point is None or point.score is None:
             return "–"
-        found, arm = point.score, point.score.half_width
-        width = "" if found.exact else f" ± {arm * 100:.2f}" if unit == "%" else f" ± {arm:.2g}"
-        return f"{formatting.points(found.change, unit)}{width}"
+        return f"{formatting.points(point.score.change, unit)} {formatting.half_width(point.score)}".rstrip()
 
     rows = [(target, *(cell(found.at(target, s)) for s in found.strengths)) for target in found.targets]
     heads = ("part", *(f"{strength:g}" for strength in found.strengths))

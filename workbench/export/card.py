@@ -17,6 +17,7 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
     name = _plain(record["subject"]["name"])
     rows = [
         ("Validation score", formatting.score(before.score), formatting.score(after.score), HOW["score"]),
+        ("Its change", "", formatting.change(after.score), HOW["score"]),
         ("File size", formatting.size(before.bytes.total), formatting.size(after.bytes.total), HOW["bytes"]),
         ("Parameters", formatting.count(before.params), formatting.count(after.params), HOW["params"]),
         ("Parameters not zero", formatting.count(before.nonzero), formatting.count(after.nonzero), HOW["nonzero"]),
@@ -31,12 +32,12 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
     ]
     for runtime, found in after.latency.items():
         # The baseline's time of the same pairs: one from another moment would not fit the ratio.
-        old = formatting.seconds(found.baseline_median)
+        old = formatting.latency(found.baseline_median)
         rows.append(
             (
                 f"Latency, {title_of(runtime)}",
                 old,
-                f"{formatting.seconds(found.median)}, {formatting.verdict(found)}",
+                f"{formatting.latency(found.median)}, {formatting.verdict(found)}",
                 HOW["latency"],
             )
         )
@@ -45,7 +46,8 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
     if record["test"]:
         test, base = Score(**record["test"]), Score(**record["test_baseline"])
         lines += [
-            f"Test score, scored once: **{formatting.score(test)}**; the original's: {formatting.score(base)}.",
+            f"Test score, scored once: **{formatting.score(test)}**; the original's: {formatting.score(base)}; "
+            f"the change: {formatting.change(test)}.",
             "",
         ]
     lines += ["| | original | compressed | how |", "|---|---|---|---|"]

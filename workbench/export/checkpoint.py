@@ -8,8 +8,7 @@ from pathlib import Path
 from workbench.checkpoint.checkpoint import read, write
 from workbench.graph.program import from_text, to_text
 from workbench.loading.exported import PROGRAM, WEIGHTS
-from workbench.measure.latency import Forward
-from workbench.measure.runtimes import eager
+from workbench.measure.runtimes import Forward, eager
 from workbench.steps import Context, State
 
 

@@ -16,7 +16,7 @@ from workbench.export.card import card
 from workbench.export.verify import Verification, verify
 from workbench.loading.exported import CHECKSUMS, RECORD, hash_file
 from workbench.measure import Reference
-from workbench.measure.latency import Forward
+from workbench.measure.runtimes import Forward
 from workbench.steps import Context, State
 from workbench.steps.recipe import Recipe
 

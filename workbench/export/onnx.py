@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workbench.measure.latency import Forward
+from workbench.measure.runtimes import Forward
 from workbench.measure.runtimes.onnx import convert, open_graph
 from workbench.steps import Context, State
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from workbench.graph import trace
-from workbench.measure.latency import Forward
+from workbench.measure.runtimes import Forward
 from workbench.steps import Context, State
 from workbench.task.task import logits
 

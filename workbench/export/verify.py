@@ -9,8 +9,7 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.measure import Reference
-from workbench.measure.latency import Forward
-from workbench.measure.runtimes import eager
+from workbench.measure.runtimes import Forward, eager
 from workbench.steps import State
 
 MOST_SAMPLES = 2000
@@ -73,9 +72,10 @@ def verify(
         same = (gap.flatten(1) if gap.ndim > 1 else gap[:, None]).amax(1) <= TOLERANCE * scale
     else:
         same = (ours.argmax(-1) == theirs.argmax(-1)).reshape(len(ours), -1).all(1)
-    judge = reference.metric.judge
+    metric = reference.metric
     row = Verification(
-        file, runtime, size, float(judge(theirs, labels).double().mean()), float(judge(ours, labels).double().mean()),
+        file, runtime, size,
+        float(metric.values(theirs, labels, order).mean()), float(metric.values(ours, labels, order).mean()),
         float(same.double().mean()), float(gap.max()) / scale, len(order),
     )  # fmt: skip
     # One sample on an edge may fall to the other side by rounding; more is another model.

@@ -1,8 +1,11 @@
 """Measured numbers: score, latency, size, compute, memory."""
 
-from workbench.measure.latency import Latency, compare
+from workbench.measure.latency import Latency, Verdict
 from workbench.measure.measurement import HOW, Measurement, count, count_nonzeros, measure, time_runtimes
-from workbench.measure.score import Reference, Score, anytime, refer, score
+from workbench.measure.pairs import compare
+from workbench.measure.reference import Reference, refer
+from workbench.measure.score import Score
+from workbench.measure.sequential import anytime
 from workbench.measure.size import Size, measure_size
 
 __all__ = [
@@ -12,6 +15,7 @@ __all__ = [
     "Reference",
     "Score",
     "Size",
+    "Verdict",
     "anytime",
     "compare",
     "count",
@@ -19,6 +23,5 @@ __all__ = [
     "measure",
     "measure_size",
     "refer",
-    "score",
     "time_runtimes",
 ]

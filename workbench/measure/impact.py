@@ -156,7 +156,7 @@ def predictions(predict: Predict, reference: Reference, progress: Progress) -> P
         progress.update(int(numbers[0]) / reference.total, f"{int(numbers[0])} of {reference.total} samples")
         outputs, targets = predict(numbers)
         classes = _has_classes(outputs, targets)
-        results.append(_judge(reference.metric, classes).judge(outputs, targets).double())
+        results.append(_judge(reference.metric, classes).values(outputs, targets, numbers))
         seen.append(targets)
         if classes:
             best = outputs.float().softmax(-1).max(-1)
@@ -242,10 +242,12 @@ def interval(differences: Tensor, bounds: tuple[float, float] | None, z: float) 
 
     Args:
         differences: After less before of each sample, [n].
-        bounds: Smallest and largest result that a sample can have; None takes the largest difference that was seen.
+        bounds: Smallest and largest result that a sample can have; without them the largest difference that was
+            seen takes their place, which covers less than it says where larger ones are rare.
         z: Half-width in standard errors.
     """
-    reach = bounds[1] - bounds[0] if bounds else float(differences.abs().max())
+    known = bounds is not None and all(math.isfinite(end) for end in bounds)
+    reach = bounds[1] - bounds[0] if bounds is not None and known else float(differences.abs().max())
     count = len(differences) + 2
     total = float(differences.sum())
     squares = float(differences.square().sum()) + reach**2

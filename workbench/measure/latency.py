@@ -1,30 +1,32 @@
-"""Latency: two models in turn, in one process, on one runtime, and an honest verdict.
+"""The record of a latency: two times, their ratio with an interval, and a verdict.
 
-A machine's speed drifts, so single times mean little. Baseline and candidate run as pairs, each first every
-other time; the ratio is taken pair by pair, and its interval comes from the order statistics of these ratios
-(the distribution-free interval of a median: David and Nagaraja, "Order Statistics", 2003, ch. 7.1).
+The ratio is that of the median times over the middle half of the pairs by their ratio, so that the two times that are
+shown are those that it is made of. Its interval comes from the order statistics of the pairs' ratios (the
+distribution-free interval of a median: David and Nagaraja, "Order Statistics", 2003, ch. 7.1).
+
+Where nearly every pair is disturbed, or the interval is wide and holds one, the verdict is "unknown": a ratio that
+nobody can tell from one is not therefore one.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, quantiles
+from typing import Literal
 
 import torch
-from torch import Tensor
 
-from workbench.jobs.progress import Progress
-from workbench.jobs.turn import TURN
-
-Forward = Callable[[tuple[Tensor, ...]], Tensor]
-WARM_UP = 3
+Verdict = Literal["baseline", "faster", "slower", "within noise", "unknown"]
 STRETCHES = 10
 # Equal models differ by about one per cent for good, by where their memory happens to lie; less is no finding.
 LEAST_EFFECT = 0.02
+# "Within noise" says that two models are equally fast; an interval that reaches further than this cannot say so.
+EQUAL_WITHIN = 0.1
+# How the reason of an unknown verdict begins where it is other programs.
+BUSY = "the machine is busy"
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,19 @@ class Latency:
 
     Attributes:
         runtime: Name of the runtime.
-        median: Seconds.
-        spread: Inter-quartile range, seconds.
-        ratio: Baseline's time over this one's: above 1 is faster. 1.0 for a baseline.
+        median: Seconds, over the pairs that make the ratio.
+        spread: Inter-quartile range over all counted pairs, seconds.
+        ratio: `baseline_median / median`: above 1 is faster. 1.0 for a baseline.
         ratio_low: Lower end of its 95 % interval.
         ratio_high: Upper end.
-        verdict: "faster", "slower", "within noise", or "baseline".
+        verdict: What can be said; "baseline" of a baseline.
         batch: Samples in one pass.
         threads: Threads the runtime used.
         device: What it ran on.
-        pairs: Number of counted pairs.
-        baseline_median: Seconds that the baseline took in the same pairs.
+        pairs: Number of counted pairs; of all that were tried where too few were undisturbed.
+        baseline_median: Seconds that the baseline took in the same pairs as `median`.
+        disturbed: Number of pairs that did not count, because something else ran meanwhile.
+        reason: Why the verdict is "unknown", "" if it is not.
     """
 
     runtime: str
@@ -52,74 +56,56 @@ class Latency:
     ratio: float
     ratio_low: float
     ratio_high: float
-    verdict: str
+    verdict: Verdict
     batch: int
     threads: int
     device: str
     pairs: int
     baseline_median: float
+    disturbed: int = 0
+    reason: str = ""
 
-
-def compare(
-    runtime: str,
-    baseline: Forward,
-    candidate: Forward,
-    inputs: tuple[Tensor, ...],
-    *,
-    seconds: float = 1.0,
-    least: int = 15,
-    most: int = 400,
-    progress: Progress | None = None,
-) -> Latency:
-    """Return the candidate's latency against the baseline's, from interleaved pairs.
-
-    Args:
-        runtime: Name of the runtime that both run on.
-        baseline: What to compare with; the same as `candidate` to measure a baseline.
-        candidate: What is measured.
-        inputs: One batch.
-        seconds: About how long to measure.
-        least: Pairs that are run however long they take.
-        most: Pairs that are enough however fast they are.
-        progress: Where progress is told, and cancelling asked.
-    """
-    progress = progress or Progress()
-    for _ in range(WARM_UP):
-        baseline(inputs)
-        candidate(inputs)
-    before: list[float] = []
-    after: list[float] = []
-    start = time.perf_counter()
-    while len(after) < least or (len(after) < most and time.perf_counter() - start < seconds):
-        progress.check()
-        with TURN:  # nothing else computes while a pair is timed
-            if len(after) % 2:
-                before.append(_time(baseline, inputs))
-                after.append(_time(candidate, inputs))
-            else:
-                after.append(_time(candidate, inputs))
-                before.append(_time(baseline, inputs))
-    return summarize(runtime, before, after, len(inputs[0]), same=baseline is candidate)
-
-
-def _time(forward: Forward, inputs: tuple[Tensor, ...]) -> float:
-    start = time.perf_counter()
-    forward(inputs)
-    return time.perf_counter() - start
+    @property
+    def busy(self) -> bool:
+        """Whether nothing is known because the machine did something else."""
+        return self.reason.startswith(BUSY)
 
 
 def summarize(
-    runtime: str, before: Sequence[float], after: Sequence[float], batch: int, *, same: bool = False
+    runtime: str,
+    before: Sequence[float],
+    after: Sequence[float],
+    batch: int,
+    *,
+    same: bool = False,
+    disturbed: int = 0,
+    reason: str = "",
+    error: float = 0.0,
 ) -> Latency:
-    """Return the latency record of paired times in seconds."""
+    """Return the latency record of paired times in seconds.
+
+    Args:
+        runtime: Name of the runtime.
+        before: The baseline's times, two or more.
+        after: The candidate's in the same pairs.
+        batch: Samples in one pass.
+        same: Whether it is the baseline itself.
+        disturbed: Further pairs, which do not count.
+        reason: Why these times say nothing, "" if they do.
+        error: By what part the ratio may be off beyond what its interval says, because the machine is shared.
+    """
     ratios = [b / a for b, a in zip(before, after, strict=True)]
-    low, high = ratio_interval(ratios)
-    ratio = median(ratios)
+    old, new = _middle(before, after, ratios)
+    ratio = old / new
+    low, high = (min(ratios), max(ratios)) if reason else ratio_interval(ratios)
+    low, high = min(low, ratio) / (1 + error), max(high, ratio) * (1 + error)
     quarter = quantiles(after, n=4)
-    verdict = "faster" if low > 1 + LEAST_EFFECT else "slower" if high < 1 - LEAST_EFFECT else "within noise"
+    verdict: Verdict = "unknown" if reason else verdict_of(low, high)
+    if verdict == "unknown" and not reason:
+        reason = f"{BUSY} with other programs" if error else "the times scatter too widely"
     return Latency(
         runtime=runtime,
-        median=median(after),
+        median=new,
         spread=quarter[2] - quarter[0],
         ratio=1.0 if same else ratio,
         ratio_low=1.0 if same else low,
@@ -129,8 +115,32 @@ def summarize(
         threads=torch.get_num_threads(),
         device="cpu",
         pairs=len(ratios),
-        baseline_median=median(before),
+        baseline_median=new if same else old,
+        disturbed=disturbed,
+        reason="" if same else reason,
     )
+
+
+def disturbed_words(count: int, pairs: int) -> str:
+    """Return why nothing is known where most pairs were disturbed."""
+    return f"{BUSY}, {count} of {pairs} pairs were disturbed"
+
+
+def verdict_of(low: float, high: float) -> Verdict:
+    """Return what an interval of the ratio says."""
+    if low > 1 + LEAST_EFFECT:
+        return "faster"
+    if high < 1 - LEAST_EFFECT:
+        return "slower"
+    return "within noise" if low >= 1 - EQUAL_WITHIN and high <= 1 + EQUAL_WITHIN else "unknown"
+
+
+def _middle(before: Sequence[float], after: Sequence[float], ratios: Sequence[float]) -> tuple[float, float]:
+    """Return the median times of both over the middle half of the pairs by their ratio."""
+    order = sorted(range(len(ratios)), key=ratios.__getitem__)
+    quarter = len(order) // 4
+    chosen = order[quarter : len(order) - quarter]
+    return median(before[place] for place in chosen), median(after[place] for place in chosen)
 
 
 def ratio_interval(ratios: Sequence[float]) -> tuple[float, float]:

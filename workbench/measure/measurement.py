@@ -16,10 +16,13 @@ from workbench.errors import first_line
 from workbench.jobs.progress import Progress
 from workbench.measure.compute import count_macs, model_energy
 from workbench.measure.evaluator import Evaluator
-from workbench.measure.latency import Forward, Latency, compare
+from workbench.measure.latency import Latency
 from workbench.measure.memory import measure_peak
-from workbench.measure.runtimes import RUNTIMES
-from workbench.measure.score import Reference, Score, score
+from workbench.measure.pairs import compare
+from workbench.measure.reference import Reference
+from workbench.measure.runtimes import RUNTIMES, Forward
+from workbench.measure.score import Score
+from workbench.measure.sequential import score
 from workbench.measure.size import Size, measure_size
 from workbench.steps import Context, State
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -95,10 +94,17 @@ class Subject:
                 f"{self.name}: the metric {metric.name} gives shape {tuple(judged.shape)} for {len(targets)} samples; "
                 "it must give one number for each, or one in all"
             )
-        if metric.decomposes and judged.ndim == 0:
-            # The task is the caller's, and may be another subject's too.
+        # A first try on a few samples; all of them are tried when the baseline is scored.
+        self.settle_metric(metric.settled(output, targets))
+
+    def settle_metric(self, metric: Metric) -> None:
+        """Judge by this metric from now on: the task's own, with what was learnt of whether it judges samples apart.
+
+        The task that was given stays as it is; it may be another subject's too.
+        """
+        if metric != self.task.metric:
             self.task = copy.copy(self.task)
-            self.task.metric = replace(metric, decomposes=False)
+            self.task.metric = metric
 
     def portable(self) -> Subject:
         """Return the subject with the part of its task that steering needs, for other processes."""

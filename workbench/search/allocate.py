@@ -8,6 +8,7 @@ amplify each other, so the result is a proposal whose score has to be measured.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -91,7 +92,9 @@ def allocate(table: Table, cost: Cost, limit: float) -> dict[str, float]:
 
 def _choices(table: Table, target: str, cost: Cost) -> list[tuple[str, float | None, float, float]]:
     """Return (part, strength, drop, cost) of what a part can be, the dearest first."""
-    points = [point for strength in table.strengths if (point := table.at(target, strength)) and point.score]
+    points = [point for strength in table.strengths if (point := table.at(target, strength))]
+    # What cannot be done, or has no score that is a number, is no choice.
+    points = [point for point in points if math.isfinite(table.drop(point))]
     priced = sorted(((cost(target, point.strength), point) for point in points), key=lambda pair: -pair[0])
     found: list[tuple[str, float | None, float, float]] = [(target, None, 0.0, cost(target, None))]
     for price, point in priced:

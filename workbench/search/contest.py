@@ -19,7 +19,8 @@ from torch import Tensor
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.graph import cut
 from workbench.jobs.progress import Progress
-from workbench.measure import Score, score
+from workbench.measure import Score
+from workbench.measure.sequential import score
 from workbench.model.layers import choose, first_names, globs
 from workbench.search.trials import Aim, Ground
 from workbench.steps import Context, State
@@ -56,7 +57,7 @@ class Entry:
         title: What people read.
         seconds: How long its ranking took.
         curve: The scores when it is followed, by rising amount; () where it could not rank.
-        reason: Why it could not rank, "" if it could.
+        reason: Why it could not rank, or what follows has no score; "" if all is well.
     """
 
     criterion: str
@@ -182,8 +183,16 @@ def hold_contest(
     for number, kind in enumerate(ranked):
         low, high = (0.5 + (number + step) / len(ranked) / 2 for step in (0, 1))
         progress = context.progress.part(low, high, f"following {CRITERIA[kind].title}")
-        for stop in _follow(track, kind, ranked[kind], contest, ground, tolerance, progress):
-            entries = [_longer(entry, stop) if entry.criterion == kind else entry for entry in entries]
+        try:
+            for stop in _follow(track, kind, ranked[kind], contest, ground, tolerance, progress):
+                entries = [_longer(entry, stop) if entry.criterion == kind else entry for entry in entries]
+                contest = dataclasses.replace(contest, entries=tuple(entries))
+                found(contest)
+        except Cancelled:
+            raise
+        except WorkbenchError as error:
+            # A mean over a part of the way would be that of the mildest cuts, so this one is out.
+            entries = [_refused(entry, str(error)) if entry.criterion == kind else entry for entry in entries]
             contest = dataclasses.replace(contest, entries=tuple(entries))
             found(contest)
     context.progress.update(1.0)
@@ -260,6 +269,10 @@ def _follow(
 
 def _longer(entry: Entry, stop: Stop) -> Entry:
     return dataclasses.replace(entry, curve=(*entry.curve, stop))
+
+
+def _refused(entry: Entry, reason: str) -> Entry:
+    return dataclasses.replace(entry, curve=(), reason=reason)
 
 
 def _correlations(kinds: Sequence[str], ranked: Mapping[str, Scores]) -> tuple[tuple[float | None, ...], ...]:

@@ -7,14 +7,16 @@ values, which a recipe holds and replays anywhere.
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.measure.latency import Forward, Latency, compare
-from workbench.measure.runtimes import RUNTIMES, title_of
+from workbench.measure.latency import Latency
+from workbench.measure.pairs import compare
+from workbench.measure.runtimes import RUNTIMES, Forward, title_of
 from workbench.search.sensitivity import Table
 from workbench.steps import State, Step
 from workbench.steps.context import Context
@@ -86,7 +88,7 @@ def by_parts(step: Step, table: Table) -> list[Step]:
     Raises:
         WorkbenchError: It can be done on none.
     """
-    points = sorted((point for point in table.points if point.score), key=table.drop)
+    points = sorted((point for point in table.points if math.isfinite(table.drop(point))), key=table.drop)
     if not points:
         raise WorkbenchError(f"{step.title} can be done on no part alone: {table.points[0].reason}")
     names = [glob.escape(point.target) for point in points]
@@ -96,7 +98,7 @@ def by_parts(step: Step, table: Table) -> list[Step]:
 def mildest(steps: Sequence[Step], state: State, context: Context, part: float, clock: Clock) -> tuple[Step, Latency]:
     """Return the first of steps that takes away `part` of the baseline's latency, and what was measured.
 
-    About log2 of them are built and timed.
+    The whole interval of the measured ratio has to reach it. About log2 of the steps are built and timed.
 
     Args:
         steps: One or more, from the mildest to the strongest.
@@ -106,7 +108,7 @@ def mildest(steps: Sequence[Step], state: State, context: Context, part: float, 
         clock: What they are timed with.
 
     Raises:
-        WorkbenchError: Even the strongest is not enough; it says what was reached.
+        WorkbenchError: Even the strongest is not enough; it says what was reached. Or the machine is too busy to tell.
         Cancelled: It was told to stop.
     """
     tried: dict[int, Latency] = {}
@@ -126,14 +128,16 @@ def mildest(steps: Sequence[Step], state: State, context: Context, part: float, 
             refused.append(error)
             return True
         tried[place] = clock.compare(made, replace(context, progress=share))
-        return tried[place].ratio >= 1 / (1 - part)
+        if tried[place].busy:
+            raise WorkbenchError(f"latency cannot be told now: {tried[place].reason}")
+        return tried[place].ratio_low >= 1 / (1 - part)
 
     place = least_enough(len(steps) - 1, enough)
     if place is None or place not in tried:
-        best = max((found.ratio for found in tried.values()), default=1.0)
+        best = max((found.ratio_low for found in tried.values()), default=1.0)
         why = f" ({refused[-1]})" if refused else ""
         raise WorkbenchError(
             f"{steps[-1].title}: {part:.0%} of the latency on {title_of(clock.runtime)} cannot go; "
-            f"at most {max(1 - 1 / best, 0):.0%} went{why}"
+            f"at most {max(1 - 1 / best, 0):.0%} surely went{why}"
         )
     return steps[place], tried[place]

@@ -51,8 +51,8 @@ class Point:
 
 
 def worse(score: Score) -> float:
-    """Return by how much a score is worse than the baseline's."""
-    return -score.change if score.higher_is_better else score.change
+    """Return by how much a score is worse than the baseline's; infinite where it is no number."""
+    return score.loss
 
 
 @dataclass(frozen=True)

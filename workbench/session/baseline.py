@@ -8,8 +8,7 @@ from threading import RLock
 from workbench.jobs.progress import Progress
 from workbench.measure import Reference, refer
 from workbench.measure.evaluator import Evaluator
-from workbench.measure.latency import Forward
-from workbench.measure.runtimes import RUNTIMES
+from workbench.measure.runtimes import RUNTIMES, Forward
 from workbench.model.subject import Subject
 from workbench.steps import Context, State
 from workbench.task.task import Split
@@ -39,7 +38,10 @@ class Baseline:
         with self._lock:
             if split not in self._references:
                 evaluator, state = self.evaluator(split), State.of(self._subject)
-                self._references[split] = refer(evaluator, state, self._subject.task.metric, split, progress)
+                reference = refer(evaluator, state, self._subject.task.metric, split, progress)
+                # Only all samples together may show that the metric cannot judge them apart.
+                self._subject.settle_metric(reference.metric)
+                self._references[split] = reference
             return self._references[split]
 
     def runtimes(self) -> Mapping[str, Forward]:

@@ -16,8 +16,8 @@ from workbench.graph import Group
 from workbench.jobs.progress import Progress
 from workbench.measure import Measurement, Reference, Score, measure
 from workbench.measure.evaluator import Evaluator
-from workbench.measure.latency import Forward
-from workbench.measure.score import score
+from workbench.measure.runtimes import Forward
+from workbench.measure.sequential import score
 from workbench.model.layers import Layer
 from workbench.model.subject import Subject
 from workbench.search.contest import Contest

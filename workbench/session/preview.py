@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.measure import Latency, Reference, Score, Size, anytime, count_nonzeros, measure_size, time_runtimes
 from workbench.measure.compute import count_macs
 from workbench.measure.evaluator import Evaluator
-from workbench.measure.latency import Forward
+from workbench.measure.runtimes import Forward
 from workbench.model.twin import twin
 from workbench.steps import Context, State, Step, TrainingStep, candidate
 
@@ -113,6 +113,8 @@ def stages(step: Step, evaluation: EvaluationContext) -> Iterator[Preview]:
     )  # fmt: skip
     yield seen
     reference, evaluator = evaluation.reference(), evaluation.evaluator
+    if reference.metric.note not in ("", *seen.notes):
+        seen = replace(seen, notes=(*seen.notes, reference.metric.note))
     settled = evaluator.anchor(state, quick=True)
     predict = evaluator.prepare(built, overlay)
     scores = anytime(lambda numbers: predict(numbers), reference, context.progress.silent(), tolerance=NARROW)

@@ -15,6 +15,7 @@ from workbench.checkpoint.coding.levels import Levels
 from workbench.registry import register
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class Binary(Levels):
     """-1 and 1, in one bit. There is no zero."""

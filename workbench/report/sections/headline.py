@@ -58,19 +58,16 @@ def change_words(score: Score) -> list[Fragment]:
     """Return how a score differs from the original's, and whether that is more than noise."""
     change = Strong(formatting.points(score.change, score.unit))
     if score.exact:
+        other = f" ({words})" if (words := formatting.elsewhere(score)) else ""
         if not score.change:
-            return ["the same as the original's"]
-        return [change, " against the original, with every sample scored"]
-    interval = interval_words(score)
+            return [f"the same as the original's{other}"]
+        return [change, f" against the original, with every sample scored{other}"]
+    interval = formatting.change_interval(score)
+    if not score.known:
+        return [change, f" against the original {interval}"]
     if score.change_low <= 0 <= score.change_high:
         return [change, f" {interval} against the original: ", Strong("within noise")]
     return [change, f" {interval} against the original: more than noise"]
-
-
-def interval_words(score: Score) -> str:
-    """Return the 95 % interval of a score's change."""
-    factor = 100 if score.unit == "%" else 1
-    return f"[{score.change_low * factor:+.2f}, {score.change_high * factor:+.2f}]"
 
 
 def test_words(record: Record) -> list[Fragment]:
@@ -80,7 +77,7 @@ def test_words(record: Record) -> list[Fragment]:
     test, base = Score(**record["test"]), Score(**record["test_baseline"])
     if not record["steps"]:
         return ["On the test split it is ", Strong(formatting.score(test)), "."]
-    change = formatting.points(test.change, test.unit)
+    change = formatting.change(test)
     return [
         "On the test split, which steered nothing, it is ", Strong(formatting.score(test)),
         f"; the original's is {formatting.score(base)}, so the change is {change}.",
@@ -93,10 +90,11 @@ def speed_words(latency: Mapping[str, Latency]) -> list[Fragment]:
         return ["Latency could not be measured on any runtime."]
     found: list[Fragment] = []
     for row in latency.values():
-        verdict = "it is the baseline" if row.verdict == "baseline" else formatting.verdict(row)
+        baseline = row.verdict == "baseline"
+        before = "" if baseline else f", the original {formatting.latency(row.baseline_median)}"
         found += [
-            f"On {runtime_title(row.runtime)} a batch of {row.batch} takes {formatting.seconds(row.median)}: ",
-            Strong(verdict),
+            f"On {runtime_title(row.runtime)} a batch of {row.batch} takes {formatting.latency(row.median)}{before}: ",
+            Strong("it is the baseline" if baseline else formatting.verdict(row)),
             ". ",
         ]
     return found
@@ -107,11 +105,11 @@ def tiles(before: Measurement, after: Measurement) -> list[Tile]:
     score = after.score
     unclear = not score.exact and score.change_low <= 0 <= score.change_high
     worse = (score.change < 0) == score.higher_is_better and score.change != 0
-    noise = ", within noise" if unclear else ""
+    noise = ", within noise" if unclear and score.known else ""
     first = Tile(
         score.metric,
         formatting.score_value(score.value, score.unit),
-        f"{formatting.points(score.change, score.unit)}{noise}",
+        f"{formatting.change(score)}{noise}",
         tone=UNSURE if unclear or not score.change else BAD if worse else GOOD,
     )
     rows = (
@@ -128,7 +126,8 @@ def tiles(before: Measurement, after: Measurement) -> list[Tile]:
 def _speed_tile(found: Latency) -> Tile:
     tone = {"faster": GOOD, "slower": BAD}.get(found.verdict, UNSURE)
     title = f"latency, {runtime_title(found.runtime)}"
-    return Tile(title, formatting.seconds(found.median), formatting.verdict(found), tone=tone)
+    before = "" if found.verdict == "baseline" else f" from {formatting.latency(found.baseline_median)}"
+    return Tile(title, formatting.latency(found.median), f"{formatting.verdict(found)}{before}", tone=tone)
 
 
 def _tile(label: str, value: str, old_text: str, old: float, new: float, how: str = "measured") -> Tile:

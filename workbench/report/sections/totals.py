@@ -20,6 +20,7 @@ def totals(record: Record) -> Section:
             formatting.score(after.score),
             HOW["score"],
         ),
+        ("its change", "", formatting.change(after.score), HOW["score"]),
         *_test(record),
         ("file size", formatting.size(before.bytes.total), formatting.size(after.bytes.total), HOW["bytes"]),
         ("parameters", f"{before.params:,}", f"{after.params:,}", HOW["params"]),
@@ -36,18 +37,21 @@ def _test(record: Record) -> list[tuple[str, str, str, str]]:
     if record["test"] is None:
         return []
     base, test = Score(**record["test_baseline"]), Score(**record["test"])
-    return [(f"{test.metric}, test", formatting.score(base), formatting.score(test), HOW["score"])]
+    return [
+        (f"{test.metric}, test", formatting.score(base), formatting.score(test), HOW["score"]),
+        ("its change", "", formatting.change(test), HOW["score"]),
+    ]
 
 
 def _in_pairs(found: Latency) -> tuple[str, str]:
     """Return times of original and compressed from the same pairs: two measurements would compare two moments."""
     if found.verdict == "baseline":
         return "", _time(found)
-    return formatting.seconds(found.baseline_median), f"{_time(found)}; {formatting.verdict(found)}"
+    return formatting.latency(found.baseline_median), f"{_time(found)}; {formatting.verdict(found)}"
 
 
 def _time(found: Latency) -> str:
-    return f"{formatting.seconds(found.median)} ± {formatting.seconds(found.spread / 2)}"
+    return f"{formatting.latency(found.median)} ± {formatting.latency(found.spread / 2)}"
 
 
 def bytes_went(record: Record) -> Section:
@@ -78,16 +82,19 @@ def speed(record: Record) -> Section:
     rows = [
         (
             runtime_title(row.runtime),
+            "" if row.verdict == "baseline" else formatting.latency(row.baseline_median),
             _time(row),
             formatting.verdict(row),
-            f"batch {row.batch}, {row.threads} threads, {row.device}, {row.pairs:,} pairs",
+            f"batch {row.batch}, {row.threads} threads, {row.device}, {row.pairs:,} pairs"
+            + (f", {row.disturbed:,} more were disturbed" if row.disturbed else ""),
         )
         for row in after.latency.values()
     ]
-    table = Table(("runtime", "time", "against the original, in pairs", "measured with"), rows, numeric=(1,))
+    table = Table(("runtime", "original", "compressed", "ratio of both", "measured with"), rows, numeric=(1, 2))
     caption = (
-        "Original and compressed model ran in turn; the ratio is taken pair by pair, which a drift of the machine "
-        "does not move. The line through each point is the 95 % interval of the median ratio. Times are medians "
-        "± half of the inter-quartile range."
+        "Original and compressed model ran in turn, as pairs, which a drift of the machine does not move; pairs that "
+        "other programs disturbed do not count. The ratio is that of the two times beside it: medians over the middle "
+        "half of the pairs by their ratio. The line through each point is the 95 % interval of the median ratio; after "
+        "± stands half of the inter-quartile range."
     )
     return Section([Chart([("", latency_chart(after.latency).figure)], table, caption), *notes])

@@ -10,7 +10,7 @@ from pathlib import Path
 from workbench.search.trials.trial import Ground, Outcome
 from workbench.steps import Step
 
-FORMAT = 3  # of what is kept; raised when the order of samples or a field changes
+FORMAT = 4  # of what is kept; raised when the order of samples or a field changes
 
 
 class Kept:

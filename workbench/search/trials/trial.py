@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.errors import Cancelled, WorkbenchError
+from workbench.jobs.progress import Progress
 from workbench.measure import Reference, Score, count, measure_size
-from workbench.measure.evaluator import Evaluator
-from workbench.measure.score import TOLD, WATCHED, Sampling, excess, next_look, whole
+from workbench.measure.evaluator import Evaluator, Predict
+from workbench.measure.sampling import FINAL_LOOK, REPEATED_LOOKS, Sampling
+from workbench.measure.sequential import excess, next_look, whole
 from workbench.steps import Context, State, Step, candidate
 
 
@@ -27,7 +29,7 @@ class Aim:
     relative: float = 0.1
 
     def excess(self, found: Score) -> float:
-        """Return how many times wider than enough an interval is, as `measure.score.excess`."""
+        """Return how many times wider than enough an interval is, as `measure.sequential.excess`."""
         return excess(found, self.tolerance, self.relative)
 
 
@@ -87,15 +89,27 @@ def advance(ground: Ground, step: Step, before: Outcome | None, aim: Aim, looks:
     if before is None:
         size = measure_size(built.model, built.codings, ground.context.subject, overlay)
         before = Outcome(None, size.total, count(built, overlay)[1])
+    try:
+        return _scored(ground, predict, before, aim, looks, quiet.progress)
+    except Cancelled:
+        raise
+    except WorkbenchError as error:  # a metric that is no number here: no drop would be the wrong answer
+        return replace(before, score=None, reason=str(error), seen=())
+
+
+def _scored(
+    ground: Ground, predict: Predict, before: Outcome, aim: Aim, looks: int | None, progress: Progress
+) -> Outcome:
+    """Return an outcome with its score, refined until it is clear or `looks` more times."""
     if not ground.reference.metric.decomposes:
-        return replace(before, score=whole(predict, ground.reference, quiet.progress))
+        return replace(before, score=whole(predict, ground.reference, progress))
     # With a limit of time every look is shown, and a trial that was begun may have been looked at before.
-    how = TOLD if looks is None and before.score is None else WATCHED
+    how = FINAL_LOOK if looks is None and before.score is None else REPEATED_LOOKS
     sampling = Sampling.of(ground.reference, how, before.seen)
     found = before.score
     while found is None or (aim.excess(found) > 1 and looks != 0):
         wanted = how.first if found is None else next_look(sampling, found, aim.tolerance, aim.relative)
-        found = sampling.look(predict, wanted, quiet.progress)
+        found = sampling.look(predict, wanted, progress)
         looks = None if looks is None else looks - 1
     return replace(before, score=found, seen=sampling.facts())
 
@@ -107,5 +121,6 @@ def clear(outcome: Outcome, aim: Aim) -> bool:
 
 def unclear(outcomes: Mapping[int, Outcome], aim: Aim) -> list[int]:
     """Return the numbers of what is not clear yet, the furthest from it first."""
-    left = {n: aim.excess(found.score) for n, found in outcomes.items() if found.score is not None}
-    return sorted((n for n, excess in left.items() if excess > 1), key=lambda n: -left[n])
+    left = {n: (-aim.excess(found.score), found.score.n) for n, found in outcomes.items() if found.score is not None}
+    # Of those whose intervals are not known, the one comes first of which least was seen.
+    return sorted((n for n, (excess, _) in left.items() if excess < -1), key=lambda n: left[n])

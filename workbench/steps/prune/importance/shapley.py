@@ -59,8 +59,8 @@ class Game:
         for inputs, _ in self._batches:
             with TURN, torch.inference_mode():
                 outputs.append(logits(self._played(*inputs)))
-        judged = self._task.metric.judge(torch.cat(outputs), torch.cat([targets for _, targets in self._batches]))
-        score = float(torch.as_tensor(judged).double().mean())
+        targets = torch.cat([targets for _, targets in self._batches])
+        score = float(self._task.metric.values(torch.cat(outputs), targets, torch.arange(len(targets))).mean())
         return score if self._task.metric.higher_is_better else -score
 
 
