@@ -13,7 +13,7 @@ import pytest
 from workbench.steps import KINDS
 
 ROOT = Path(__file__).parents[1]
-# From the ground up. Nothing imports what stands below it in this list, and so nothing imports in a circle.
+# From the trial_context up. Nothing imports what stands below it in this list, and so nothing imports in a circle.
 ORDER = (
     "errors", "files", "turn", "twin", "metric", "progress", "augmentation", "coding", "samples", "task", "calibration",
     "quantizer", "graph", "layers", "subject", "checkpoint", "load", "context", "importance", "rounding", "steps",

@@ -15,7 +15,7 @@ from workbench.loading.embedded.digits_data import jitter, normalise, training_o
 from workbench.measure import refer
 from workbench.measure.evaluator import Evaluator
 from workbench.search.sensitivity import scan
-from workbench.search.trials import Ground
+from workbench.search.trials import TrialContext
 from workbench.steps import Context, FineTune, Prune, State
 from workbench.task.samples import ArraySamples
 
@@ -34,15 +34,15 @@ def row(subject: wb.Subject) -> dict[str, float]:
     """Return what a scan of every layer costs, beside the baseline's pass that both ways need."""
     start = time.perf_counter()
     evaluator, state = Evaluator(subject.task.split("validation")), State(subject.model)
-    ground = Ground(state, Context(subject), refer(evaluator, state, subject.task.metric), evaluator)
+    trial_context = TrialContext(state, Context(subject), refer(evaluator, state, subject.task.metric), evaluator)
     middle = time.perf_counter()
-    table = scan(ground, Prune(), AMOUNTS)
+    table = scan(trial_context, Prune(), AMOUNTS)
     end = time.perf_counter()
     layers, points = len(table.targets), len(table.points)
     return {
         "layers": layers,
-        "samples": ground.reference.total,
-        "score": ground.reference.score.value,
+        "samples": trial_context.reference.total,
+        "score": trial_context.reference.score.value,
         "baseline, s": middle - start,
         "scan, s": end - middle,
         "point, ms": 1e3 * (end - middle) / points,

@@ -18,12 +18,12 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.measure.evaluator import Evaluator
-from workbench.search.trials import Aim, Ground
 from workbench.measure import anytime, refer
+from workbench.measure.evaluator import Evaluator
 from workbench.measure.runtimes import onnx
 from workbench.measure.strata import stratify
 from workbench.search.sensitivity import scan
+from workbench.search.trials import Tolerance, TrialContext
 from workbench.steps import Context, Prune, PruneChannels, Quantize, State
 from workbench.steps.recipe import Recipe, run
 from workbench.task.metric import Metric, margins
@@ -75,29 +75,29 @@ def peak_memory() -> Iterator[list[int]]:
         found.append(most[0] - start)
 
 
-def open_ground(subject: wb.Subject, memory: int | None = None) -> Ground:
+def open_ground(subject: wb.Subject, memory: int | None = None) -> TrialContext:
     evaluator, state = Evaluator(subject.task.split("validation"), memory), State(subject.model)
     reference = refer(evaluator, state, subject.task.metric)
-    return Ground(state, Context(subject), reference, evaluator)
+    return TrialContext(state, Context(subject), reference, evaluator)
 
 
 def test_a_sensitivity_scan(subject: wb.Subject, publish) -> None:
     """Every layer at nine amounts, each within ±1 point or a tenth of its drop; one layer, one plain pass, in turn."""
     score_plainly(subject.model, subject.task.split("validation"))  # kernels are built before anything is timed
     with seconds() as survey:
-        ground = open_ground(subject)
+        trial_context = open_ground(subject)
     ours, plain, held, samples = [], [], [], []
-    layers = ground.context.layers(subject.model)
+    layers = trial_context.context.layers(subject.model)
     for layer in layers:
         with seconds() as took:
-            table = scan(ground, Prune(layers=layer.name), AMOUNTS)
+            table = scan(trial_context, Prune(layers=layer.name), AMOUNTS)
         ours.append(took[0])
         samples += [point.score.n for point in table.points]
-        assert all(Aim().excess(point.score) <= 1 for point in table.points)
+        assert all(Tolerance().excess(point.score) <= 1 for point in table.points)
         checked = table.points[random.Random(len(ours)).randrange(len(AMOUNTS))]  # noqa: S311
         with seconds() as took:
             model = edit(subject, Prune(layers=layer.name, amount=checked.strength)).model.eval()
-            truth = score_plainly(model, ground.reference.samples)
+            truth = score_plainly(model, trial_context.reference.samples)
         plain.append(took[0])
         held.append(checked.score.low - 1e-9 <= truth <= checked.score.high + 1e-9)
     points = len(layers) * len(AMOUNTS)
@@ -107,16 +107,16 @@ def test_a_sensitivity_scan(subject: wb.Subject, publish) -> None:
         [
             {
                 "points": points,
-                "of samples": ground.reference.total,
+                "of samples": trial_context.reference.total,
                 "plain, s": whole,
                 "ours, s": sum(ours),
                 "ratio": whole / sum(ours),
                 "with the baseline's pass": (whole + statistics.mean(plain)) / (sum(ours) + survey[0]),
                 "mean n": statistics.mean(samples),
                 "intervals that held": f"{sum(held)} of {len(held)}",
-                "batch": ground.evaluator.batch,
-                "kernels": ground.evaluator.layout,
-                "kept, MB": ground.evaluator.prefixes.peak / 1e6,
+                "batch": trial_context.evaluator.batch,
+                "kernels": trial_context.evaluator.layout,
+                "kept, MB": trial_context.evaluator.prefixes.peak / 1e6,
             }
         ],
     )
@@ -167,20 +167,23 @@ def test_a_slider(subject: wb.Subject, publish) -> None:
 
 def test_the_exact_score_of_a_late_layer(subject: wb.Subject, publish) -> None:
     """All samples after an edit of one of the last layers: the first time, and when what enters it is kept."""
-    ground, rows = open_ground(subject), []
-    everything = torch.split(torch.arange(ground.reference.total), ground.evaluator.batch)
-    samples = ground.reference.samples
-    convolutions = [layer.name for layer in ground.context.layers(subject.model)]
+    trial_context, rows = open_ground(subject), []
+    everything = torch.split(torch.arange(trial_context.reference.total), trial_context.evaluator.batch)
+    samples = trial_context.reference.samples
+    convolutions = [layer.name for layer in trial_context.context.layers(subject.model)]
     for name in (convolutions[-1], convolutions[-2], convolutions[-4], convolutions[len(convolutions) // 2]):
         first, again, plain = [], [], []
         for turn in range(3):
             if turn:
-                ground = open_ground(subject)
+                trial_context = open_ground(subject)
             for times in (first, again):
                 step = Prune(layers=name, amount=0.5 + 0.1 * turn)
-                overlay = {key: change.weight for key, change in step.changes(ground.state, ground.context).items()}
+                overlay = {
+                    key: change.weight
+                    for key, change in step.changes(trial_context.state, trial_context.context).items()
+                }
                 with seconds() as took:
-                    predict = ground.evaluator.prepare(ground.state, overlay)
+                    predict = trial_context.evaluator.prepare(trial_context.state, overlay)
                     outputs = torch.cat([predict(part)[0] for part in everything])
                 times += took
             with seconds() as took:
@@ -237,22 +240,22 @@ def test_onnx_latency_without_an_export(subject: wb.Subject, publish) -> None:
 def test_the_memory_of_a_scan(subject: wb.Subject, publish, megabytes: int) -> None:
     """The most that the process takes beyond what it had before the scan, against the bound that was set."""
     bound = megabytes * 10**6
-    ground = open_ground(subject, bound)
-    ground.evaluator.prefixes.clear()
+    trial_context = open_ground(subject, bound)
+    trial_context.evaluator.prefixes.clear()
     with peak_memory() as extra, seconds() as took:
-        scan(ground, Prune(), (0.3, 0.6, 0.9))
+        scan(trial_context, Prune(), (0.3, 0.6, 0.9))
     publish(
         f"memory of a scan of {subject.name} in {megabytes} MB",
         [
             {
                 "bound, MB": megabytes,
-                "kept, MB": ground.evaluator.prefixes.peak / 1e6,
+                "kept, MB": trial_context.evaluator.prefixes.peak / 1e6,
                 "process, MB": extra[0] / 1e6,
                 "scan, s": took[0],
             }
         ],
     )
-    assert ground.evaluator.prefixes.peak <= bound
+    assert trial_context.evaluator.prefixes.peak <= bound
 
 
 def random_edits(names: list[str], count: int) -> Iterator[Prune | Quantize]:
@@ -269,17 +272,21 @@ def random_edits(names: list[str], count: int) -> Iterator[Prune | Quantize]:
 
 def test_coverage(subject: wb.Subject, publish) -> None:
     """Of 400 random edits: how often the interval at every stage, and at all stages at once, holds the exact score."""
-    ground = open_ground(subject)
-    reference, everything = ground.reference, torch.arange(ground.reference.total)
-    pieces = [ground.evaluator.prepare(ground.state)(part) for part in torch.split(everything, 256)]
+    trial_context = open_ground(subject)
+    reference, everything = trial_context.reference, torch.arange(trial_context.reference.total)
+    pieces = [trial_context.evaluator.prepare(trial_context.state)(part) for part in torch.split(everything, 256)]
     outputs, labels = (torch.cat(parts) for parts in zip(*pieces, strict=True))
     margin, held, together = margins(outputs, labels), {}, []
-    names = [layer.name for layer in ground.context.layers(subject.model)]
+    names = [layer.name for layer in trial_context.context.layers(subject.model)]
     steps = sorted(random_edits(names, 400), key=lambda step: step.layers)
     for seed, step in enumerate(steps):
-        overlay = {key: change.weight for key, change in step.changes(ground.state, ground.context).items()}
-        predict = ground.evaluator.prepare(ground.state, overlay)
-        judged = [reference.metric.judge(*predict(part)) for part in torch.split(everything, ground.evaluator.batch)]
+        overlay = {
+            key: change.weight for key, change in step.changes(trial_context.state, trial_context.context).items()
+        }
+        predict = trial_context.evaluator.prepare(trial_context.state, overlay)
+        judged = [
+            reference.metric.judge(*predict(part)) for part in torch.split(everything, trial_context.evaluator.batch)
+        ]
         results = torch.cat(judged).double()
         truth = float(results.mean())
         strata = stratify(reference.results, margin, reference.metric, seed)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from workbench.measure.evaluator import Evaluator
 from workbench.measure import anytime, refer
+from workbench.measure.evaluator import Evaluator
 from workbench.measure.strata import stratify
 from workbench.steps import Context, Prune, Quantize, State
 from workbench.task.metric import Metric

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from workbench import formatting
-from workbench import formatting
 from workbench.errors import Cancelled
 from workbench.jobs.progress import Progress
 from workbench.measure import compare, disturbance, pairs

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.measure.populations import Numbers, Population, flips
-from workbench.measure.evaluator import Evaluator
 from workbench.errors import Cancelled
 from workbench.jobs.progress import Progress
 from workbench.measure import Reference, Score, anytime, refer
+from workbench.measure.evaluator import Evaluator
 from workbench.measure.sequential import excess, score
 from workbench.measure.strata import EDGES_RIGHT, EDGES_WRONG
 from workbench.steps import Prune, Quantize, State

@@ -13,7 +13,7 @@ from workbench.measure import refer
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.sequential import score
 from workbench.search.contest import Contest, hold_contest, rank_correlation
-from workbench.search.trials import Ground
+from workbench.search.trials import TrialContext
 from workbench.steps import Context, Prune, State
 from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA
 from workbench.steps.prune.importance.ranking import least_important
@@ -22,25 +22,25 @@ from workbench.steps.recipe import Recipe, run
 QUICK = ("magnitude", "l2", "taylor", "activation", "deep_lift", "batchnorm", "random")
 
 
-def ground_of(subject, progress=None):
+def trial_context_of(subject, progress=None):
     evaluator, state = Evaluator(subject.task.split("validation")), State(subject.model)
     reference = refer(evaluator, state, subject.task.metric)
-    return Ground(state, Context(subject, 0, progress or Progress()), reference, evaluator)
+    return TrialContext(state, Context(subject, 0, progress or Progress()), reference, evaluator)
 
 
 @pytest.fixture(scope="module")
-def ground(images):
-    return ground_of(images)
+def trial_context(images):
+    return trial_context_of(images)
 
 
 @pytest.fixture(scope="module")
-def held(ground):
+def held(trial_context):
     grown = []
-    made = hold_contest(ground, layers="conv*", criteria=QUICK, amounts=(0.5, 0.25, 0.75), found=grown.append)
+    made = hold_contest(trial_context, layers="conv*", criteria=QUICK, amounts=(0.5, 0.25, 0.75), found=grown.append)
     return made, grown
 
 
-def test_every_criterion_ranks_the_same_units_and_is_followed(held, images, ground):
+def test_every_criterion_ranks_the_same_units_and_is_followed(held, images, trial_context):
     contest, grown = held
     assert contest.parts == (("conv1", 8), ("conv2", 16))
     assert contest.amounts == (0.25, 0.5, 0.75)
@@ -51,17 +51,17 @@ def test_every_criterion_ranks_the_same_units_and_is_followed(held, images, grou
     groups = [group for group in Context(images).groups(images.model) if group.name in ("conv1", "conv2")]
     ranked = CRITERIA["taylor"].units(images.model, groups, Context(images))
     smaller = cut(images.model, groups, least_important(ranked, 0.5, False, 1))
-    exact = score(ground.evaluator.prepare(State(smaller)), ground.reference)
+    exact = score(trial_context.evaluator.prepare(State(smaller)), trial_context.reference)
     (taylor,) = [entry for entry in contest.entries if entry.criterion == "taylor"]
     assert taylor.curve[1].score.low <= exact.value <= taylor.curve[1].score.high
 
 
-def test_who_cannot_rank_takes_no_part_and_says_why(held, images, ground):
+def test_who_cannot_rank_takes_no_part_and_says_why(held, images, trial_context):
     contest, _ = held
     (lift,) = [entry for entry in contest.entries if entry.criterion == "deep_lift"]
     assert lift.reason.startswith("DeepLift is not defined on this model")
     assert lift not in contest.order
-    other = hold_contest(ground, criteria=("batchnorm",), amounts=(0.5,))
+    other = hold_contest(trial_context, criteria=("batchnorm",), amounts=(0.5,))
     assert other.entries[0].reason == "hidden: no BatchNorm scales its channels"
 
 
@@ -95,16 +95,16 @@ def test_a_contest_comes_back_from_json(held):
         Contest.read({"units": "channels"})
 
 
-def test_weights_are_ranked_and_followed_as_prune_does(images, ground):
+def test_weights_are_ranked_and_followed_as_prune_does(images, trial_context):
     contest = hold_contest(
-        ground, units="weights", layers="conv2", criteria=("obs", "magnitude"),
+        trial_context, units="weights", layers="conv2", criteria=("obs", "magnitude"),
         amounts=(0.6,), ranking="global", tolerance=0.0,
     )  # fmt: skip
     assert contest.parts == (("conv2.weight", 8 * 16 * 9),)
     for entry in contest.entries:
         step = Prune(layers="conv2", amount=0.6, ranking="global", importance=entry.criterion)
         built = run(images, Recipe((step,)))
-        assert entry.curve[0].score == score(ground.evaluator.prepare(built), ground.reference)
+        assert entry.curve[0].score == score(trial_context.evaluator.prepare(built), trial_context.reference)
 
 
 def test_the_best_is_the_one_that_keeps_the_score(held):
@@ -113,8 +113,10 @@ def test_the_best_is_the_one_that_keeps_the_score(held):
     assert means == sorted(means, reverse=True)
 
 
-def test_it_is_the_same_each_time_and_stops_when_told(images, ground):
-    one, two = (hold_contest(ground, layers="conv1", criteria=("random", "apoz"), amounts=(0.5,)) for _ in range(2))
+def test_it_is_the_same_each_time_and_stops_when_told(images, trial_context):
+    one, two = (
+        hold_contest(trial_context, layers="conv1", criteria=("random", "apoz"), amounts=(0.5,)) for _ in range(2)
+    )
     assert [entry.curve for entry in one.entries] == [entry.curve for entry in two.entries]
     ticks = []
 
@@ -122,7 +124,7 @@ def test_it_is_the_same_each_time_and_stops_when_told(images, ground):
         return len(ticks) >= 4
 
     with pytest.raises(Cancelled):
-        hold_contest(ground_of(images, Progress(ticks.append, stop)), criteria=("taylor", "apoz"))
+        hold_contest(trial_context_of(images, Progress(ticks.append, stop)), criteria=("taylor", "apoz"))
     assert [tick.done for tick in ticks] == sorted(tick.done for tick in ticks)
 
 
@@ -138,13 +140,13 @@ def test_it_is_the_same_each_time_and_stops_when_told(images, ground):
         ({"layers": "fc"}, r"no channels of fc can be cut, so there is nothing to rank"),
     ],
 )
-def test_what_is_not_accepted_is_said(options, said, images, ground):
+def test_what_is_not_accepted_is_said(options, said, images, trial_context):
     with pytest.raises(WorkbenchError, match=said):
-        hold_contest(ground, **options)
+        hold_contest(trial_context, **options)
 
 
 def test_all_rank_weights_of_a_plain_net(vectors):
-    contest = hold_contest(ground_of(vectors), units="weights", amounts=(0.5,))
+    contest = hold_contest(trial_context_of(vectors), units="weights", amounts=(0.5,))
     assert [entry.reason for entry in contest.entries] == [""] * len(WEIGHT_CRITERIA)
     kept = {entry.criterion: entry.mean for entry in contest.entries}
     assert min(kept["magnitude"], kept["obs"], kept["wanda"]) > kept["random"]

@@ -20,7 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.graph import Group
 from workbench.jobs.progress import Progress
 from workbench.loading.load import load
-from workbench.search.trials import Aim
+from workbench.search.trials import Tolerance
 from workbench.session.session import Session
 from workbench.steps import KINDS, Option, Step
 from workbench.steps.recipe import Recipe
@@ -46,7 +46,7 @@ def inspect(chosen: Namespace) -> None:
 def scan(chosen: Namespace) -> None:
     """Print how the score takes a step on each part of the model."""
     step = _step(chosen.step, dict(chosen.set))
-    tolerance = Aim.tolerance if chosen.tolerance is None else chosen.tolerance
+    tolerance = Tolerance.half_width if chosen.tolerance is None else chosen.tolerance
     with _session(chosen) as (session, progress):
         found = session.sensitivity(step, chosen.amounts, tolerance=tolerance, seconds=chosen.limit, progress=progress)
     _print(chosen, found.facts(), words.sensitivity(found))

@@ -13,7 +13,7 @@ from workbench.measure.reference import Reference
 from workbench.measure.sampling import FINAL_LOOK, REPEATED_LOOKS, Looks, Sampling
 from workbench.measure.score import Score
 
-# A look sees this much more than the one before; where the aim is known, as much as it seems to need.
+# A look sees this much more than the one before; where the tolerance is known, as much as it seems to need.
 GROWTH = (1.25, 2.0)
 
 
@@ -44,7 +44,7 @@ def anytime(
 
 
 def next_look(sampling: Sampling, found: Score, tolerance: float = 0.0, relative: float = 0.0) -> int:
-    """Return how many samples the next look should have seen: what the aim seems to need, in bounded steps."""
+    """Return how many samples the next look should have seen: what the tolerance seems to need, in bounded steps."""
     enough = max(tolerance, relative * abs(found.change))
     needed = sampling.needed(enough) if enough else found.total
     low, high = (max(math.ceil(found.n * growth), found.n + sampling.reference.batch) for growth in GROWTH)

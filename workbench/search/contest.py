@@ -22,7 +22,7 @@ from workbench.jobs.progress import Progress
 from workbench.measure import Score
 from workbench.measure.sequential import score
 from workbench.model.layers import choose, first_names, globs
-from workbench.search.trials import Aim, Ground
+from workbench.search.trials import Tolerance, TrialContext
 from workbench.steps import Context, State
 from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA
 from workbench.steps.prune.importance.ranking import least_important
@@ -131,7 +131,7 @@ class Contest:
 
 
 def hold_contest(
-    ground: Ground,
+    trial_context: TrialContext,
     *,
     units: Units = "channels",
     layers: str = "*",
@@ -139,7 +139,7 @@ def hold_contest(
     criteria: Sequence[str] = (),
     amounts: Sequence[float] = AMOUNTS,
     ranking: str = "local",
-    tolerance: float = Aim.tolerance,
+    tolerance: float = Tolerance.half_width,
     found: Callable[[Contest], None] = lambda _: None,
 ) -> Contest:
     """Return how all criteria rank the same units, and the scores that follow.
@@ -148,7 +148,7 @@ def hold_contest(
     its interval is within ±`tolerance`, or within a tenth of the drop where that is more.
 
     Args:
-        ground: Whose model is ranked, and what it is judged with.
+        trial_context: Whose model is ranked, and what it is judged with.
         units: "channels" of coupled groups that can be cut, or "weights".
         layers: Which layers (or groups with one of these layers): names or globs, with commas between them.
         exclude: Which not.
@@ -163,8 +163,8 @@ def hold_contest(
         Cancelled: It was told to stop.
     """
     kinds = _checked(units, criteria, amounts, ranking)
-    context, reference = ground.context, ground.reference
-    track = (_channels if units == "channels" else _weights)(ground.state, context, layers, exclude)
+    context, reference = trial_context.context, trial_context.reference
+    track = (_channels if units == "channels" else _weights)(trial_context.state, context, layers, exclude)
     contest = Contest(units, ranking, track.parts, tuple(sorted(set(amounts))), reference.score)
     ranked: dict[str, Scores] = {}
     entries: list[Entry] = []
@@ -184,7 +184,7 @@ def hold_contest(
         low, high = (0.5 + (number + step) / len(ranked) / 2 for step in (0, 1))
         progress = context.progress.part(low, high, f"following {CRITERIA[kind].title}")
         try:
-            for stop in _follow(track, kind, ranked[kind], contest, ground, tolerance, progress):
+            for stop in _follow(track, kind, ranked[kind], contest, trial_context, tolerance, progress):
                 entries = [_longer(entry, stop) if entry.criterion == kind else entry for entry in entries]
                 contest = dataclasses.replace(contest, entries=tuple(entries))
                 found(contest)
@@ -257,14 +257,16 @@ def _follow(
     kind: str,
     scores: Scores,
     contest: Contest,
-    ground: Ground,
+    trial_context: TrialContext,
     tolerance: float,
     progress: Progress,
 ) -> Iterator[Stop]:
     for number, amount in enumerate(contest.amounts):
         progress.update(number / len(contest.amounts), f"{amount:.0%} gone")
-        predict = ground.evaluator.prepare(*track.without(kind, scores, amount, contest.ranking == "global"))
-        yield Stop(amount, score(predict, ground.reference, tolerance, progress.silent(), relative=Aim.relative))
+        predict = trial_context.evaluator.prepare(*track.without(kind, scores, amount, contest.ranking == "global"))
+        yield Stop(
+            amount, score(predict, trial_context.reference, tolerance, progress.silent(), relative=Tolerance.relative)
+        )
 
 
 def _longer(entry: Entry, stop: Stop) -> Entry:

@@ -17,10 +17,10 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, within
 from workbench.measure import Score
-from workbench.search.trials import Aim, Ground, run_trials
+from workbench.search.trials import Tolerance, TrialContext, run_trials
 from workbench.steps import Context, State, Step
 
-DEFAULT_AIM = Aim()
+DEFAULT_TOLERANCE = Tolerance()
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,11 @@ def targets(state: State, step: Step, context: Context) -> dict[str, str]:
 
 
 def scan(
-    ground: Ground,
+    trial_context: TrialContext,
     step: Step,
     strengths: Sequence[float] = (),
     *,
-    aim: Aim = DEFAULT_AIM,
+    tolerance: Tolerance = DEFAULT_TOLERANCE,
     seconds: float | None = None,
     executor: Executor | None = None,
     folder: Path | None = None,
@@ -130,12 +130,12 @@ def scan(
     """Return the sensitivity of every part to a step.
 
     Args:
-        ground: The state that the step is tried on, and what it is judged with.
+        trial_context: The state that the step is tried on, and what it is judged with.
         step: Its layers say which parts; its strength is varied.
         strengths: Values of the step's strength field; its own list by default.
-        aim: How clear each point has to be: by default ±1 point, or a tenth of the drop where that is more.
+        tolerance: How clear each point has to be: by default ±1 point, or a tenth of the drop where that is more.
         seconds: Time to spend, None for as much as it takes. Every point gets a first estimate; then what is
-            furthest from the aim is refined.
+            furthest from the tolerance is refined.
         executor: Who does the work, None for the calling thread.
         folder: Where points are kept; a scan that was cancelled or killed goes on where it was.
         found: Called with the growing table.
@@ -146,7 +146,7 @@ def scan(
     """
     if not step.strength:
         raise WorkbenchError(f"{step.title} has no strength to vary, so it cannot be scanned")
-    state, context = ground.state, ground.context
+    state, context = trial_context.state, trial_context.context
     parts = targets(state, step, context)
     if not parts:
         raise WorkbenchError(f"{step.title}: no part of the model fits {step.layers}")
@@ -158,10 +158,15 @@ def scan(
         if reason
     }
     steps = {place: _at(step, *place) for place in places if place not in points}
-    table = Table(step.facts(), ground.reference.score, tuple(parts), values)
+    table = Table(step.facts(), trial_context.reference.score, tuple(parts), values)
     order = list(steps)
     for number, outcome in run_trials(
-        ground, list(steps.values()), aim, seconds=seconds, executor=executor, folder=folder
+        trial_context,
+        [(step,) for step in steps.values()],
+        tolerance,
+        seconds=seconds,
+        executor=executor,
+        folder=folder,
     ):
         target, strength = order[number]
         points[target, strength] = Point(

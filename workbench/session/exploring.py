@@ -17,7 +17,7 @@ from workbench.search.budget import budget_steps
 from workbench.search.contest import Contest, hold_contest
 from workbench.search.latency_budget import Clock, by_parts, by_strength, check_part, graded, mildest
 from workbench.search.sensitivity import Table, scan, worse
-from workbench.search.trials import Aim, Ground
+from workbench.search.trials import Tolerance, TrialContext
 from workbench.session.editing import SessionEditing
 from workbench.steps import State, Step, candidate
 from workbench.steps.recipe import Recipe, run
@@ -35,8 +35,8 @@ class SessionExploring(SessionEditing):
         step: Step,
         amounts: Sequence[float] = (),
         *,
-        tolerance: float = Aim.tolerance,
-        relative: float = Aim.relative,
+        tolerance: float = Tolerance.half_width,
+        relative: float = Tolerance.relative,
         seconds: float | None = None,
         executor: Executor | None = None,
         progress: Progress | None = None,
@@ -55,7 +55,7 @@ class SessionExploring(SessionEditing):
             progress: Who is told, and may stop it.
         """
         progress = progress or Progress()
-        number, ground = self.history.at, self._ground(progress)
+        number, trial_context = self.history.at, self._trial_context(progress)
         lost = worse(self.measure(number, progress.part(0.0, 0.05)).score) if number else 0.0
 
         def grow(table: Table) -> None:
@@ -63,10 +63,10 @@ class SessionExploring(SessionEditing):
 
         self.table = None
         table = scan(
-            ground,
+            trial_context,
             step,
             amounts,
-            aim=Aim(tolerance, relative),
+            tolerance=Tolerance(tolerance, relative),
             seconds=seconds,
             executor=executor,
             folder=self._folder("scans"),
@@ -165,7 +165,7 @@ class SessionExploring(SessionEditing):
             self.standings = contest
             tell(contest)
 
-        return hold_contest(self._ground(progress), found=grow, **options)
+        return hold_contest(self._trial_context(progress), found=grow, **options)
 
     def impact(self, step: Step | None = None, progress: Progress | None = None) -> Impact:
         """Return which classes and samples of validation pay for the current state, or for it after one more step.
@@ -184,7 +184,9 @@ class SessionExploring(SessionEditing):
         after = predictions(evaluator.prepare(built, overlay), reference, progress.part(0.6, 1.0))
         return compare(self._surveyed, after, reference, self.subject.task.classes)
 
-    def _ground(self, progress: Progress) -> Ground:
+    def _trial_context(self, progress: Progress) -> TrialContext:
         """Return what trials of the current state stand on."""
         reference = self.reference(progress=progress.part(0.0, 0.05))
-        return Ground(self.state, self._context(progress.part(0.05, 1.0)), reference, self._evaluator("validation"))
+        return TrialContext(
+            self.state, self._context(progress.part(0.05, 1.0)), reference, self._evaluator("validation")
+        )

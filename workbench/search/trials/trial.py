@@ -1,4 +1,4 @@
-"""One step tried on one state: what is known of it, and how more is found out."""
+"""A trial, steps tried on one state: what is known of it, and how more is found out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+from torch import Tensor
 
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.progress import Progress
@@ -17,28 +19,28 @@ from workbench.steps import Context, State, Step, candidate
 
 
 @dataclass(frozen=True)
-class Aim:
+class Tolerance:
     """How clear an answer has to be.
 
     Attributes:
-        tolerance: Half-width of the interval that is enough, in the metric's unit; 0 scores every sample.
+        half_width: Of the interval that is enough, in the metric's unit; 0 scores every sample.
         relative: A half-width of this part of the change is enough too: a large drop needs no precision.
     """
 
-    tolerance: float = 0.01
+    half_width: float = 0.01
     relative: float = 0.1
 
     def excess(self, found: Score) -> float:
         """Return how many times wider than enough an interval is, as `measure.sequential.excess`."""
-        return excess(found, self.tolerance, self.relative)
+        return excess(found, self.half_width, self.relative)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step does to a state.
+    """What steps do to a state.
 
     Attributes:
-        score: On validation, None if the step cannot be done.
+        score: On validation, None if they cannot be done.
         bytes: The whole model's file after it.
         nonzero: The whole model's parameters that are not zero after it.
         reason: Why it cannot be done, "" if it can.
@@ -63,7 +65,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Ground:
+class TrialContext:
     """What trials are made on and judged with."""
 
     state: State
@@ -72,25 +74,37 @@ class Ground:
     evaluator: Evaluator
 
 
-def advance(ground: Ground, step: Step, before: Outcome | None, aim: Aim, looks: int | None = None) -> Outcome:
-    """Return the outcome of a step, refined until it is clear or `looks` more times.
+Trial = tuple[Step, ...]
+
+
+def built(state: State, trial: Trial, context: Context) -> tuple[State, dict[str, Tensor]]:
+    """Return the state after a trial's steps, and the overlay if the last of them is one, as `candidate`."""
+    for step in trial[:-1]:
+        state = step.build(state, context)
+    return candidate(state, trial[-1], context) if trial else (state, {})
+
+
+def advance(
+    trial_context: TrialContext, trial: Trial, before: Outcome | None, tolerance: Tolerance, looks: int | None = None
+) -> Outcome:
+    """Return the outcome of a trial, refined until it is clear or `looks` more times.
 
     Raises:
-        Cancelled: The ground's progress was told to stop.
+        Cancelled: The context's progress was told to stop.
     """
-    quiet = replace(ground.context, progress=ground.context.progress.silent())
+    quiet = replace(trial_context.context, progress=trial_context.context.progress.silent())
     try:
-        built, overlay = candidate(ground.state, step, quiet)
+        state, overlay = built(trial_context.state, trial, quiet)
     except Cancelled:
         raise
     except WorkbenchError as error:
         return Outcome(None, reason=str(error))
-    predict = ground.evaluator.prepare(built, overlay)
+    predict = trial_context.evaluator.prepare(state, overlay)
     if before is None:
-        size = measure_size(built.model, built.codings, ground.context.subject, overlay)
-        before = Outcome(None, size.total, count(built, overlay)[1])
+        size = measure_size(state.model, state.codings, trial_context.context.subject, overlay)
+        before = Outcome(None, size.total, count(state, overlay)[1])
     try:
-        return _scored(ground, predict, before, aim, looks, quiet.progress)
+        return _scored(trial_context, predict, before, tolerance, looks, quiet.progress)
     except Cancelled:
         raise
     except WorkbenchError as error:  # a metric that is no number here: no drop would be the wrong answer
@@ -98,29 +112,36 @@ def advance(ground: Ground, step: Step, before: Outcome | None, aim: Aim, looks:
 
 
 def _scored(
-    ground: Ground, predict: Predict, before: Outcome, aim: Aim, looks: int | None, progress: Progress
+    trial_context: TrialContext,
+    predict: Predict,
+    before: Outcome,
+    tolerance: Tolerance,
+    looks: int | None,
+    progress: Progress,
 ) -> Outcome:
     """Return an outcome with its score, refined until it is clear or `looks` more times."""
-    if not ground.reference.metric.decomposes:
-        return replace(before, score=whole(predict, ground.reference, progress))
+    if not trial_context.reference.metric.decomposes:
+        return replace(before, score=whole(predict, trial_context.reference, progress))
     # With a limit of time every look is shown, and a trial that was begun may have been looked at before.
     how = FINAL_LOOK if looks is None and before.score is None else REPEATED_LOOKS
-    sampling = Sampling.of(ground.reference, how, before.seen)
+    sampling = Sampling.of(trial_context.reference, how, before.seen)
     found = before.score
-    while found is None or (aim.excess(found) > 1 and looks != 0):
-        wanted = how.first if found is None else next_look(sampling, found, aim.tolerance, aim.relative)
+    while found is None or (tolerance.excess(found) > 1 and looks != 0):
+        wanted = how.first if found is None else next_look(sampling, found, tolerance.half_width, tolerance.relative)
         found = sampling.look(predict, wanted, progress)
         looks = None if looks is None else looks - 1
     return replace(before, score=found, seen=sampling.facts())
 
 
-def clear(outcome: Outcome, aim: Aim) -> bool:
+def clear(outcome: Outcome, tolerance: Tolerance) -> bool:
     """Return whether no more has to be known."""
-    return outcome.score is None or aim.excess(outcome.score) <= 1
+    return outcome.score is None or tolerance.excess(outcome.score) <= 1
 
 
-def unclear(outcomes: Mapping[int, Outcome], aim: Aim) -> list[int]:
+def unclear(outcomes: Mapping[int, Outcome], tolerance: Tolerance) -> list[int]:
     """Return the numbers of what is not clear yet, the furthest from it first."""
-    left = {n: (-aim.excess(found.score), found.score.n) for n, found in outcomes.items() if found.score is not None}
+    left = {
+        n: (-tolerance.excess(found.score), found.score.n) for n, found in outcomes.items() if found.score is not None
+    }
     # Of those whose intervals are not known, the one comes first of which least was seen.
     return sorted((n for n, (excess, _) in left.items() if excess < -1), key=lambda n: left[n])

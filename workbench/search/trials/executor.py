@@ -24,21 +24,20 @@ from workbench.errors import Cancelled, WorkbenchError, first_line
 from workbench.jobs.progress import Progress
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.prefixes import free_share
-from workbench.search.trials.trial import Aim, Ground, Outcome, advance, clear, unclear
-from workbench.steps import Step
+from workbench.search.trials.trial import Outcome, Tolerance, Trial, TrialContext, advance, clear, unclear
 
-KEPT_GROUNDS = 2
+KEPT_CONTEXTS = 2
 POLL_SECONDS = 0.2
-_grounds: OrderedDict[str, Ground] = OrderedDict()
+_contexts: OrderedDict[str, TrialContext] = OrderedDict()
 
-Jobs = list[tuple[int, Step, Outcome | None]]
+Work = list[tuple[int, Trial, Outcome | None]]
 
 
-def elsewhere(
+def run_on(
     executor: Executor,
-    ground: Ground,
-    steps: Sequence[Step],
-    aim: Aim,
+    trial_context: TrialContext,
+    trials: Sequence[Trial],
+    tolerance: Tolerance,
     outcomes: Mapping[int, Outcome],
     seconds: float | None,
 ) -> Iterator[tuple[int, Outcome]]:
@@ -49,22 +48,24 @@ def elsewhere(
         Cancelled: It was told to stop; what workers are at goes on to its end and is dropped.
     """
     wide = max(int(getattr(executor, "_max_workers", 0) or os.cpu_count() or 1), 1)
-    payload = pack(ground, wide)
-    sender = _Sender(executor, hashlib.sha256(payload).hexdigest(), payload, aim)
-    progress, start = ground.context.progress, time.monotonic()
-    todo = [n for n in range(len(steps)) if n not in outcomes or (seconds is None and not clear(outcomes[n], aim))]
+    payload = pack(trial_context, wide)
+    sender = _Sender(executor, hashlib.sha256(payload).hexdigest(), payload, tolerance)
+    progress, start = trial_context.context.progress, time.monotonic()
+    todo = [
+        n for n in range(len(trials)) if n not in outcomes or (seconds is None and not clear(outcomes[n], tolerance))
+    ]
     # One place in the model is one piece of work, so that its trials share what enters it.
-    groups = [list(group) for _, group in groupby(todo, key=lambda n: steps[n].layers)]
+    groups = [list(group) for _, group in groupby(todo, key=lambda n: trials[n][-1].layers if trials[n] else "")]
     try:
         for group in groups:
-            sender.send([(n, steps[n], outcomes.get(n)) for n in group], None if seconds is None else 1)
+            sender.send([(n, trials[n], outcomes.get(n)) for n in group], None if seconds is None else 1)
         yield from sender.results(progress)
         while seconds is not None and time.monotonic() - start < seconds:
-            some = unclear(outcomes, aim)[:wide]
+            some = unclear(outcomes, tolerance)[:wide]
             if not some:
                 return
             for n in some:
-                sender.send([(n, steps[n], outcomes[n])], 1)
+                sender.send([(n, trials[n], outcomes[n])], 1)
             yield from sender.results(progress)
     finally:
         sender.stop()
@@ -73,12 +74,12 @@ def elsewhere(
 class _Sender:
     """Work that is under way."""
 
-    def __init__(self, executor: Executor, digest: str, payload: bytes, aim: Aim) -> None:
-        self._executor, self._digest, self._payload, self._aim = executor, digest, payload, aim
-        self._under_way: dict[Future[list[tuple[int, Outcome]] | None], tuple[Jobs, int | None]] = {}
+    def __init__(self, executor: Executor, digest: str, payload: bytes, tolerance: Tolerance) -> None:
+        self._executor, self._digest, self._payload, self._tolerance = executor, digest, payload, tolerance
+        self._under_way: dict[Future[list[tuple[int, Outcome]] | None], tuple[Work, int | None]] = {}
 
-    def send(self, jobs: Jobs, looks: int | None, payload: bytes | None = None) -> None:
-        future = self._executor.submit(work, self._digest, payload, jobs, self._aim, looks)
+    def send(self, jobs: Work, looks: int | None, payload: bytes | None = None) -> None:
+        future = self._executor.submit(work, self._digest, payload, jobs, self._tolerance, looks)
         self._under_way[future] = (jobs, looks)
 
     def results(self, progress: Progress) -> Iterator[tuple[int, Outcome]]:
@@ -104,21 +105,21 @@ class _Sender:
 
 
 def work(
-    digest: str, payload: bytes | None, jobs: Jobs, aim: Aim, looks: int | None
+    digest: str, payload: bytes | None, jobs: Work, tolerance: Tolerance, looks: int | None
 ) -> list[tuple[int, Outcome]] | None:
     """Return the outcomes of some trials; None if this worker has not got what they are made on."""
-    if digest not in _grounds:
+    if digest not in _contexts:
         if payload is None:
             return None
-        _grounds[digest] = unpack(payload)
-        while len(_grounds) > KEPT_GROUNDS:
-            _grounds.popitem(last=False)
-    ground = _grounds[digest]
-    ground.evaluator.anchor(ground.state)
-    return [(number, advance(ground, step, before, aim, looks)) for number, step, before in jobs]
+        _contexts[digest] = unpack(payload)
+        while len(_contexts) > KEPT_CONTEXTS:
+            _contexts.popitem(last=False)
+    trial_context = _contexts[digest]
+    trial_context.evaluator.anchor(trial_context.state)
+    return [(number, advance(trial_context, trial, before, tolerance, looks)) for number, trial, before in jobs]
 
 
-def pack(ground: Ground, workers: int) -> bytes:
+def pack(trial_context: TrialContext, workers: int) -> bytes:
     """Return what trials are made on as bytes, with a part of the free memory for each of some workers.
 
     Raises:
@@ -126,19 +127,19 @@ def pack(ground: Ground, workers: int) -> bytes:
     """
     import cloudpickle
 
-    _by_value(ground.state.model)
-    subject = ground.context.subject.portable()
-    context = replace(ground.context, subject=subject, progress=Progress())
-    evaluator = ground.evaluator
+    _by_value(trial_context.state.model)
+    subject = trial_context.context.subject.portable()
+    context = replace(trial_context.context, subject=subject, progress=Progress())
+    evaluator = trial_context.evaluator
     facts = (evaluator.worthwhile, evaluator.layout, evaluator.batch, free_share() // workers)
-    reference = replace(ground.reference, samples=subject.task.split("validation"))
+    reference = replace(trial_context.reference, samples=subject.task.split("validation"))
     try:
-        return bytes(cloudpickle.dumps((ground.state, context, reference, facts, os.getpid(), workers)))
+        return bytes(cloudpickle.dumps((trial_context.state, context, reference, facts, os.getpid(), workers)))
     except Exception as error:  # pickling runs the code of whatever is in the model and the data
         raise WorkbenchError(f"the model or its data cannot be sent to other processes: {first_line(error)}") from error
 
 
-def unpack(payload: bytes) -> Ground:
+def unpack(payload: bytes) -> TrialContext:
     """Return what `pack` made, ready to be worked on in this process."""
     import cloudpickle
 
@@ -148,7 +149,7 @@ def unpack(payload: bytes) -> Ground:
         torch.set_num_threads(max((os.cpu_count() or 1) // workers, 1))
     evaluator = Evaluator(reference.samples, memory)
     evaluator.worthwhile, evaluator.layout, evaluator.batch = worthwhile, layout, batch
-    return Ground(state, context, reference, evaluator)
+    return TrialContext(state, context, reference, evaluator)
 
 
 def _by_value(model: nn.Module) -> None:
