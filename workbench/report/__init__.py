@@ -3,8 +3,8 @@
 The cells of the template call the functions here on the record, so text, tables and charts share every number.
 """
 
+from workbench.measure.record import pack, read, unpack
 from workbench.report.charts_on_page import load_charts
-from workbench.report.record import pack, read, unpack
 from workbench.report.sections.headline import headline
 from workbench.report.sections.layers import layers, weights
 from workbench.report.sections.limits import limits, method

@@ -15,7 +15,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
-from workbench.report.record import Record, pack, write
+from workbench.measure.record import Record, pack, write
 
 TEMPLATE = Path(__file__).with_name("template.ipynb")
 RECORD = "record.json"

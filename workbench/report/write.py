@@ -10,9 +10,9 @@ import nbformat
 
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
+from workbench.measure.record import Record
 from workbench.report.convert import print_pdf, to_html, to_markdown
 from workbench.report.notebook import run_template, with_record
-from workbench.report.record import Record
 
 ENDINGS = (".html", ".ipynb", ".md", ".pdf")
 

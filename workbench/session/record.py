@@ -12,8 +12,8 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Measurement, Score
+from workbench.measure.record import FORMAT, VERSION
 from workbench.model.subject import Subject
-from workbench.report.record import FORMAT, VERSION
 from workbench.search.sensitivity import Table
 from workbench.session.layer_facts import layer_facts, weight_facts
 from workbench.session.settings import Settings

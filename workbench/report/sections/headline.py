@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from workbench import formatting
 from workbench.charts.labels import runtime_title
 from workbench.measure import Latency, Measurement, Score
+from workbench.measure.record import Record
 from workbench.report.blocks import Fragment, Heading, Prose, Section, Strong, Tile, Tiles
-from workbench.report.record import Record
 
 GOOD, BAD, UNSURE = "good", "bad", "unsure"
 

@@ -8,8 +8,8 @@ from workbench import formatting
 from workbench.charts import layer_bars, weight_histogram
 from workbench.charts.bars import Quantity, Row
 from workbench.inspection import Histogram
+from workbench.measure.record import Record
 from workbench.report.blocks import Chart, Fragment, Prose, Section, Sentence, Table, Verbatim
-from workbench.report.record import Record
 
 SMALL = 170
 HEADER = ("layer", "kind", "shape", "non-zero", "kept", "bits", "weight in the file", "MACs a sample")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from workbench.measure.record import Record
 from workbench.report.blocks import Block, Fragment, Notes, Prose, Section, Sentence, Table, Verbatim
-from workbench.report.record import Record
 
 
 def limits(record: Record) -> Section:

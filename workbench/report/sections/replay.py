@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from workbench.measure.record import Record
 from workbench.report.blocks import Listing, Notes, Prose, Section, Sentence, Strong, Verbatim
-from workbench.report.record import Record
 from workbench.steps.script import replay_script
 
 

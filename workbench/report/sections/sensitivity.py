@@ -5,8 +5,8 @@ from __future__ import annotations
 from workbench import formatting
 from workbench.charts import sensitivity_curves, sensitivity_map
 from workbench.charts.drop import drop_axis, drop_of
+from workbench.measure.record import Record
 from workbench.report.blocks import Chart, Prose, Section, Sentence, Table, Verbatim
-from workbench.report.record import Record
 from workbench.search.sensitivity import Point
 from workbench.search.sensitivity import Table as Scan
 

@@ -6,8 +6,8 @@ from workbench import formatting
 from workbench.charts import Candidate, trade_off_chart, training_chart
 from workbench.charts.drop import drop_of
 from workbench.measure import Score
+from workbench.measure.record import Record
 from workbench.report.blocks import Block, Chart, Section, Table
-from workbench.report.record import Record
 
 
 def states(record: Record) -> Section:

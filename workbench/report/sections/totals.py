@@ -6,8 +6,8 @@ from workbench import formatting
 from workbench.charts import latency_chart, ledger_chart
 from workbench.charts.labels import runtime_title
 from workbench.measure import HOW, Latency, Measurement, Score
+from workbench.measure.record import Record
 from workbench.report.blocks import Chart, Notes, Prose, Section, Strong, Table
-from workbench.report.record import Record
 
 
 def totals(record: Record) -> Section:
