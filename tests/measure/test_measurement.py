@@ -61,10 +61,10 @@ def test_a_runtime_that_refuses_leaves_the_other_numbers(images, open_session, m
 
     def refuse(state, example):
         if state.model is images.model:
-            return RUNTIMES["eager"](state, example)
+            return RUNTIMES["eager"].prepare(state, example)
         raise RuntimeError("unsupported operator\nwith details")
 
-    monkeypatch.setitem(RUNTIMES, "onnxruntime", refuse)
+    monkeypatch.setattr(RUNTIMES["onnxruntime"], "prepare", refuse)
     found = open_session(images).apply(Prune())
     assert found.unavailable == {"onnxruntime": "unsupported operator"}
     assert found.latency.keys() == {"eager"}

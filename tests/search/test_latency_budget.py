@@ -35,7 +35,7 @@ def counted(images, monkeypatch):
     """Time is what a model multiplies, and the baseline takes what the untouched one does."""
     example = images.task.example(2)
     whole = count_macs(images.model, example)
-    monkeypatch.setitem(RUNTIMES, "onnxruntime", lambda state, _: count_macs(state.model, example))
+    monkeypatch.setattr(RUNTIMES["onnxruntime"], "prepare", lambda state, _: count_macs(state.model, example))
 
     def compared(runtime, baseline, candidate, inputs, **_):
         return summarize(runtime, [whole] * 20, [candidate] * 20, len(inputs[0]))
@@ -58,7 +58,7 @@ def test_the_step_that_is_found_is_fast_enough_and_the_next_weaker_one_is_not(im
 def test_a_step_without_degrees_goes_to_the_parts_that_lose_least(images, open_session, monkeypatch):
     """Time is the part of the layers that is not on integers."""
     layers = 5
-    monkeypatch.setitem(RUNTIMES, "onnxruntime", lambda state, _: layers - len(state.codings))
+    monkeypatch.setattr(RUNTIMES["onnxruntime"], "prepare", lambda state, _: layers - len(state.codings))
     compared = lambda runtime, baseline, candidate, inputs, **_: summarize(  # noqa: E731  # as short as it can be
         runtime, [layers] * 20, [candidate] * 20, len(inputs[0])
     )

@@ -1,4 +1,4 @@
-"""Integers in an ONNX graph: weights as int8 with DequantizeLinear, activations through Quantize/Dequantize pairs.
+"""Integers in an ONNX graph: weights as 8-bit integers, activations through Quantize/Dequantize pairs.
 
 The pairs stand exactly where the simulation rounds, so that ONNX Runtime can replace each layer between them by
 its integer kernel and still give the numbers that were measured.
@@ -6,6 +6,7 @@ its integer kernel and still give the numbers that were measured.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,36 @@ if TYPE_CHECKING:
 # The only type that integers are turned into here (TensorProto.FLOAT); weights of another keep their rounded values.
 FLOAT = 1
 LAYER_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+@functools.cache
+def signed_products_exact() -> bool:
+    """Return whether this processor's kernels multiply unsigned activations with signed weights exactly.
+
+    Without instructions for it (VNNI), they add two products in 16 bits, which overflow without a word. Products of
+    unsigned weights are added in 32 bits on every processor, and take longer. It is tried out once.
+    """
+    import onnxruntime as ort
+    from onnx import TensorProto, helper, numpy_helper
+
+    wide, most = 64, 200
+    constants = {
+        "a_scale": np.float32(1.0), "a_zero": np.uint8(0), "b": np.full((wide, 16), 127, np.int8),
+        "b_scale": np.float32(1.0), "b_zero": np.int8(0), "y_scale": np.float32(wide * 255 * 127 / most),
+        "y_zero": np.uint8(0),
+    }  # fmt: skip
+    names = ["a", "a_scale", "a_zero", "b", "b_scale", "b_zero", "y_scale", "y_zero"]
+    graph = helper.make_graph(
+        [helper.make_node("QLinearMatMul", names, ["y"])],
+        "products",
+        [helper.make_tensor_value_info("a", TensorProto.UINT8, (4, wide))],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, (4, 16))],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    products = session.run(None, {"a": np.full((4, wide), 255, np.uint8)})[0]
+    return bool((np.abs(products.astype(int) - most) <= 1).all())
 
 
 def with_integers(graph: onnx.ModelProto, model: nn.Module, codings: Mapping[str, Coding]) -> onnx.ModelProto:
@@ -78,7 +109,8 @@ class _Editor:
         name = parameter.rpartition(".")[0]
         node, turn = self._reader(parameter)
         if grid is not None:
-            source = self._weight(parameter, grid, turn is not None)
+            entered = (f"{name}.{INPUT}" if name else INPUT) in self.quantizers
+            source = self._weight(parameter, grid, turn is not None, unsigned=entered and not signed_products_exact())
             if turn is not None:
                 self.graph.node.remove(turn)
             if node is None:
@@ -110,20 +142,23 @@ class _Editor:
             return readers[0], None
         return None, None
 
-    def _weight(self, parameter: str, grid: Uniform, transposed: bool) -> str:
+    def _weight(self, parameter: str, grid: Uniform, transposed: bool, unsigned: bool) -> str:
         from onnx import numpy_helper
 
         array = numpy_helper.to_array(self.values[parameter])
         import torch
 
-        integers = grid.integers(torch.from_numpy(array.copy())).numpy().astype(np.int8)
+        integers: np.ndarray[Any, Any] = grid.integers(torch.from_numpy(array.copy())).numpy().astype(np.int8)
         axis = grid.axis
         if transposed:
             integers, axis = (
                 np.ascontiguousarray(integers.T),
                 None if axis is None else integers.ndim - 1 - axis,
             )
-        zero = grid.zero_point.numpy().astype(np.int8)
+        zero: np.ndarray[Any, Any] = grid.zero_point.numpy().astype(np.int8)
+        if unsigned:
+            # The same values, counted from 0 on.
+            integers, zero = ((part.astype(np.int16) + 128).astype(np.uint8) for part in (integers, zero))
         return self._dequantize(parameter, integers, grid.scale.numpy(), zero, axis)
 
     def _dequantize(
