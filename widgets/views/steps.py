@@ -49,7 +49,7 @@ class Steps(View):
             self.session.draft = replace(self.forms[next(iter(KINDS))].step, layers=self._chosen())
         self.watch(self._follow, "draft")
         self.follow(self._retarget, "selection")
-        self.watch(self._show, "staged")
+        self.watch(self._show, "staged", "draft")
 
     @property
     def form(self) -> Form:
@@ -101,9 +101,13 @@ class Steps(View):
             self.session.draft = step
 
     def _show(self) -> None:
-        staged = self.session.staged
-        self.back.disabled = staged is None
-        if staged is None:
+        staged, draft = self.session.staged, self.session.draft
+        # Known before any work is done; a form that cannot work says so and not only after Apply.
+        lacks = draft.lacks(self.session.subject.task) if draft is not None else ""
+        self.back.disabled, self.apply.disabled = staged is None, bool(lacks)
+        if lacks:
+            self.message.value = theme.note(f"Not possible here: {lacks}.", "error")
+        elif staged is None:
             self.message.value = ""
         elif staged.error:
             self.message.value = theme.note(staged.error, "error")

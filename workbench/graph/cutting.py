@@ -22,6 +22,7 @@ from workbench.model.twin import sharing_copy, twin
 
 # Largest difference between the cut and the masked model, as a part of the largest output.
 TOLERANCE = 1e-4
+VERIFIED_BYTES = 32 << 20  # of tensors that one try at cutting changes
 
 Removal = Mapping[str, Sequence[int]]
 
@@ -134,8 +135,25 @@ def protect_failing(model: nn.Module, groups: Sequence[Group], example: tuple[Te
     for exact in (True, False):
         for half in (False, True):
             free = [g for g in groups if g.protected is None and g.exact is exact and g.name not in reasons]
-            reasons.update(_failures(model, free, example, half))
+            for part in _portions(model, free):
+                reasons.update(_failures(model, part, example, half))
     return tuple(replace(g, protected=reasons[g.name]) if g.name in reasons else g for g in groups)
+
+
+def _portions(model: nn.Module, groups: Sequence[Group]) -> list[list[Group]]:
+    """Return the groups in parts that are tried together: what a part changes is copied, and has to be small."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    portions: list[list[Group]] = [[]]
+    room = VERIFIED_BYTES
+    for group in groups:
+        names = {slot.parameter for unit in group.units for slot in unit}
+        needed = sum(tensors[name].numel() * tensors[name].element_size() for name in names)
+        if portions[-1] and needed > room:
+            portions.append([])
+            room = VERIFIED_BYTES
+        portions[-1].append(group)
+        room -= needed
+    return portions
 
 
 def _failures(model: nn.Module, groups: Sequence[Group], example: tuple[Tensor, ...], half: bool) -> dict[str, str]:

@@ -122,8 +122,18 @@ class Step(ABC):
         return replace(self.at_strength(strength), layers=layers, exclude="")
 
     def chosen(self, found: Sequence[Layer]) -> tuple[Layer, ...]:
-        """Return the layers that the step speaks of."""
-        return choose(found, self.layers, globs(self.exclude))
+        """Return the layers that the step speaks of.
+
+        Raises:
+            WorkbenchError: There are none, or none of a kind on which it can do something.
+        """
+        layers = choose(found, self.layers, globs(self.exclude))
+        if not any(map(self.acts_on, layers)):
+            some = ", ".join(f"{layer.name} ({layer.kind})" for layer in layers[:3])
+            raise WorkbenchError(
+                f"{self.title} acts on layers of the kinds {', '.join(self.layer_kinds)}, not on {some}"
+            )
+        return layers
 
     def needs(self) -> frozenset[Need]:
         """Return what the step needs with its options as they are; a subclass adds its own to what these bring."""

@@ -8,7 +8,8 @@ Networks", 2017. Of single weights, those of each output by themselves: Sun et a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -40,16 +41,39 @@ def pattern_masks(
         pattern: One of `PATTERNS`.
         size: Inputs of a group in "n:m"; rows (outputs) and columns (the rest) of a block.
     """
-    if pattern == "n:m":
-        return {name: group_mask(score, 1 - outputs[name], size, amount) for name, score in scores.items()}
-    turned = {name: score.movedim(outputs[name], 0) for name, score in scores.items()}
-    units = {name: _units(score, pattern, size) for name, score in turned.items()}
-    if ranking == "output":
-        keep = {name: row_mask(score, amount) for name, score in units.items()}
-    else:
-        keep = keep_masks(units, amount, ranking == "global")
-    spread = {name: _spread(keep[name], score.shape, pattern, size) for name, score in turned.items()}
-    return {name: mask.movedim(0, outputs[name]) for name, mask in spread.items()}
+    return dict(each_mask(scores, outputs, amount, ranking, pattern, size))
+
+
+def each_mask(
+    scores: Mapping[str, Tensor],
+    outputs: Mapping[str, int],
+    amount: float,
+    ranking: str = "local",
+    pattern: str = "unstructured",
+    size: int = 4,
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield names and masks as `pattern_masks` gives them, one after the other.
+
+    Scores are looked up as they are needed, in a global ranking three times: a mapping that computes them anew takes
+    the memory of one weight where a dict takes that of all.
+    """
+
+    def units(name: str) -> Tensor:
+        return _units(scores[name].movedim(outputs[name], 0), pattern, size)
+
+    together = ranking == "global" and pattern != "n:m"
+    border = Border(lambda: map(units, scores), amount) if together else None
+    for name in scores:
+        if pattern == "n:m":
+            yield name, group_mask(scores[name], 1 - outputs[name], size, amount)
+            continue
+        own = units(name)
+        if ranking == "output":
+            keep = row_mask(own, amount)
+        else:
+            keep = (border or Border.of(own, amount)).keep(own)
+        turned = scores[name].movedim(outputs[name], 0).shape
+        yield name, _spread(keep, turned, pattern, size).movedim(0, outputs[name])
 
 
 def keep_masks(scores: Mapping[str, Tensor], amount: float, together: bool) -> dict[str, Tensor]:
@@ -58,19 +82,75 @@ def keep_masks(scores: Mapping[str, Tensor], amount: float, together: bool) -> d
     Exactly `floor(amount * n)` weights go: of each tensor, or of all of them ranked `together`. Of equal
     scores the first ones go.
     """
-    if not together:
-        return {name: keep_masks({name: score}, amount, together=True)[name] for name, score in scores.items()}
-    flat = torch.cat([score.flatten().float() for score in scores.values()])
-    keep = torch.ones(len(flat), dtype=torch.bool)
-    drop = int(amount * len(flat))
-    if drop:
-        # Far cheaper than sorting; the exact number is restored among the scores that equal the threshold.
-        threshold = flat.kthvalue(drop).values
-        keep[flat < threshold] = False
-        equal = (flat == threshold).nonzero().flatten()
-        keep[equal[: drop - int((~keep).sum())]] = False
-    parts = torch.split(keep, [score.numel() for score in scores.values()])
-    return {name: part.view_as(score) for part, (name, score) in zip(parts, scores.items(), strict=True)}
+    border = Border(scores.values, amount) if together else None
+    return {name: (border or Border.of(score, amount)).keep(score) for name, score in scores.items()}
+
+
+class Border:
+    """What parts the `floor(amount * n)` least scores from the others, among n in several tensors.
+
+    The border is found digit by digit, by counting (Knuth: "The Art of Computer Programming", vol. 3, 5.2.5), so
+    that scores need not lie in one place: half of a number's bits in each of two passes.
+
+    Args:
+        scores: Gives the tensors, the same each time it is called.
+        amount: Part that goes, 0 to 1.
+    """
+
+    def __init__(self, scores: Callable[[], Iterable[Tensor]], amount: float) -> None:
+        high = _counts(scores(), None)
+        self._left = int(amount * int(high.sum()))  # scores at the border that still have to go, in order
+        self._value = -math.inf
+        if self._left:
+            upper = int(torch.searchsorted(high.cumsum(0), self._left))
+            self._left -= int(high[:upper].sum())
+            low = _counts(scores(), upper)
+            lower = int(torch.searchsorted(low.cumsum(0), self._left))
+            self._left -= int(low[:lower].sum())
+            self._value = _number(upper, lower)
+
+    @classmethod
+    def of(cls, scores: Tensor, amount: float) -> Border:
+        """Return the border within one tensor."""
+        return cls(lambda: (scores,), amount)
+
+    def keep(self, scores: Tensor) -> Tensor:
+        """Return a mask of the next tensor's shape, true where a score stays."""
+        flat = scores.flatten().float()
+        keep = flat >= self._value
+        if self._left:
+            equal = (flat == self._value).nonzero().flatten()[: self._left]
+            keep[equal] = False
+            self._left -= len(equal)
+        return keep.view_as(scores)
+
+
+HALF = 1 << 16
+PIECE = 1 << 20  # scores that are looked at together: what is made of them takes several times their memory
+
+
+def _keys(scores: Tensor) -> Tensor:
+    """Return whole numbers from 0 on, int64, in the order of the scores."""
+    bits = (scores.float() + 0.0).view(torch.int32).long()  # adding makes -0.0 the 0.0 that it equals
+    return torch.where(bits < 0, -1 - (bits & 0x7FFFFFFF), bits) + (1 << 31)
+
+
+def _number(upper: int, lower: int) -> float:
+    """Return the score of a key, given in two halves."""
+    bits = upper * HALF + lower - (1 << 31)
+    signed = bits if bits >= 0 else (-1 - bits) - (1 << 31)
+    return float(torch.tensor(signed, dtype=torch.int32).view(torch.float32))
+
+
+def _counts(tensors: Iterable[Tensor], upper: int | None) -> Tensor:
+    """Return how many keys begin with each upper half; or, among those that begin with `upper`, have each lower."""
+    counts = torch.zeros(HALF, dtype=torch.int64)
+    for scores in tensors:
+        for piece in torch.split(scores.flatten(), PIECE):
+            keys = _keys(piece)
+            digits = keys // HALF if upper is None else keys[keys // HALF == upper] % HALF
+            counts += torch.bincount(digits, minlength=HALF)
+    return counts
 
 
 def row_mask(scores: Tensor, amount: float) -> Tensor:

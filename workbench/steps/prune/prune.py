@@ -6,7 +6,7 @@ compensation name their papers in `patterns` and `compensation`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Self
@@ -24,7 +24,7 @@ from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amount, own_amounts, refuse_unmatched
 from workbench.steps.prune.compensation import column_update, least_squares
 from workbench.steps.prune.importance import WEIGHT_CRITERIA, rank_weights
-from workbench.steps.prune.patterns import PATTERNS, RANKINGS, pattern_masks
+from workbench.steps.prune.patterns import PATTERNS, RANKINGS, each_mask
 from workbench.steps.state import State
 from workbench.steps.step import Need, WeightStep
 
@@ -109,28 +109,27 @@ class Prune(WeightStep):
             _refuse_other(state.model, layers.values(), self.title)
         ranked = context.within(0.0, 0.5 if self.compensation != "none" else 1.0)
         scores = rank_weights(WEIGHT_CRITERIA[self.importance], state.model, list(layers), ranked)
-        masks = self._masks(scores, layers)
-        weights = {name: state.model.get_parameter(name).detach() for name in layers}
-        pruned = {name: weight.masked_fill(~masks[name], 0.0) for name, weight in weights.items()}
-        if self.compensation != "none":
+        if self.compensation == "none":
+            pruned = {name: _zeroed(state, name, mask) for name, mask in self._each_mask(scores, layers)}
+        else:
             # What an earlier step has pruned is zero and stays so.
-            keep = {name: mask & (weights[name] != 0) for name, mask in masks.items()}
+            masks = dict(self._each_mask(scores, layers))
+            keep = {name: mask & (state.parameter(name) != 0) for name, mask in masks.items()}
+            pruned = {name: _zeroed(state, name, mask) for name, mask in masks.items()}
             pruned |= self._compensated(state.model, layers, keep, context.within(0.5, 1.0, "making up for what goes"))
         return {name: Change(value, pruned=True) for name, value in pruned.items()}
 
-    def _masks(self, scores: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> dict[str, Tensor]:
-        """Return the masks of all weights; layers with an amount of their own are ranked by themselves."""
+    def _each_mask(self, scores: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> Iterator[tuple[str, Tensor]]:
+        """Yield the masks of all weights; layers with an amount of their own are ranked by themselves."""
         own = own_amounts(self.by_layer, 1.0)
         refuse_unmatched(own, [layer.name for layer in layers.values()])
-        given = {name: own_amount(own, (layer.name,)) for name, layer in layers.items()}
+        amounts = {name: own_amount(own, (layer.name,)) for name, layer in layers.items()}
         outputs = {name: layer.outputs for name, layer in layers.items()}
-        rest = {name: score for name, score in scores.items() if given[name] is None}
-        masks = pattern_masks(rest, outputs, self.amount, self.ranking, self.pattern, self.size) if rest else {}
-        for name, amount in given.items():
+        rest = scores if not own else {name: scores[name] for name, amount in amounts.items() if amount is None}
+        yield from each_mask(rest, outputs, self.amount, self.ranking, self.pattern, self.size)
+        for name, amount in amounts.items():
             if amount is not None:
-                alone = {name: scores[name]}
-                masks |= pattern_masks(alone, outputs, amount, self.ranking, self.pattern, self.size)
-        return masks
+                yield from each_mask({name: scores[name]}, outputs, amount, self.ranking, self.pattern, self.size)
 
     def _compensated(
         self, model: nn.Module, layers: Mapping[str, Layer], keep: Mapping[str, Tensor], context: Context
@@ -147,6 +146,10 @@ class Prune(WeightStep):
             else:
                 found[name] = column_update(weight, keep[name], inverse_factor(moments.second))
         return found
+
+
+def _zeroed(state: State, name: str, mask: Tensor) -> Tensor:
+    return state.parameter(name).masked_fill(~mask, 0.0)
 
 
 def _refuse_other(model: nn.Module, layers: Iterable[Layer], title: str) -> None:

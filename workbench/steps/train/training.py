@@ -25,6 +25,7 @@ from workbench.task.augmentation import augmented
 from workbench.task.task import Task, logits
 
 JUDGED_SAMPLES = 1000
+LARGE_BYTES = 64 << 20  # of parameters, from which on gradients are used and freed one by one
 Objective = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 
 
@@ -116,6 +117,17 @@ class Training:
         self._device = next(model.parameters()).device.type
         self._scaler = torch.amp.GradScaler(self._device, enabled=self._precision.scaled)
         self._generator, self._chance = context.generator(), OwnChance(context.seed)
+        # Gradients of all parameters together take as much memory as the model. A scaled loss needs them all, to see
+        # whether one is infinite.
+        size = sum(value.numel() * value.element_size() for value in trained.parameters)
+        self._at_once = size > LARGE_BYTES and not self._precision.scaled
+        for parameter in (*trained.parameters, *undecayed) if self._at_once else ():
+            parameter.register_post_accumulate_grad_hook(self._take)  # type: ignore[no-untyped-call]  # torch's own
+
+    def _take(self, parameter: Tensor) -> None:
+        """Move one parameter by its gradient, which nobody needs any more; all others have none."""
+        self._optimizer.step()
+        parameter.grad = None
 
     def epoch(self) -> Iterator[float]:
         """Train for one pass over the data, yielding the loss of each batch.
@@ -196,11 +208,12 @@ class Training:
             short = self._precision.dtype
             with torch.autocast(self._device, short, enabled=short is not None):
                 loss = self._loss(inputs, targets)
+            if not torch.isfinite(loss):
+                raise WorkbenchError("the loss became infinite or NaN; use a smaller learning rate")
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-        if not torch.isfinite(loss):
-            raise WorkbenchError("the loss became infinite or NaN; use a smaller learning rate")
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
+        if not self._at_once:
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
         self.hold()
         return float(loss.detach())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -18,14 +18,38 @@ Scores = dict[str, Tensor]
 _KEPT: WeakKeyDictionary[nn.Module, dict[Any, Scores]] = WeakKeyDictionary()
 
 
-def rank_weights(criterion: WeightCriterion, model: nn.Module, parameters: Sequence[str], context: Context) -> Scores:
-    """Return `criterion.weights(...)`, which for a built model are computed once. Nobody may edit the scores."""
+def rank_weights(
+    criterion: WeightCriterion, model: nn.Module, parameters: Sequence[str], context: Context
+) -> Mapping[str, Tensor]:
+    """Return `criterion.weights(...)`, which for a built model are computed once. Nobody may edit the scores.
+
+    Those of a criterion that looks at no data are computed whenever they are asked for, one parameter at a time: that
+    is cheap, and scores of all weights at once take as much memory as the model.
+    """
+    if not criterion.needs_data:
+        return _Computed(criterion, model, parameters, context)
     return _kept(criterion, model, tuple(parameters), context, lambda: criterion.weights(model, parameters, context))
 
 
 def rank_units(criterion: Criterion, model: nn.Module, groups: Sequence[Group], context: Context) -> Scores:
     """Return `criterion.units(...)`, which for a built model are computed once. Nobody may edit the scores."""
     return _kept(criterion, model, tuple(groups), context, lambda: criterion.units(model, groups, context))
+
+
+class _Computed(Mapping[str, Tensor]):
+    def __init__(
+        self, criterion: WeightCriterion, model: nn.Module, parameters: Sequence[str], context: Context
+    ) -> None:
+        self._criterion, self._model, self._names, self._context = criterion, model, tuple(parameters), context
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._criterion.weights(self._model, [name], self._context)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _kept(
