@@ -68,10 +68,7 @@ def each_mask(
             yield name, group_mask(scores[name], 1 - outputs[name], size, amount)
             continue
         own = units(name)
-        if ranking == "output":
-            keep = row_mask(own, amount)
-        else:
-            keep = (border or Border.of(own, amount)).keep(own)
+        keep = row_mask(own, amount) if ranking == "output" else (border or Border.of(own, amount)).keep(own)
         turned = scores[name].movedim(outputs[name], 0).shape
         yield name, _spread(keep, turned, pattern, size).movedim(0, outputs[name])
 
