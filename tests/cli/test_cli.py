@@ -102,7 +102,7 @@ def test_steps_are_listed_from_their_declarations(capsys):
     [
         (["inspect", "digits-vgg"], "'digits-vgg' is not known; known are digits-resnet"),
         (["inspect", "nets.py:net"], "there is no data to judge the model by"),
-        (["inspect", "nets.py:net", "--validation", "none.npz"], "none.npz cannot be read"),
+        (["inspect", "nets.py:net", "--validation", "none.npz"], "none.npz is missing"),
         (["inspect", *SUBJECT, "--checkpoint", "w.pt"], "there is no checkpoint w.pt"),
         (["inspect", *SUBJECT, "--classes", "a,b"], "label 2 has no name"),
         (

@@ -91,7 +91,8 @@ def test_followers_look_through_norms_and_keep_apart_what_is_added() -> None:
 
 def test_a_folded_model_is_a_copy() -> None:
     model, example = build("plain")
-    before = copy.deepcopy(model)(*example)
-    for parameter in fold_batchnorm(model, example).parameters():
-        parameter.data.zero_()
-    assert torch.equal(model(*example), before)
+    before = copy.deepcopy(model)
+    folded = fold_batchnorm(model, example)
+    assert torch.equal(model(*example), before(*example))
+    assert all(torch.equal(value, before.state_dict()[name]) for name, value in model.state_dict().items())
+    assert not {id(module) for module in model.modules()} & {id(module) for module in folded.modules()}

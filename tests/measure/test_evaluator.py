@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.nets import build
-from workbench import evaluator as module
 from workbench.jobs.progress import Progress
 from workbench.measure import anytime, refer
+from workbench.measure import evaluator as module
 from workbench.measure.evaluator import TARGETS, Evaluator
 from workbench.measure.prefixes import Prefixes, free_share
 from workbench.measure.sequential import score

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from tests.measure.populations import Population, flips
-from workbench.measure import Score, anytime, refer, score
+from workbench.measure import Score, anytime, refer
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.population import mean_interval
+from workbench.measure.sequential import score
 from workbench.steps import State
 from workbench.task.metric import Metric
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.model.twin import kept_twin, standing_in, twin
+from workbench.model.twin import kept_twin, sharing_copy, standing_in, twin
 
 
 class Tied(nn.Module):
@@ -55,3 +55,16 @@ def test_a_kept_twin_is_made_again_when_the_model_has_other_parts():
     model.second = nn.Linear(3, 3, bias=False)
     assert kept_twin(model) is not kept
     assert kept_twin(model).second.weight is model.second.weight
+
+
+def test_a_sharing_copy_shares_memory_and_can_be_converted_alone():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).eval()
+    model.append(model[0])  # tied
+    copied = sharing_copy(model, {"2.weight": torch.zeros(2, 4)})
+    assert copied[0].weight.data_ptr() == model[0].weight.data_ptr()
+    assert copied[3].weight is copied[0].weight
+    assert not copied[2].weight.any()
+    assert model[2].weight.any()
+    copied.double()
+    assert model[0].weight.dtype == torch.float32
+    assert model[1].running_mean.dtype == torch.float32

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench import pace
 from workbench.errors import WorkbenchError
 from workbench.measure.compute import count_macs
 from workbench.measure.latency import summarize
 from workbench.measure.runtimes import RUNTIMES
+from workbench.search import latency_budget as pace
 from workbench.search.latency_budget import least_enough
 from workbench.search.sensitivity import Point, Table
 from workbench.steps import Context, FineTune, PruneChannels, Quantize, State

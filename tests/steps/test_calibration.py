@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from tests import nets
-from workbench import calibration
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.progress import Progress
+from workbench.steps import calibration
 from workbench.steps.calibration import (
     damped,
     input_moments,

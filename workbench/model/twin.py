@@ -66,7 +66,7 @@ def twin(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> nn.Mo
     Raises:
         WorkbenchError: The model holds something that cannot be copied.
     """
-    copied = sharing_copy(model)
+    copied = _copied(model, {id(value): value for value in (*model.parameters(), *model.buffers())})
     _replaced(copied, {id(model.get_parameter(name)): value for name, value in (overlay or {}).items()})
     for module in copied.modules():
         # Set by hand, because a program that was read back from text refuses .eval().
@@ -88,14 +88,24 @@ def sharing_copy(model: M, values: Mapping[str, Tensor] | None = None) -> M:
     Raises:
         WorkbenchError: The model holds something that cannot be copied.
     """
-    shared: dict[int, object] = {id(value): value for value in (*model.parameters(), *model.buffers())}
     stored = {**dict(model.named_buffers(remove_duplicate=False)),
-              **dict(model.named_parameters(remove_duplicate=False))} if values else {}  # fmt: skip
-    for name, value in (values or {}).items():
-        before = stored[name]
-        is_parameter = isinstance(before, nn.Parameter)
-        shared[id(before)] = nn.Parameter(value.detach(), before.requires_grad) if is_parameter else value.detach()
+              **dict(model.named_parameters(remove_duplicate=False))}  # fmt: skip
+    other = {id(stored[name]): value for name, value in (values or {}).items()}
+    # Tensors of its own over the same memory: `.half()` or `.to(device)` of the copy puts other memory into them, and
+    # would change the model if they were the model's.
+    return _copied(
+        model, {key: _alias(value, other.get(key, value)) for value in stored.values() if (key := id(value))}
+    )
+
+
+def _alias(before: Tensor, value: Tensor) -> Tensor:
+    """Return a value as what it stands for: a parameter that takes gradients or not, or a buffer."""
+    return nn.Parameter(value.detach(), before.requires_grad) if isinstance(before, nn.Parameter) else value.detach()
+
+
+def _copied(model: M, instead: Mapping[int, Tensor]) -> M:
+    """Return a copy in which tensors, told by their ids, are these."""
     try:
-        return copy.deepcopy(model, shared)
+        return copy.deepcopy(model, dict(instead))
     except (RuntimeError, TypeError) as error:
         raise WorkbenchError(f"the model cannot be copied: {first_line(error)}") from error

@@ -8,8 +8,8 @@ from tests.steps.prune.importance.test_criteria import subject_of
 from workbench.errors import WorkbenchError
 from workbench.model.subject import Subject
 from workbench.steps import Prune
-from workbench.steps import compensation as module
 from workbench.steps.calibration import input_moments, inverse_factor
+from workbench.steps.prune import compensation as module
 from workbench.steps.prune.compensation import column_update, least_squares
 from workbench.steps.prune.importance.obs import saliency
 from workbench.steps.recipe import Recipe, run
@@ -124,5 +124,5 @@ def test_what_cannot_be_compensated_is_refused():
         run(subject_of("text"), Recipe((Prune(compensation="columns"),)))
     subject = subject_of("mlp")
     bare = Subject("bare", subject.model, Task(validation=subject.task.split("validation")))
-    with pytest.raises(WorkbenchError, match=r"step 1 \(prune\): the task has no calibration data"):
+    with pytest.raises(WorkbenchError, match=r"step 1 \(prune\): Prune weights: it needs train or calibration data"):
         run(bare, Recipe((Prune(compensation="exact"),)))

@@ -17,8 +17,8 @@ def watched(monkeypatch, images, step):
     """Run a step; return the weights and masks with which each of its trainings started."""
     starts, make = [], Training.__init__
 
-    def begin(training, model, parameters, *given):
-        make(training, model, parameters, *given)
+    def begin(training, model, *arguments, **options):
+        make(training, model, *arguments, **options)
         weights = {name: model.get_parameter(name).detach().clone() for name in NAMES}
         starts.append((weights, {name: mask.clone() for name, mask in training.masks.items()}))
 

@@ -120,7 +120,9 @@ class _Editor:
         if node is None:
             return
         entry, exit_ = (self.quantizers.get(f"{name}.{place}" if name else place) for place in (INPUT, OUTPUT))
-        if entry is not None:
+        if entry is not None and grid is None:
+            node.input[0] = self._rounded(node.input[0], entry)
+        elif entry is not None:
             value = node.input[0]
             node.input[0] = self._pair(value, entry)
             if _grid(entry) in self.shared and node.input[0] != value:
@@ -222,6 +224,32 @@ class _Editor:
         )
         self.grids[name] = quantizer
         self.pairs[value, scale, zero] = name
+        return name
+
+    def _rounded(self, value: str, quantizer: ActivationQuantizer) -> str:
+        """Return a value on its grid by plain operators, for a layer whose weights are no integers.
+
+        Between a pair ONNX Runtime would quantize such weights by a rule of its own, and give other numbers than were
+        measured.
+        """
+        from onnx import helper, numpy_helper
+
+        scale, zero = _grid(quantizer)
+        name = f"{value}.plain"
+        if any(node.output[0] == name for node in self.made):
+            name = f"{name}.{sum(node.name.startswith(f'{name}.') for node in self.made)}"
+        low, high = quantizer.quant_min - zero, quantizer.quant_max - zero
+        for suffix, number in (("scale", scale), ("low", low), ("high", high)):
+            array = np.asarray(number, np.float32)
+            self.graph.initializer.append(numpy_helper.from_array(array, f"{name}.{suffix}"))
+        steps = (
+            ("Div", [value, f"{name}.scale"], "steps"), ("Round", [f"{name}.steps"], "whole"),
+            ("Clip", [f"{name}.whole", f"{name}.low", f"{name}.high"], "inside"),
+            ("Mul", [f"{name}.inside", f"{name}.scale"], ""),
+        )  # fmt: skip
+        for kind, inputs, suffix in steps:
+            output = f"{name}.{suffix}" if suffix else name
+            self.made.append(helper.make_node(kind, inputs, [output], name=f"{name}.{kind.lower()}"))
         return name
 
     def _clip(self, value: str, quantizer: ActivationQuantizer, name: str) -> str:

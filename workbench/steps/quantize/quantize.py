@@ -147,7 +147,7 @@ class Quantize(WeightStep):
         # Integer kernels take a convolution with its bias; a BatchNorm between it and the next rounding would
         # force the sum back into floating point.
         model = fold_batchnorm(state.model, context.example(), chosen)
-        folded = state.with_model(model, why="its BatchNorm was folded into it")
+        folded = state.with_model(model)
         ranges, skipped = observe(model, chosen, context, self._range)
         entered = [name for name, place in ranges if place == INPUT]
         for maker, name in makers(model, entered, context.example()).items():
@@ -164,7 +164,12 @@ class Quantize(WeightStep):
         built = sharing_copy(model, values)
         for (name, place), quantizer in quantizers.items():
             attach(built.get_submodule(name), place, quantizer)
-        notes = (f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items())
+        notes = [f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items()]
+        notes += [
+            f"{name}: stored in full again, because its BatchNorm was folded into it"
+            for name in state.codings
+            if name not in marked.codings
+        ]
         return replace(marked, model=built).with_notes(*notes)
 
 
