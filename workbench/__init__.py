@@ -8,6 +8,7 @@ from workbench.model.subject import Subject
 from workbench.registry import register
 from workbench.session import Session, Settings
 from workbench.steps import (
+    KINDS,
     CorrectBias,
     CutChannels,
     Distill,
@@ -38,6 +39,15 @@ from workbench.task.metric import Metric
 from workbench.task.task import Task
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> type[Step]:
+    """Return a registered step by the name of its class, so that code that a session gives runs with others' too."""
+    for step in KINDS.values():
+        if step.__name__ == name:
+            return step
+    raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+
 
 __all__ = [
     "Cancelled",
