@@ -64,12 +64,14 @@ class Session(SessionExploring):
             WorkbenchError: A file cannot be made, or does not give the session's predictions when reloaded;
                 then nothing is left behind.
         """
-        from workbench.export import export  # the exporters are heavy and seldom needed
+        from workbench.export import check_folder, check_formats, export  # the exporters are heavy and seldom needed
 
-        progress = progress or Progress()
+        progress, formats = progress or Progress(), tuple(formats)
+        check_formats(formats)
+        check_folder(Path(folder))  # known now, and not after minutes of measuring
         facts = record(self._recorded(progress.part(0.0, 0.5)))
         context = self._context(progress.part(0.5, 1.0))
-        written = export(Path(folder), self.state, self.recipe, facts, self.reference(), context, tuple(formats))
+        written = export(Path(folder), self.state, self.recipe, facts, self.reference(), context, formats)
         self.saved_to = str(written)
         return written
 
@@ -79,10 +81,10 @@ class Session(SessionExploring):
         Raises:
             WorkbenchError: The ending is not known, or a PDF is asked for and there is no Chromium.
         """
-        from workbench.report import check_ending, write_report  # nbconvert is heavy and seldom needed
+        from workbench.report import check_path, write_report  # nbconvert is heavy and seldom needed
 
         progress = progress or Progress()
-        check_ending(Path(path))
+        check_path(Path(path))
         written = write_report(Path(path), self.record(progress.part(0.0, 0.6)), progress.part(0.6, 1.0))
         self.saved_to = str(written)
         return written
