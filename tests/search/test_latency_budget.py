@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench import pace
 from workbench.errors import WorkbenchError
 from workbench.measure.compute import count_macs
 from workbench.measure.latency import summarize
 from workbench.measure.runtimes import RUNTIMES
+from workbench.search import latency_budget as pace
 from workbench.search.latency_budget import least_enough
 from workbench.search.sensitivity import Point, Table
+from workbench.session import Settings
 from workbench.steps import Context, FineTune, PruneChannels, Quantize, State
 from workbench.steps.recipe import Recipe, run
 
@@ -35,7 +36,7 @@ def counted(images, monkeypatch):
     """Time is what a model multiplies, and the baseline takes what the untouched one does."""
     example = images.task.example(2)
     whole = count_macs(images.model, example)
-    monkeypatch.setitem(RUNTIMES, "onnxruntime", lambda state, _: count_macs(state.model, example))
+    monkeypatch.setattr(RUNTIMES["onnxruntime"], "prepare", lambda state, _: count_macs(state.model, example))
 
     def compared(runtime, baseline, candidate, inputs, **_):
         return summarize(runtime, [whole] * 20, [candidate] * 20, len(inputs[0]))
@@ -47,7 +48,7 @@ def counted(images, monkeypatch):
 @pytest.mark.parametrize("budget", ["channels", "macs"])
 def test_the_step_that_is_found_is_fast_enough_and_the_next_weaker_one_is_not(images, open_session, counted, budget):
     session = open_session(images)
-    step, latency = session.pace(PruneChannels(budget=budget), 0.5)
+    step, latency, _ = session.pace(PruneChannels(budget=budget), 0.5)
     assert latency.ratio >= 2
     assert step.budget == budget
     left = [counted(run(images, Recipe((one,)))) for one in (step, replace(step, amount=round(step.amount - 0.01, 9)))]
@@ -58,13 +59,15 @@ def test_the_step_that_is_found_is_fast_enough_and_the_next_weaker_one_is_not(im
 def test_a_step_without_degrees_goes_to_the_parts_that_lose_least(images, open_session, monkeypatch):
     """Time is the part of the layers that is not on integers."""
     layers = 5
-    monkeypatch.setitem(RUNTIMES, "onnxruntime", lambda state, _: layers - len(state.codings))
+    monkeypatch.setattr(RUNTIMES["onnxruntime"], "prepare", lambda state, _: layers - len(state.codings))
     compared = lambda runtime, baseline, candidate, inputs, **_: summarize(  # noqa: E731  # as short as it can be
         runtime, [layers] * 20, [candidate] * 20, len(inputs[0])
     )
     monkeypatch.setattr(pace, "compare", compared)
     session = open_session(images)
-    step, latency = session.pace(Quantize(bits=2), 0.55)
+    step, latency, score = session.pace(Quantize(bits=2), 0.55)
+    other = open_session(images, Settings(seconds=0.0, runtimes=("eager",)))
+    assert score == other.extend((step,)).score, "what is told is what comes of it"
     assert latency.ratio == pytest.approx(layers / 2)
     assert step.bits == 2
     taken = step.layers.split(", ")
