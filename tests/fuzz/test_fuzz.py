@@ -1,4 +1,4 @@
-"""A few hundred mutants of each kind of input; `make fuzz` reads many more."""
+"""About a hundred mutants of each kind of input; `make fuzz` reads many more."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from tests.fuzz.fuzz import fuzz
 from tests.fuzz.kind import KINDS
 from tests.fuzz.watch import watched
 
-COUNT = 300
+COUNT = 150
 
 
 @pytest.mark.slow
