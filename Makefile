@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Jupyter refuses to run as root unless told that this is meant.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: lab serve report test test-vision bench fuzz check wheel screenshots clean
+.PHONY: lab serve report test test-vision bench fuzz kills check wheel screenshots clean
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab $(ROOT) notebooks/workbench.ipynb
@@ -41,6 +41,11 @@ bench: $(VENV)/.ready-test
 COUNT ?= 20000
 fuzz: $(VENV)/.ready-test
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.fuzz --count $(COUNT)
+
+# KILLS processes killed while they write: make kills KILLS=1000
+KILLS ?= 200
+kills: $(VENV)/.ready-test
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.kills --count $(KILLS)
 
 check: $(VENV)/.ready-test
 	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check . && $(BIN)/python -m mypy

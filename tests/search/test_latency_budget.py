@@ -13,6 +13,7 @@ from workbench.measure.runtimes import RUNTIMES
 from workbench.search import latency_budget as pace
 from workbench.search.latency_budget import least_enough
 from workbench.search.sensitivity import Point, Table
+from workbench.session import Settings
 from workbench.steps import Context, FineTune, PruneChannels, Quantize, State
 from workbench.steps.recipe import Recipe, run
 
@@ -47,7 +48,7 @@ def counted(images, monkeypatch):
 @pytest.mark.parametrize("budget", ["channels", "macs"])
 def test_the_step_that_is_found_is_fast_enough_and_the_next_weaker_one_is_not(images, open_session, counted, budget):
     session = open_session(images)
-    step, latency = session.pace(PruneChannels(budget=budget), 0.5)
+    step, latency, _ = session.pace(PruneChannels(budget=budget), 0.5)
     assert latency.ratio >= 2
     assert step.budget == budget
     left = [counted(run(images, Recipe((one,)))) for one in (step, replace(step, amount=round(step.amount - 0.01, 9)))]
@@ -64,7 +65,9 @@ def test_a_step_without_degrees_goes_to_the_parts_that_lose_least(images, open_s
     )
     monkeypatch.setattr(pace, "compare", compared)
     session = open_session(images)
-    step, latency = session.pace(Quantize(bits=2), 0.55)
+    step, latency, score = session.pace(Quantize(bits=2), 0.55)
+    other = open_session(images, Settings(seconds=0.0, runtimes=("eager",)))
+    assert score == other.extend((step,)).score, "what is told is what comes of it"
     assert latency.ratio == pytest.approx(layers / 2)
     assert step.bits == 2
     taken = step.layers.split(", ")

@@ -193,6 +193,7 @@ def test_a_budget_is_suggested_edited_and_applied(panel: Panel, session: Session
     assert budget.bars.ghosts == {layer.name: 0.6 for layer in session.layers}
     budget.take.click()
     assert budget.bars.values == budget.bars.ghosts
+    assert "points from single drops, measured together" in budget.message.value
     assert session.staged is not None, "one strength for all is one step, which is previewed"
     budget.bars.receive({"values": {"conv1": 0.2, "fc": "0.5"}})
     budget.bars.receive({"rows": []})

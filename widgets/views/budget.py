@@ -14,9 +14,13 @@ from widgets.told import Told
 from widgets.view import View
 from workbench import formatting
 from workbench.errors import WorkbenchError
+from workbench.jobs.progress import Progress
 from workbench.search.budget import budget_steps, suggest
+from workbench.search.joint import Proposal
+from workbench.search.sensitivity import Table
 from workbench.session.session import Session
 from workbench.steps import KINDS, Step
+from workbench.steps.recipe import read_step
 
 
 class Bars(Told):
@@ -49,7 +53,7 @@ class Budget(View):
         self.take = W.Button(
             description="Take suggestion",
             icon="magic",
-            tooltip="Set every bar to its mark",
+            tooltip="Set the bars to their marks, score that, and take back what costs too much together",
             layout={"width": "auto"},
         )
         self.clear = W.Button(description="Clear", icon="eraser", tooltip="Leave all alone", layout={"width": "auto"})
@@ -58,6 +62,7 @@ class Budget(View):
             layout={"width": "auto"},
         )  # fmt: skip
         self.bars = Bars()
+        self._proposal: Proposal | None = None
         self.message, self.words = W.HTML(), W.HTML()
         self.kind.observe(self.act(self._choose), "value")
         self.drop.observe(self.act(self._suggest_again), "value")
@@ -71,7 +76,14 @@ class Budget(View):
 
     def steps(self) -> tuple[Step, ...]:
         """Return what Apply would do."""
-        return budget_steps(KINDS[self.kind.value](), self.bars.values)
+        table = self._table()
+        step = read_step(table.step) if table is not None else KINDS[self.kind.value]()
+        return budget_steps(step, self.bars.values)
+
+    def _table(self) -> Table | None:
+        """Return the last scan, if it was of the chosen step."""
+        table = self.session.table
+        return table if table is not None and table.step.get("kind") == self.kind.value else None
 
     def _choose(self) -> None:
         with self.lock, self.quietly():
@@ -79,10 +91,9 @@ class Budget(View):
             self._fill()
 
     def _fill(self) -> None:
-        kind, table, option = KINDS[self.kind.value], self.session.table, KINDS[self.kind.value].strength_option()
-        fits = table is not None and table.step.get("kind") == kind.kind
+        kind, table, option = KINDS[self.kind.value], self._table(), KINDS[self.kind.value].strength_option()
         facts = {layer.name: layer for layer in self.session.layers}
-        if fits and table is not None:
+        if table is not None:
             names = [name for name in table.targets if not all(p.reason for p in table.points if p.target == name)]
         else:
             names = list(facts) if kind.scans == "layers" else []
@@ -98,7 +109,7 @@ class Budget(View):
             for name in names
         ]
         self.bars.values = {name: value for name, value in self.bars.values.items() if name in names}
-        self.words.value = _hint(kind, bool(fits), bool(names))
+        self.words.value = _hint(kind, table is not None, bool(names))
         self._suggest()
 
     def _suggest_again(self) -> None:
@@ -106,19 +117,30 @@ class Budget(View):
             self._suggest()
 
     def _suggest(self) -> None:
-        table = self.session.table
-        if table is None or table.step.get("kind") != self.kind.value:
-            self.bars.ghosts = {}
-            return
-        factor = 100 if table.baseline.unit == "%" else 1
-        self.bars.ghosts = suggest(table, self.drop.value / factor)
+        table = self._table()
+        self.bars.ghosts = {} if table is None else suggest(table, self._tolerance(table))
+
+    def _tolerance(self, table: Table) -> float:
+        return float(self.drop.value) / (100 if table.baseline.unit == "%" else 1)
 
     def _take(self) -> None:
-        if not self.bars.ghosts:
+        table = self._table()
+        if table is None or not self.bars.ghosts:
             raise WorkbenchError("nothing is suggested: scan this step in Sensitivity, or tolerate a larger drop")
-        self._set(dict(self.bars.ghosts))
+        self.session.start("Score the suggestion", self._propose, table, self._tolerance(table))
+
+    def _propose(self, table: Table, tolerance: float, progress: Progress | None = None) -> None:
+        """Set the bars to what is within the tolerated drop when it is done together; on the session's worker."""
+        proposal = self.session.suggest(table, tolerance, progress)
+        if self._table() is None:
+            return  # another step was chosen meanwhile
+        with self.lock:
+            self._proposal = proposal
+        self._set(dict(proposal.strengths))
 
     def _clear(self) -> None:
+        with self.lock:
+            self._proposal = None
         self._set({})
 
     def _set(self, values: dict[str, float]) -> None:
@@ -131,7 +153,12 @@ class Budget(View):
         with self.lock:
             count = len(self.bars.values)
             words = f"{count} of {len(self.bars.rows)} parts" + (f", in {len(steps)} steps" if len(steps) > 1 else "")
-            self.message.value = theme.note(words if count else "")
+            proposed = self._proposal
+            if proposed is not None and proposed.strengths == self.bars.values:
+                words = f"{words}: {proposed.words}" if count else proposed.words
+            else:
+                words = words if count else ""
+            self.message.value = theme.note(words)
         # Several steps together cannot be previewed, one can.
         if len(steps) == 1:
             self.session.preview(steps[0])
@@ -150,7 +177,10 @@ class Budget(View):
 
 def _hint(kind: type[Step], scanned: bool, names: bool) -> str:
     if scanned:
-        words = "Orange marks: the strongest settings whose drops, as the scan found them, add up to the one tolerated."
+        words = (
+            "Orange marks: the strongest settings whose drops, as the scan found them, add up to the one tolerated. "
+            "Together they may cost more: what is taken is scored first."
+        )
     elif names:
         words = f"Drag a bar. Scan {kind.title} under Sensitivity to see marks of what each part takes."
     else:

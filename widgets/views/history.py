@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import RLock
+from typing import Any
 
 import ipywidgets as W
 
@@ -12,6 +14,14 @@ from workbench.session.session import Session
 from workbench.steps.recipe import step_code
 
 NARROW = {"width": "auto"}
+
+
+def visit(session: Session, title: str, number: int, go: Callable[..., None], *args: Any) -> None:
+    """Go to a state: at once if its model is at hand, else on the session's worker, for it may have to be trained."""
+    if session.at_hand(number):
+        go(*args)
+    else:
+        session.start(title, go, *args)
 
 
 class Tools(View):
@@ -29,12 +39,18 @@ class Tools(View):
         self.restore = W.Button(
             description="Restore", icon="history", layout=NARROW, tooltip="Take up the last session on this subject"
         )
-        self.undo.on_click(self.act(self.session.undo))
-        self.redo.on_click(self.act(self.session.redo))
+        self.undo.on_click(self.act(self._undo))
+        self.redo.on_click(self.act(self._redo))
         self.reset.on_click(self.act(self.session.reset))
-        self.restore.on_click(self.act(self.session.restore))
+        self.restore.on_click(self.act(lambda: self.session.start("Restore", self.session.restore)))
         self.root = W.HBox([self.undo, self.redo, self.reset, self.restore])
         self.watch(self._show, "history")
+
+    def _undo(self) -> None:
+        visit(self.session, "Undo", self.session.history.undo().at, self.session.undo)
+
+    def _redo(self) -> None:
+        visit(self.session, "Redo", self.session.history.redo().at, self.session.redo)
 
     def _show(self) -> None:
         history = self.session.history
@@ -53,14 +69,28 @@ class States(View):
         self.name = W.Text(placeholder="name of a new branch", layout={"width": "200px"})
         self.fork = W.Button(description="Fork", icon="code-fork", layout=NARROW, tooltip="Begin a branch here")
         self.list.observe(self.act(self._go), "value")
-        self.branch.observe(self.act(lambda: self.session.switch(self.branch.value)), "value")
+        self.branch.observe(self.act(self._switch), "value")
         self.fork.on_click(self.act(self._fork))
         self.root = W.VBox([W.HBox([self.branch, self.name, self.fork]), self.list])
         self.watch(self._show, "history", "measurements")
 
     def _go(self) -> None:
-        if self.list.value is not None:
-            self.session.go(self.list.value)
+        number = self.list.value
+        if number is not None:
+            visit(self.session, f"Go to state {number}", number, self.session.go, number)
+            self._stand()
+
+    def _switch(self) -> None:
+        branch = self.branch.value
+        if branch is not None:
+            number = self.session.history.switch(branch).at
+            visit(self.session, f"Go to branch {branch}", number, self.session.switch, branch)
+            self._stand()
+
+    def _stand(self) -> None:
+        """Mark where the session stands, which may still be where it was."""
+        with self.lock, self.quietly():
+            self._show()
 
     def _fork(self) -> None:
         self.session.fork(self.name.value)

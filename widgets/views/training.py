@@ -46,7 +46,7 @@ class Training(View):
         for name, figure in self.figures.items():
             figure.layout.display = "" if any(news[1] == name for news in curve) else "none"
         running = next((job for job in self.session.jobs if job.state == "running"), None)
-        live = running is not None and bool(running.tick.values)
+        live = running is not None and running.tick.figures is not None
         self.cancel.layout.display = "" if live else "none"
         # What was drawn last is drawn in any case, and a page has time for a few in between.
         now = time.monotonic()

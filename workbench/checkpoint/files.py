@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
+import platform
+import re
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -11,6 +16,7 @@ from pathlib import Path
 
 PART = ".part"
 OLD_SECONDS = 24 * 3600.0  # after which half a file belongs to nobody who still writes it
+OWNER = re.compile(rf"\.(?P<host>[0-9a-f]{{8}})-(?P<pid>\d+)-[0-9a-f]{{32}}{re.escape(PART)}$")
 _told: set[Path] = set()
 
 
@@ -26,7 +32,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Several sessions, threads and machines may write to one folder.
-    half = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PART}")
+    half = path.with_name(f"{path.name}.{_host()}-{os.getpid()}-{uuid.uuid4().hex}{PART}")
     try:
         write(half)
         half.replace(path)
@@ -52,9 +58,32 @@ def keep(path: Path, write: Callable[[Path], object]) -> bool:
 
 
 def remove_halves(folder: Path, older_than: float = OLD_SECONDS) -> None:
-    """Remove what killed processes left half written in a folder, if it has lain there for so many seconds."""
+    """Remove what ended processes left half written in a folder and those in it.
+
+    Args:
+        folder: Where to look.
+        older_than: Seconds after which half a file goes whoever wrote it: of a process elsewhere nothing is known.
+    """
     with suppress(OSError):
-        for half in folder.glob(f"*{PART}"):
+        for half in folder.rglob(f"*{PART}"):
             with suppress(OSError):
-                if time.time() - half.stat().st_mtime > older_than:
+                if _ended(half.name) or time.time() - half.stat().st_mtime > older_than:
                     half.unlink()
+
+
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _ended(name: str) -> bool:
+    """Return whether the process that wrote a half ran on this machine and is known to have ended."""
+    match = OWNER.search(name)
+    if match is None or match["host"] != _host() or sys.platform == "win32":  # there, asking for a process may end it
+        return False
+    try:
+        os.kill(int(match["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # of somebody else; a number that is none
+        return False
+    return False

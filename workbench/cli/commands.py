@@ -55,13 +55,14 @@ def scan(chosen: Namespace) -> None:
 def _check_outputs(chosen: Namespace) -> None:
     """Refuse what would be refused after all the work anyway."""
     if chosen.out:
-        from workbench.export import check_formats
+        from workbench.export import check_folder, check_formats
 
         check_formats(chosen.formats)
+        check_folder(Path(chosen.out))
     if chosen.report:
-        from workbench.report import check_ending
+        from workbench.report import check_path
 
-        check_ending(Path(chosen.report))
+        check_path(Path(chosen.report))
 
 
 def run(chosen: Namespace) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError
+from workbench.checkpoint.folders import check_place, replaced
+from workbench.errors import WorkbenchError, first_line, shown
 from workbench.export import checkpoint, onnx, program
 from workbench.export.card import card
 from workbench.export.verify import Verification, verify
@@ -61,27 +62,36 @@ def export(
 
     The files are written beside it first, each is opened again in its own runtime and compared with the state on
     the validation split, and only then the folder takes its name. A folder that an earlier export wrote is
-    replaced; any other that is not empty is left alone.
+    replaced, and is there until then; any other that is not empty is left alone.
 
     Raises:
         WorkbenchError: A format is not known, the folder is in use, the disk is full, or a file does not give the
             session's predictions. Then nothing is left behind.
     """
     check_formats(formats)
+    with _written(folder), replaced(folder, _check_replaceable) as half:
+        _fill(half, state, recipe, record, reference, context, formats)
+    return folder
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `WorkbenchError` if nothing could be exported to a folder, before there is any work to lose."""
+    with _written(folder):
+        check_place(folder)
+        _check_replaceable(folder)
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkbenchError(f"{shown(str(folder), 200)} cannot be written: {first_line(error)[-200:]}") from error
+
+
+def _check_replaceable(folder: Path) -> None:
     if folder.exists() and not _replaceable(folder):
         raise WorkbenchError(f"{folder} is in use by something else than an export; choose another folder")
-    try:
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.absolute().parent) as made:
-            half = Path(made) / "export"
-            half.mkdir()
-            _fill(half, state, recipe, record, reference, context, formats)
-            if folder.exists():
-                folder.rename(Path(made) / "before")  # goes with the temporary folder, once the new one is in place
-            half.rename(folder)
-    except OSError as error:
-        raise WorkbenchError(f"{folder} cannot be written: {error}") from error
-    return folder
 
 
 def check_formats(formats: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,14 +14,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from workbench.errors import WorkbenchError, shown
+from workbench.checkpoint.reading import open_file
+from workbench.errors import WorkbenchError, first_line, shown
 from workbench.loading.npz import NUMBERS, read_arrays
 from workbench.task.metric import Metric
 from workbench.task.task import Loss, Task
 
 Data = Any
-SLICE = re.compile(r"(?P<path>.+)\[(?P<low>\d*):(?P<high>\d*)\]")
+SLICE = re.compile(r"(?P<path>.+)\[(?P<low>\d{0,18}):(?P<high>\d{0,18})\]")
 CHANNELS = (1, 3, 4)
+MOST_PIXELS = 40_000_000  # of one picture; more than cameras have
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
 
 
@@ -152,13 +155,27 @@ class ImageFolder(Dataset[tuple[Tensor, int]]):
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        from PIL import Image, ImageOps
-
         path, label = self.files[index]
-        try:
-            with Image.open(path) as picture:
-                fitted = ImageOps.fit(picture.convert("RGB"), (self.size, self.size), Image.Resampling.BILINEAR)
-        except OSError as error:
-            raise WorkbenchError(f"{path} cannot be read as an image: {error}") from error
-        pixels = torch.from_numpy(np.array(fitted)).permute(2, 0, 1).float() / 255
+        pixels = torch.from_numpy(read_image(path, self.size)).permute(2, 0, 1).float() / 255
         return (pixels - self.mean) / self.std, label
+
+
+def read_image(path: Path, size: int) -> np.ndarray[Any, Any]:
+    """Return a picture, cut to a square of `size` pixels, as uint8 [size, size, 3].
+
+    Raises:
+        WorkbenchError: It is no plain file, no picture or half of one, or claims more pixels than `MOST_PIXELS`.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with open_file(path) as stream, Image.open(stream) as picture:
+            # Known from the header, before anything is unpacked: few bytes may stand for billions of equal pixels.
+            if math.prod(picture.size) > MOST_PIXELS:
+                raise WorkbenchError(f"{path} claims {picture.size} pixels; {MOST_PIXELS} in all may be")
+            fitted = ImageOps.fit(picture.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+            return np.array(fitted)
+    except WorkbenchError:
+        raise
+    except Exception as error:  # the decoders raise whatever they trip over
+        raise WorkbenchError(f"{path} cannot be read as an image: {shown(first_line(error), 200)}") from error

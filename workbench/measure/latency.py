@@ -15,9 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, quantiles
-from typing import Literal
+from typing import Any, Literal, cast, get_args
 
 import torch
+
+from workbench.checkpoint.facts import Facts, said
+from workbench.errors import WorkbenchError
 
 Verdict = Literal["baseline", "faster", "slower", "within noise", "unknown"]
 STRETCHES = 10
@@ -64,6 +67,25 @@ class Latency:
     baseline_median: float
     disturbed: int = 0
     reason: str = ""
+
+    @classmethod
+    def read(cls, facts: Any) -> Latency:
+        """Return the latency of plain JSON; fields that earlier versions did not write have their defaults.
+
+        Raises:
+            WorkbenchError: A field is missing, of another type, NaN or out of range.
+        """
+        of = Facts(facts, "a latency")
+        verdict = of.text("verdict")
+        if verdict not in get_args(Verdict):
+            raise WorkbenchError(f"a latency's verdict is one of {', '.join(get_args(Verdict))}, not {said(verdict)}")
+        times = ("median", "spread", "ratio", "ratio_low", "ratio_high", "baseline_median")
+        return cls(
+            runtime=of.text("runtime"), verdict=cast(Verdict, verdict), batch=of.whole("batch", 1),
+            threads=of.whole("threads", 1), device=of.text("device"), pairs=of.whole("pairs"),
+            disturbed=of.whole("disturbed", default=0), reason=of.text("reason", ""),
+            **{name: of.number(name, 0.0) for name in times},
+        )  # fmt: skip
 
     @property
     def busy(self) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.checkpoint.checkpoint import version_of
+from workbench.checkpoint.facts import Facts
 from workbench.errors import first_line
 from workbench.jobs.progress import Progress
 from workbench.measure.compute import count_macs, model_energy
@@ -72,20 +73,25 @@ class Measurement:
         return {**dataclasses.asdict(self), "how": HOW}
 
     @classmethod
-    def read(cls, facts: Mapping[str, Any]) -> Measurement:
-        """Return the record of plain JSON."""
-        size = facts["bytes"]
+    def read(cls, facts: Any) -> Measurement:
+        """Return the record of plain JSON.
+
+        Raises:
+            WorkbenchError: A field is missing, of another type, NaN or out of range.
+        """
+        of = Facts(facts, "a measurement")
+        unavailable = of.within("unavailable", {})
         return cls(
-            score=Score(**facts["score"]),
-            latency={name: Latency(**value) for name, value in facts["latency"].items()},
-            bytes=Size(size["total"], tuple((what, count) for what, count in size["ledger"]), size["layers"]),
-            params=facts["params"],
-            nonzero=facts["nonzero"],
-            macs=facts["macs"],
-            peak_memory=facts["peak_memory"],
-            energy=facts["energy"],
-            notes=tuple(facts["notes"]),
-            unavailable=facts["unavailable"],
+            score=Score.read(of.get("score")),
+            latency={name: Latency.read(value) for name, value in of.within("latency").items()},
+            bytes=Size.read(of.get("bytes")),
+            params=of.whole("params"),
+            nonzero=of.whole("nonzero"),
+            macs=of.whole("macs"),
+            peak_memory=of.whole("peak_memory"),
+            energy=of.number("energy", 0.0),
+            notes=of.texts("notes", ()),
+            unavailable={name: unavailable.text(name) for name, _ in unavailable.items()},
         )
 
 

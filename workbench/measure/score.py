@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+from workbench.checkpoint.facts import Facts
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,23 @@ class Score:
     higher_is_better: bool = True
     population_low: float | None = None
     population_high: float | None = None
+
+    @classmethod
+    def read(cls, facts: Any) -> Score:
+        """Return the score of plain JSON; fields that earlier versions did not write have their defaults.
+
+        Raises:
+            WorkbenchError: A field is missing, of another type, NaN or out of range.
+        """
+        of = Facts(facts, "a score")
+        ends = {name: of.number(name, endless=True) for name in ("low", "high", "change_low", "change_high")}
+        total = of.whole("total", 1)
+        return cls(
+            value=of.number("value"), n=of.whole("n", 0, total), total=total, change=of.number("change", default=0.0),
+            metric=of.text("metric"), unit=of.text("unit"), split=of.text("split"),
+            higher_is_better=of.flag("higher_is_better"), population_low=of.number_or_none("population_low"),
+            population_high=of.number_or_none("population_high"), **ends,
+        )  # fmt: skip
 
     @property
     def exact(self) -> bool:

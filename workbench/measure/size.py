@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from workbench.checkpoint.checkpoint import header_bytes, planned
 from workbench.checkpoint.coding import Coding, Plan
+from workbench.checkpoint.facts import LARGEST, Facts
+from workbench.errors import WorkbenchError
 from workbench.model.subject import Subject
 
 
@@ -30,6 +33,22 @@ class Size:
     total: int
     ledger: tuple[tuple[str, int], ...]
     layers: Mapping[str, int]
+
+    @classmethod
+    def read(cls, facts: Any) -> Size:
+        """Return the size of plain JSON.
+
+        Raises:
+            WorkbenchError: A field is missing, of another type or out of range.
+        """
+        of = Facts(facts, "a size")
+        rows = [row for row in of.list("ledger") if isinstance(row, list | tuple) and len(row) == 2]
+        if len(rows) != len(of.list("ledger")):
+            raise WorkbenchError("a size's ledger must be a list of (what, bytes)")
+        named = [Facts({"what": what, "bytes": count}, "a row of a ledger") for what, count in rows]
+        ledger = tuple((row.text("what"), row.whole("bytes", -LARGEST)) for row in named)
+        layers = of.within("layers")
+        return cls(of.whole("total"), ledger, {name: layers.whole(name) for name, _ in layers.items()})
 
 
 def measure_size(

@@ -12,11 +12,11 @@ from workbench.report.sections.replay import replay
 from workbench.report.sections.sensitivity import sensitivity
 from workbench.report.sections.states import states
 from workbench.report.sections.totals import bytes_went, speed, totals
-from workbench.report.write import check_ending, write_report
+from workbench.report.write import check_path, write_report
 
 __all__ = [
     "bytes_went",
-    "check_ending",
+    "check_path",
     "headline",
     "layers",
     "limits",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import nbformat
 
-from workbench.errors import WorkbenchError
+from workbench.checkpoint.folders import check_place, half_beside
+from workbench.errors import WorkbenchError, first_line, shown
 from workbench.jobs.progress import Progress
 from workbench.measure.record import Record
 from workbench.report.convert import print_pdf, to_html, to_markdown
@@ -35,9 +35,8 @@ def write_report(path: Path, record: Record, progress: Progress | None = None) -
     progress = progress or Progress()
     check_ending(path)
     try:
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=path.absolute().parent) as made:
-            half = _make(Path(made), path.suffix.lower(), record, progress)
+        with half_beside(path) as folder:
+            half = _make(folder, path.suffix.lower(), record, progress)
             os.replace(half, path)  # noqa: PTH105  # pathlib's refuses an existing file on Windows
     except OSError as error:
         raise WorkbenchError(f"{path} cannot be written: {error}") from error
@@ -51,6 +50,18 @@ def check_ending(path: Path) -> None:
         raise WorkbenchError(
             f"a report is written as {', '.join(ENDINGS)}, by the file's ending; {path.name!r} has none of them"
         )
+
+
+def check_path(path: Path) -> None:
+    """Raise `WorkbenchError` if no report could be written there, before there is any work to lose."""
+    check_ending(path)
+    try:
+        check_place(path)
+        taken = path.is_dir()
+    except OSError as error:
+        raise WorkbenchError(f"{shown(str(path), 200)} cannot be written: {first_line(error)[-200:]}") from error
+    if taken:
+        raise WorkbenchError(f"{path} cannot be written: it is a folder")
 
 
 def _make(folder: Path, ending: str, record: Record, progress: Progress) -> Path:

@@ -19,9 +19,9 @@ def suggest(table: Table, tolerance: float, together: bool = True) -> dict[str, 
     """Return for each part the strongest strength whose drop, and that of all milder ones, is tolerated.
 
     Drops count from the scanned state. All parts are held to one limit for each: the largest with which the drops add
-    up to `tolerance`. Where parts make up for each other or amplify each other, the sum is only a guess, which the
-    score of the result then corrects. Parts where even the mildest strength costs more, or cannot be done, are left
-    out.
+    up to `tolerance`. Where parts make up for each other or amplify each other, the sum is only a guess, and
+    `search.joint.propose` measures what it comes to. Parts where even the mildest strength costs more, or cannot be
+    done, are left out.
 
     Args:
         table: A scan, which may still be growing.
@@ -42,12 +42,17 @@ def suggest(table: Table, tolerance: float, together: bool = True) -> dict[str, 
     return {}
 
 
-def _within(table: Table, drops: Mapping[tuple[str, float], float], limit: float) -> dict[str, float]:
+def falls(table: Table) -> bool:
+    """Return whether smaller strengths of the scanned step are the stronger ones, as fewer bits are."""
     amounts = read_step(table.step).amounts
-    falling = len(amounts) > 1 and amounts[0] > amounts[-1]  # fewer bits are stronger
+    return len(amounts) > 1 and amounts[0] > amounts[-1]
+
+
+def _within(table: Table, drops: Mapping[tuple[str, float], float], limit: float) -> dict[str, float]:
+    order = sorted(table.strengths, reverse=falls(table))
     found: dict[str, float] = {}
     for target in table.targets:
-        for strength in sorted(table.strengths, reverse=falling):
+        for strength in order:
             if drops.get((target, strength), math.inf) > limit:
                 break
             found[target] = strength

@@ -47,7 +47,7 @@ class Point:
     def read(cls, facts: Mapping[str, Any]) -> Point:
         """Return the point of plain JSON."""
         found = facts["score"]
-        return cls(**{**facts, "score": Score(**found) if found else None})
+        return cls(**{**facts, "score": Score.read(found) if found else None})
 
 
 def worse(score: Score) -> float:
@@ -99,7 +99,7 @@ class Table:
         """Return the table of plain JSON."""
         return cls(
             facts["step"],
-            Score(**facts["baseline"]),
+            Score.read(facts["baseline"]),
             tuple(facts["targets"]),
             tuple(facts["strengths"]),
             tuple(Point.read(point) for point in facts["points"]),

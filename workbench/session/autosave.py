@@ -8,9 +8,9 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
+from workbench.checkpoint.files import remove_halves, write_whole
 from workbench.model.subject import Subject
 
 
@@ -32,13 +32,12 @@ class Autosave:
     def __init__(self, root: Path, subject: Subject) -> None:
         self.folder = root / f"{clean(subject.name)}-{subject.fingerprint}"
         self.path = self.folder / f"session-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{id(self):x}.json"
+        remove_halves(self.folder)
 
     def write(self, facts: Mapping[str, Any]) -> None:
         """Write the session; a crash in the middle leaves what was there before."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        half = self.path.with_suffix(f".{get_ident()}.part")  # a worker and a click may save at the same time
-        half.write_text(json.dumps(facts), encoding="utf-8")
-        half.replace(self.path)
+        text = json.dumps(facts)
+        write_whole(self.path, lambda half: half.write_text(text, encoding="utf-8"))
 
     def earlier(self) -> tuple[Path, ...]:
         """Return the files of other sessions on the same subject, the newest first."""

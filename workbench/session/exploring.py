@@ -5,22 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
-from workbench.measure import measure_size
+from workbench.measure import Score, measure_size
 from workbench.measure.impact import Impact, Predictions, compare, predictions
 from workbench.measure.latency import Latency
 from workbench.search.allocate import allocate, bit_operations_of, file_bytes
 from workbench.search.budget import budget_steps
 from workbench.search.contest import Contest, hold_contest
+from workbench.search.joint import Proposal, measured, propose, score_of
 from workbench.search.latency_budget import Clock, by_parts, by_strength, check_part, graded, mildest
 from workbench.search.sensitivity import Table, scan, worse
 from workbench.search.trials import Tolerance, TrialContext
 from workbench.session.editing import SessionEditing
 from workbench.steps import State, Step, candidate
 from workbench.steps.recipe import Recipe, run
+
+
+class Pace(NamedTuple):
+    """A step that is fast enough.
+
+    Attributes:
+        step: Its mildest form.
+        latency: Against the untouched subject.
+        score: On validation, measured after the step was found.
+    """
+
+    step: Step
+    latency: Latency
+    score: Score
+
 
 ROUNDS = 5  # in which a choice for a budget of bytes is corrected
 
@@ -84,10 +100,11 @@ class SessionExploring(SessionEditing):
         bit_operations: float | None = None,
         tolerance: float = 0.002,
         progress: Progress | None = None,
-    ) -> tuple[Step, ...]:
+    ) -> Proposal:
         """Return steps that give each part a strength of its own, within a budget and with the least drop in sum.
 
-        Parts are scanned first. Nothing is applied: `extend` does it, and measures what parts cost together.
+        Parts are scanned first, and the result is scored: it says the drop that the sum lets expect and the one that
+        was measured together. Nothing is applied: `extend` takes what is returned.
 
         Args:
             step: Its strength is varied, such as the bits of `Quantize`.
@@ -104,25 +121,52 @@ class SessionExploring(SessionEditing):
         if (bytes is None) == (bit_operations is None):
             raise WorkbenchError("give one budget: bytes, or bit_operations")
         progress = progress or Progress()
-        table = self.sensitivity(step, amounts, tolerance=tolerance, progress=progress.part(0.0, 0.9))
+        table = self.sensitivity(step, amounts, tolerance=tolerance, progress=progress.part(0.0, 0.8))
         if bytes is None:
             cost = bit_operations_of(step, self._context().layers(self.state.model))
-            return budget_steps(step, allocate(table, cost, cast(float, bit_operations)))
-        whole = measure_size(self.state.model, self.state.codings, self.subject).total
-        limit, cost = float(bytes), file_bytes(table, whole)
-        for _ in range(ROUNDS):
-            steps = budget_steps(step, allocate(table, cost, limit))
-            built = run(self.subject, Recipe(steps, self.settings.seed), progress.part(0.9, 1.0), (0, self.state))
-            over = measure_size(built.model, built.codings, self.subject).total - bytes
-            if over <= 0:
-                return steps
-            limit -= over  # a file's header is shared, so bytes of single parts do not quite add up
-        raise WorkbenchError(f"no choice was found that keeps within {bytes:,} bytes")
+            strengths = allocate(table, cost, cast(float, bit_operations))
+        else:
+            strengths = self._within_bytes(step, table, bytes, progress.part(0.8, 0.9))
+        context = self._trial_context(progress.part(0.9, 1.0))
+        return measured(context, table, strengths, self._clear, self._folder("scans"))
 
-    def pace(
-        self, step: Step, part: float, runtime: str = "onnxruntime", progress: Progress | None = None
-    ) -> tuple[Step, Latency]:
-        """Return the mildest form of `step` that takes `part` of the baseline's latency away, and what was measured.
+    def _within_bytes(self, step: Step, table: Table, most: int, progress: Progress) -> dict[str, float]:
+        whole = measure_size(self.state.model, self.state.codings, self.subject).total
+        limit, cost = float(most), file_bytes(table, whole)
+        for _ in range(ROUNDS):
+            strengths = allocate(table, cost, limit)
+            recipe = Recipe(budget_steps(step, strengths), self.settings.seed)
+            built = run(self.subject, recipe, progress, (0, self.state))
+            over = measure_size(built.model, built.codings, self.subject).total - most
+            if over <= 0:
+                return strengths
+            limit -= over  # a file's header is shared, so bytes of single parts do not quite add up
+        raise WorkbenchError(f"no choice was found that keeps within {most:,} bytes")
+
+    def suggest(self, scanned: Step | Table, tolerance: float, progress: Progress | None = None) -> Proposal:
+        """Return the strongest steps whose drop of the score, measured together, is within what is tolerated.
+
+        The sum of what parts cost alone is where it begins; strengths are then taken back until the whole interval of
+        the measured drop is within the tolerance. Nothing is applied: `extend` takes what is returned.
+
+        Args:
+            scanned: A scan, such as `table`; or a step, which is scanned first.
+            tolerance: Largest drop from the scanned state, in the metric's unit: 0.005 is half a point of accuracy.
+            progress: Who is told, and may stop it.
+
+        Raises:
+            WorkbenchError: The tolerance is negative, the step cannot be scanned, or the scanned state is gone.
+            Cancelled: It was told to stop.
+        """
+        progress = progress or Progress()
+        if isinstance(scanned, Step):
+            scanned = self.sensitivity(scanned, progress=progress.part(0.0, 0.7))
+            progress = progress.part(0.7, 1.0)
+        context = self._trial_context(progress, scanned.state)
+        return propose(context, scanned, tolerance, self._folder("scans"))
+
+    def pace(self, step: Step, part: float, runtime: str = "onnxruntime", progress: Progress | None = None) -> Pace:
+        """Return the mildest form of `step` that takes `part` of the baseline's latency away, its latency and score.
 
         A step whose strength goes by degrees, such as an amount, gets the least that is enough. One whose strength
         does not, such as bits, gets the fewest parts of the model that are enough, those first that lose least; for
@@ -151,7 +195,9 @@ class SessionExploring(SessionEditing):
             strength = getattr(step, step.strength)
             steps = by_parts(step, self.sensitivity(step, (strength,), progress=progress.part(0.0, scanned)))
         clock = Clock(baseline, self.subject.task.example(self.settings.batch), runtime, self.settings.seconds)
-        return mildest(steps, self.state, self._context(progress.part(scanned, 1.0)), part, clock)
+        found, latency = mildest(steps, self.state, self._context(progress.part(scanned, 0.95)), part, clock)
+        context = self._trial_context(progress.part(0.95, 1.0))
+        return Pace(found, latency, cast(Score, score_of(context, (found,), self._clear, self._folder("scans"))))
 
     def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
         """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`.
@@ -184,9 +230,13 @@ class SessionExploring(SessionEditing):
         after = predictions(evaluator.prepare(built, overlay), reference, progress.part(0.6, 1.0))
         return compare(self._surveyed, after, reference, self.subject.task.classes)
 
-    def _trial_context(self, progress: Progress) -> TrialContext:
-        """Return what trials of the current state stand on."""
+    @property
+    def _clear(self) -> Tolerance:
+        """How clear the score of a result has to be, as that of an applied step."""
+        return Tolerance(self.settings.tolerance, 0.0)
+
+    def _trial_context(self, progress: Progress, number: int | None = None) -> TrialContext:
+        """Return what trials of a state stand on, by default the current one."""
         reference = self.reference(progress=progress.part(0.0, 0.05))
-        return TrialContext(
-            self.state, self._context(progress.part(0.05, 1.0)), reference, self._evaluator("validation")
-        )
+        state = self.state_of(self.history.at if number is None else number)
+        return TrialContext(state, self._context(progress.part(0.05, 1.0)), reference, self._evaluator("validation"))

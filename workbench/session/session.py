@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -10,20 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError
+from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.jobs import Job, Jobs
 from workbench.jobs.progress import Progress
-from workbench.measure import Measurement
 from workbench.model.subject import Subject
 from workbench.session.curve import Curve
 from workbench.session.exploring import SessionExploring
 from workbench.session.live import Live
 from workbench.session.preview import Preview
 from workbench.session.record import Recorded, details, record
+from workbench.session.saved import FORMAT, VERSION, SavedSession
 from workbench.session.settings import Settings
-from workbench.steps.history import History
-
-FORMAT, VERSION = "workbench session", 2
 
 
 class Session(SessionExploring):
@@ -64,12 +60,14 @@ class Session(SessionExploring):
             WorkbenchError: A file cannot be made, or does not give the session's predictions when reloaded;
                 then nothing is left behind.
         """
-        from workbench.export import export  # the exporters are heavy and seldom needed
+        from workbench.export import check_folder, check_formats, export  # the exporters are heavy and seldom needed
 
-        progress = progress or Progress()
+        progress, formats = progress or Progress(), tuple(formats)
+        check_formats(formats)
+        check_folder(Path(folder))  # known now, and not after minutes of measuring
         facts = record(self._recorded(progress.part(0.0, 0.5)))
         context = self._context(progress.part(0.5, 1.0))
-        written = export(Path(folder), self.state, self.recipe, facts, self.reference(), context, tuple(formats))
+        written = export(Path(folder), self.state, self.recipe, facts, self.reference(), context, formats)
         self.saved_to = str(written)
         return written
 
@@ -79,10 +77,10 @@ class Session(SessionExploring):
         Raises:
             WorkbenchError: The ending is not known, or a PDF is asked for and there is no Chromium.
         """
-        from workbench.report import check_ending, write_report  # nbconvert is heavy and seldom needed
+        from workbench.report import check_path, write_report  # nbconvert is heavy and seldom needed
 
         progress = progress or Progress()
-        check_ending(Path(path))
+        check_path(Path(path))
         written = write_report(Path(path), self.record(progress.part(0.0, 0.6)), progress.part(0.6, 1.0))
         self.saved_to = str(written)
         return written
@@ -124,30 +122,33 @@ class Session(SessionExploring):
         """Return files of earlier sessions on this subject, the newest first."""
         return self._autosave.earlier() if self._autosave else ()
 
-    def restore(self, path: str | Path | None = None) -> None:
+    def restore(self, path: str | Path | None = None, progress: Progress | None = None) -> None:
         """Take over history and measurements of an earlier session, by default the newest.
+
+        The state that it stood at is built before anybody is told of it. If that cannot be done, the session stands at
+        the untouched subject with all of the history, and `error` says why. What was measured of another model or of
+        other data is left out.
 
         Raises:
             WorkbenchError: There is none, or the file is damaged; the session is as it was.
+            Cancelled: It was told to stop; the session is as it was.
         """
         source = Path(path) if path is not None else next(iter(self.saved()), None)
         if source is None:
             raise WorkbenchError("there is no earlier session on this subject")
-        try:
-            facts = json.loads(source.read_text(encoding="utf-8"))
-            if facts.get("version", 1) not in (1, VERSION):
-                raise WorkbenchError(f"session version {facts['version']!r} is not read; this reads {VERSION}")
-            history = History.read(facts["history"])
-            measurements = {int(n): Measurement.read(value) for n, value in facts["measurements"].items()}
-            seed = int(facts.get("seed", self.settings.seed))
-        except WorkbenchError as error:
-            raise error.within(str(source)) from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise WorkbenchError(f"{source} cannot be read as a session: {error}") from error
+        saved = SavedSession.load(source, self.settings.seed, self.subject.fingerprint)
         self._live.cancel()
-        self.settings = replace(self.settings, seed=seed)
-        known = {number: measured for number, measured in measurements.items() if number < len(history.nodes)}
-        self._change(lambda _: history, measurements=known, table=None)
+        history, why = saved.history, ""
+        try:
+            self._states.of(history.recipe(saved.seed), progress or Progress())
+        except Cancelled:
+            raise
+        except WorkbenchError as error:
+            why = f"state {history.at} of {source} cannot be built, so the session stands at the subject: {error}"
+            history = history.go(0)
+        self.settings = replace(self.settings, seed=saved.seed)
+        self._change(lambda _: history, measurements=dict(saved.measurements), table=None)
+        self.error = why
 
     def _recorded(self, progress: Progress) -> Recorded:
         self.measure(0, progress.part(0.0, 0.3, "baseline"))
@@ -160,6 +161,7 @@ class Session(SessionExploring):
         return {
             "format": FORMAT,
             "version": VERSION,
+            "subject": {"name": self.subject.name, "fingerprint": self.subject.fingerprint},
             "seed": self.settings.seed,
             "history": self.history.facts(),
             "measurements": {number: measured.facts() for number, measured in self.measurements.items()},

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from workbench.checkpoint.facts import Facts
 from workbench.errors import WorkbenchError
 from workbench.steps import Step
 from workbench.steps.recipe import Recipe, read_step
 
 MAIN = "main"
+MOST = 100_000  # states that are read of a file
 
 
 @dataclass(frozen=True)
@@ -139,22 +140,37 @@ class History:
         }
 
     @classmethod
-    def read(cls, facts: Mapping[str, Any]) -> History:
+    def read(cls, facts: Any) -> History:
         """Return the history of plain JSON.
 
         Raises:
-            WorkbenchError: It is no tree, or stands at a state or branch that is not in it.
+            WorkbenchError: It is no tree, or stands at a state or branch that is not in it; a field is of another type.
         """
-        nodes = tuple(
-            Node(number, node["parent"], read_step(node["step"], number) if node["step"] else None)
-            for number, node in enumerate(facts["nodes"])
-        )
-        branches = tuple((str(name), int(tip)) for name, tip in facts["branches"])
+        of = Facts(facts, "the history")
+        if len(of.list("nodes")) > MOST:
+            raise WorkbenchError(f"the history has more than the {MOST} states that are read")
+        nodes = tuple(_node(number, Facts(node, f"state {number}")) for number, node in enumerate(of.list("nodes")))
+        branches = tuple(_branch(pair) for pair in of.list("branches"))
+        at, branch = of.whole("at"), of.text("branch")
         tips = dict(branches)
         whole = nodes[:1] == (Node(0, None, None),) and all(
             node.step is not None and node.parent in range(node.number) for node in nodes[1:]
         )
         places = range(len(nodes))
-        if not whole or facts["at"] not in places or facts["branch"] not in tips or set(tips.values()) - set(places):
+        stands = at in places and branch in tips and len(tips) == len(branches) and not set(tips.values()) - set(places)
+        if not whole or not stands:
             raise WorkbenchError("the history is damaged: it is no tree of states, or stands at none of them")
-        return cls(nodes, facts["at"], branches, facts["branch"])
+        return cls(nodes, at, branches, branch)
+
+
+def _node(number: int, facts: Facts) -> Node:
+    parent = None if facts.get("parent") is None else facts.whole("parent")
+    step = facts.get("step", None)
+    return Node(number, parent, None if step is None else read_step(step, number))
+
+
+def _branch(pair: Any) -> tuple[str, int]:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise WorkbenchError("a branch of the history must be [name, state]")
+    facts = Facts({"name": pair[0], "state": pair[1]}, "a branch of the history")
+    return facts.text("name"), facts.whole("state")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError, within
+from workbench.checkpoint.facts import plain, read_json, said
+from workbench.errors import WorkbenchError, shown, within
 from workbench.jobs.progress import Progress
 from workbench.model.subject import Subject
 from workbench.steps import KINDS, Context, State, Step
@@ -63,14 +64,14 @@ class Recipe:
         """
         if not isinstance(facts, Mapping) or facts.get("format") != FORMAT:
             raise WorkbenchError(f'this is no recipe: it must be a JSON object with "format": "{FORMAT}"')
-        if facts.get("version") != VERSION:
-            raise WorkbenchError(f"recipe version {facts.get('version')!r} is not read; this reads {VERSION}")
+        if type(facts.get("version")) is not int or facts["version"] != VERSION:
+            raise WorkbenchError(f"recipe version {said(facts.get('version'))} is not read; this reads {VERSION}")
         unknown = set(facts) - {"format", "version", "seed", "steps"}
         if unknown:
-            raise WorkbenchError(f"a recipe has no field {', '.join(sorted(unknown))}")
+            raise WorkbenchError(f"a recipe has no field {shown(', '.join(sorted(map(str, unknown))), 200)}")
         seed, steps = facts.get("seed", 0), facts.get("steps", [])
         if type(seed) is not int or not 0 <= seed < SEEDS:
-            raise WorkbenchError(f"a recipe's seed is a whole number from 0 to {SEEDS - 1}, not {seed!r}")
+            raise WorkbenchError(f"a recipe's seed is a whole number from 0 to {SEEDS - 1}, not {said(seed)}")
         if not isinstance(steps, Sequence) or isinstance(steps, str):
             raise WorkbenchError("a recipe's steps are a list")
         return cls(tuple(read_step(step, number) for number, step in enumerate(steps, 1)), seed)
@@ -87,10 +88,9 @@ class Recipe:
             WorkbenchError: The file cannot be read or holds no recipe.
         """
         try:
-            facts = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise WorkbenchError(f"{path} cannot be read as a recipe: {error}") from error
-        return cls.read(facts)
+            return cls.read(read_json(Path(path)))
+        except WorkbenchError as error:
+            raise WorkbenchError(f"{shown(str(path), 200)} cannot be read as a recipe: {error}") from error
 
     def differences(self, other: Recipe) -> tuple[tuple[str, str], ...]:
         """Return the steps of both as ("-" only here, "+" only in `other`, " " in both; the Python that makes it)."""
@@ -109,9 +109,10 @@ def read_step(facts: Any, number: int = 1) -> Step:
         raise WorkbenchError(f'{place}: a step is a JSON object with a "kind"')
     kind = facts["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
-        raise WorkbenchError(f"{place}: kind {kind!r} is not known; known are {', '.join(KINDS)}")
+        raise WorkbenchError(f"{place}: kind {said(kind)} is not known; known are {', '.join(KINDS)}")
     with within(place):
-        return KINDS[kind].read({name: value for name, value in facts.items() if name != "kind"})
+        fields = {shown(str(name)): plain(value, shown(str(name))) for name, value in facts.items() if name != "kind"}
+        return KINDS[kind].read(fields)
 
 
 def step_code(step: Step) -> str:

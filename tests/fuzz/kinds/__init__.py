@@ -1,5 +1,5 @@
 """One file a kind of input."""
 
-from tests.fuzz.kinds import arrays, checkpoints, folders
+from tests.fuzz.kinds import arguments, arrays, checkpoints, folders, images, recipes, sessions
 
-__all__ = ["arrays", "checkpoints", "folders"]
+__all__ = ["arguments", "arrays", "checkpoints", "folders", "images", "recipes", "sessions"]

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from workbench.checkpoint.files import keep, remove_halves
+from workbench.errors import WorkbenchError
 from workbench.search.trials.trial import Outcome, Trial, TrialContext
 from workbench.steps import Need
 
@@ -33,7 +34,7 @@ class OutcomeCache:
             return None
         try:
             return Outcome.read(json.loads(self._file(self._folder, trial).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (WorkbenchError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None  # absent, or cut short by a kill: it is scored again
 
     def write(self, trial: Trial, outcome: Outcome) -> None:

@@ -61,7 +61,7 @@ class Outcome:
     def read(cls, facts: Mapping[str, Any]) -> Outcome:
         """Return the outcome of plain JSON."""
         found, seen = facts["score"], tuple(tuple(part) for part in facts["seen"])
-        return cls(**{**facts, "score": Score(**found) if found else None, "seen": seen})
+        return cls(**{**facts, "score": Score.read(found) if found else None, "seen": seen})
 
 
 @dataclass(frozen=True)
