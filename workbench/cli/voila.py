@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from traitlets.config import Config
@@ -34,7 +35,7 @@ class Page(Voila):  # type: ignore[misc]  # it ships no type information
     def serve(
         cls, folder: Path, code: str, host: str, port: int | None, token: str, theme: str, tell: Callable[[str], None]
     ) -> None:
-        """Serve until interrupted; then all kernels are ended.
+        """Serve until interrupted, by SIGINT or SIGTERM; then all kernels are ended.
 
         Args:
             folder: An empty one, for the notebook.
@@ -73,6 +74,10 @@ class Page(Voila):  # type: ignore[misc]  # it ships no type information
         """Look for templates here first."""
         super().setup_template_dirs()
         self.template_paths = [str(HERE / "page"), *self.template_paths]
+
+    def _handle_signal_stop(self, sig: int, frame: FrameType | None) -> None:
+        """End on SIGTERM as on SIGINT. Voilà's own way fails before it listens, for there is no loop to stop yet."""
+        raise KeyboardInterrupt
 
     def launch_browser(self) -> None:
         """Tell the address. Voilà calls this when it listens; a browser of its own would come without the token."""
