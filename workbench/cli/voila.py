@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from tornado.ioloop import IOLoop
 from traitlets.config import Config
 from voila.app import Voila
 
@@ -30,6 +32,7 @@ class Page(Voila):  # type: ignore[misc]  # it ships no type information
 
     tell: Callable[[str], None]
     template_paths: list[str]
+    ioloop: IOLoop | None = None
 
     @classmethod
     def serve(
@@ -67,6 +70,7 @@ class Page(Voila):  # type: ignore[misc]  # it ships no type information
         logging.getLogger("tornado.general").setLevel(logging.ERROR)
         page = cls.instance(config=config)
         page.tell = tell
+        signal.signal(signal.SIGINT, page._handle_signal_stop)  # as Voilà did with SIGTERM
         page.initialize([])
         page.start()
 
@@ -76,12 +80,18 @@ class Page(Voila):  # type: ignore[misc]  # it ships no type information
         self.template_paths = [str(HERE / "page"), *self.template_paths]
 
     def _handle_signal_stop(self, sig: int, frame: FrameType | None) -> None:
-        """End on SIGTERM as on SIGINT. Voilà's own way fails before it listens, for there is no loop to stop yet."""
-        raise KeyboardInterrupt
+        """End on both signals: by the loop once there is one.
+
+        Raised where the program happens to be, an exception may be lost in a destructor or a callback.
+        """
+        if self.ioloop is None:
+            raise KeyboardInterrupt
+        self.ioloop.add_callback_from_signal(self.ioloop.stop)
 
     def launch_browser(self) -> None:
         """Tell the address. Voilà calls this when it listens; a browser of its own would come without the token."""
         host = self.ip if self.ip not in ("", "0.0.0.0") else self.display_url.split("//")[1].split(":")[0]  # noqa: S104
+        self.ioloop = IOLoop.current()  # whoever is told the address may end the server
         self.tell(f"http://{host}:{self.port}/?token={self.token}")
 
 
