@@ -2,12 +2,18 @@
 # Each target sets up what it needs; PYTHON chooses the interpreter (3.11 or newer).
 PYTHON ?= python3
 VENV ?= .venv
+# Windows (with Git's shell and make) puts an environment's programs elsewhere.
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+EXE := .exe
+else
 BIN := $(VENV)/bin
+endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Jupyter refuses to run as root unless told that this is meant.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: lab serve report test test-vision bench fuzz kills check wheel screenshots clean
+.PHONY: lab serve report test test-vision bench fuzz kills check docs wheel screenshots clean
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab $(ROOT) notebooks/workbench.ipynb
@@ -50,6 +56,11 @@ kills: $(VENV)/.ready-test
 check: $(VENV)/.ready-test
 	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check . && $(BIN)/python -m mypy
 
+# Static pages in site/. Links that lead nowhere are errors; the examples on them are run by `make test`.
+docs: $(VENV)/.ready-docs
+	$(BIN)/python -m mkdocs build
+	@echo "open site/index.html, or with search: $(BIN)/python -m http.server --directory site"
+
 wheel: $(VENV)/.ready-test
 	$(BIN)/python -m build --wheel
 
@@ -57,24 +68,28 @@ screenshots: $(VENV)/.ready-test
 	@sh tests/browser/chromium.sh
 	$(BIN)/python tests/browser/screenshots.py docs
 
-$(VENV)/bin/python:
+$(BIN)/python$(EXE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 		{ echo "$(PYTHON) has no ensurepip; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.ready: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python$(EXE)
 	$(PIP) --editable .
 	touch $@
 
-$(VENV)/.ready-page: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.ready-page: pyproject.toml constraints.txt | $(BIN)/python$(EXE)
 	$(PIP) --editable '.[page]'
 	touch $@ $(VENV)/.ready
 
-$(VENV)/.ready-test: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.ready-test: pyproject.toml constraints.txt | $(BIN)/python$(EXE)
 	$(PIP) --editable '.[test,distributed,page]'
 	touch $@ $(VENV)/.ready $(VENV)/.ready-page
 
+$(VENV)/.ready-docs: pyproject.toml constraints.txt | $(BIN)/python$(EXE)
+	$(PIP) --editable '.[docs]'
+	touch $@ $(VENV)/.ready
+
 clean:
-	rm -rf $(VENV) .venv-vision dist build out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-vision dist build site out .pytest_cache .mypy_cache .ruff_cache

@@ -63,7 +63,8 @@ def foreign(html):
 
 @pytest.mark.slow
 def test_a_page_is_for_who_has_the_token_and_ends_with_the_server(place):
-    with serving(*SUBJECT) as (server, address):
+    # In the background, where SIGINT is ignored from the start: it is to end on it all the same.
+    with serving(*SUBJECT, in_background=True) as (server, address):
         visitor = build_opener(HTTPCookieProcessor(CookieJar()))
         with visitor.open(address.partition("?")[0]) as answer:
             assert "/login" in answer.url
@@ -81,3 +82,23 @@ def test_a_page_is_for_who_has_the_token_and_ends_with_the_server(place):
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 0
         assert psutil.wait_procs(running, 10)[1] == []
+
+
+@pytest.mark.slow
+def test_a_server_ends_on_sigterm_with_its_kernels(place):
+    with serving(*SUBJECT) as (server, address):
+        visitor = build_opener(HTTPCookieProcessor(CookieJar()))
+        with visitor.open(address) as answer:
+            answer.read()
+        running = kernels(server)
+        assert len(running) == 1
+        server.terminate()
+        assert server.wait(30) == 0
+        assert psutil.wait_procs(running, 10)[1] == []
+
+
+def test_handlers_of_signals_are_put_back(capsys, monkeypatch):
+    monkeypatch.setattr(serve, "find_spec", lambda _: None)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert main(["serve"]) == 1
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
 import tempfile
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,14 +17,21 @@ from workbench.errors import WorkbenchError
 from workbench.loading.load import load
 
 LOOPBACK = "127.0.0.1"
+ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(chosen: Namespace) -> None:
-    """Serve the panel until it is stopped; each visitor has a kernel and a session of their own.
+    """Serve the panel until SIGINT or SIGTERM; each visitor has a kernel and a session of their own.
 
     Raises:
         WorkbenchError: Voilà is not installed, the subject cannot be loaded, or nobody can listen there.
+        KeyboardInterrupt: It was stopped before it listened.
     """
+    with _ended_by_signals():
+        _serve(chosen)
+
+
+def _serve(chosen: Namespace) -> None:
     if find_spec("voila") is None:
         raise WorkbenchError("a page is served by Voilà: pip install 'compression-workbench[page]'")
     _check(chosen.host, chosen.port)
@@ -56,6 +66,21 @@ def code(chosen: Namespace, here: Path) -> str:
             "os.chdir(tempfile.mkdtemp(prefix='visitor-', dir='visitors'))",
         ]
     return "\n".join([*lines, f"session = wb.Session(subject, wb.{settings(chosen)!r})", "Panel(session)"])
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let both signals interrupt, and put the earlier handlers back afterwards.
+
+    A shell that starts a job in the background may have it ignore SIGINT (POSIX; so `nohup make ... &`), and Python
+    then leaves it ignored. The visitors' kernels would inherit that.
+    """
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check(host: str, port: int | None) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+from tornado.ioloop import IOLoop
 from traitlets.config import Config
 from voila.app import Voila
 
@@ -29,12 +32,13 @@ class Page(Voila):  # type: ignore[misc]  # it ships no type information
 
     tell: Callable[[str], None]
     template_paths: list[str]
+    ioloop: IOLoop | None = None
 
     @classmethod
     def serve(
         cls, folder: Path, code: str, host: str, port: int | None, token: str, theme: str, tell: Callable[[str], None]
     ) -> None:
-        """Serve until interrupted; then all kernels are ended.
+        """Serve until interrupted, by SIGINT or SIGTERM; then all kernels are ended.
 
         Args:
             folder: An empty one, for the notebook.
@@ -66,6 +70,7 @@ class Page(Voila):  # type: ignore[misc]  # it ships no type information
         logging.getLogger("tornado.general").setLevel(logging.ERROR)
         page = cls.instance(config=config)
         page.tell = tell
+        signal.signal(signal.SIGINT, page._handle_signal_stop)  # as Voilà did with SIGTERM
         page.initialize([])
         page.start()
 
@@ -74,9 +79,19 @@ class Page(Voila):  # type: ignore[misc]  # it ships no type information
         super().setup_template_dirs()
         self.template_paths = [str(HERE / "page"), *self.template_paths]
 
+    def _handle_signal_stop(self, sig: int, frame: FrameType | None) -> None:
+        """End on both signals: by the loop once there is one.
+
+        Raised where the program happens to be, an exception may be lost in a destructor or a callback.
+        """
+        if self.ioloop is None:
+            raise KeyboardInterrupt
+        self.ioloop.add_callback_from_signal(self.ioloop.stop)
+
     def launch_browser(self) -> None:
         """Tell the address. Voilà calls this when it listens; a browser of its own would come without the token."""
         host = self.ip if self.ip not in ("", "0.0.0.0") else self.display_url.split("//")[1].split(":")[0]  # noqa: S104
+        self.ioloop = IOLoop.current()  # whoever is told the address may end the server
         self.tell(f"http://{host}:{self.port}/?token={self.token}")
 
 
