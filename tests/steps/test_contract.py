@@ -152,6 +152,12 @@ def same(one, other):
     return weights and all(one[key] == other[key] for key in one if key != "weights")
 
 
+def subject_of(kind, variant):
+    """Return the subject that a kind is exported with: one after the other, of those that it does not refuse."""
+    able = [name for name in SUBJECTS if (kind, name) not in REFUSED]
+    return able[CASES.index((kind, variant)) // 2 % len(able)]
+
+
 def equal_states(one, other):
     mine, yours = tensors(one.model), tensors(other.model)
     assert mine.keys() == yours.keys()
@@ -181,11 +187,9 @@ def test_the_same_recipe_gives_the_same_state_and_leaves_the_subject_alone(kind,
     torch.random.set_rng_state(chance)
 
 
-@each_subject
 @each_step
-def test_a_step_is_measured_whole_exported_and_opened_again(kind, variant, name, request, open_session, tmp_path):
-    skip_refused(kind, name, request)
-    session = open_session(request.getfixturevalue(name))
+def test_a_step_is_measured_whole_exported_and_opened_again(kind, variant, request, open_session, tmp_path):
+    session = open_session(request.getfixturevalue(subject_of(kind, variant)))
     for step in recipe_to(kind, variant):
         found = session.apply(step)
     assert set(HOW) < {field.name for field in dataclasses.fields(Measurement)}
