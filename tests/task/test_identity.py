@@ -95,6 +95,16 @@ def test_a_hook_counts():
     assert code_digest(net) == digest
 
 
+def test_hooks_go_by_what_they_do_and_not_by_when_they_were_put_on():
+    def hook(*_):
+        return None
+
+    nets = [Net(), Net()]
+    for net in nets:
+        net.register_forward_pre_hook(hook)
+    assert code_digest(nets[0]) == code_digest(nets[1])
+
+
 def test_another_process_gives_the_same():
     values = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()), {"a": {1, 2, "x", "y"}}
     code = (

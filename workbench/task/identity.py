@@ -134,6 +134,10 @@ def _instance(value: Any) -> list[Any]:
             for name, one in state.items()
             if not name.startswith("_") or "hooks" in name or not _is_library(type(value).__module__)
         }
+        # Hooks go by numbers that torch counts up for the whole process.
+        state = {
+            name: [*one.values()] if "hooks" in name and isinstance(one, dict) else one for name, one in state.items()
+        }
         return [type(value), state, *value.named_children()]
     return [type(value), held]
 
