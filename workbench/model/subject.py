@@ -74,7 +74,7 @@ class Subject:
             raise WorkbenchError(
                 f"{self.name}: the model fails on the task's inputs of shape {shapes}: {first_line(error)}"
             ) from error
-        if self.task.metric.name.startswith("top-"):
+        if self.task.metric.classes:
             every = getattr(self.task.split("validation"), "targets", targets)
             if int(every.max()) >= output.shape[-1]:
                 raise WorkbenchError(

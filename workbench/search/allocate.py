@@ -46,7 +46,7 @@ def bit_operations_of(step: Step, layers: Sequence[Layer]) -> Cost:
     Raises:
         WorkbenchError: The strength counts something else.
     """
-    if step.strength_option().unit != "bit":
+    if not step.strength_counts_bits:
         raise WorkbenchError(f"a budget of bit operations is for steps whose strength counts bits, not {step.title}")
     macs, activations = {layer.name: layer.macs for layer in layers}, getattr(step, "activations", 0) or FULL
     return lambda target, bits: float(macs[target] * activations * (FULL if bits is None else bits))

@@ -54,6 +54,7 @@ class Step(ABC):
         layer_kinds: Beginnings of the kinds of layers on which it can do something, () for all.
         strength: The field that a sensitivity scan varies, "" if the step cannot be scanned.
         amounts: Strengths that a scan tries when none are named.
+        strength_counts_bits: Whether the strength is the width of a weight.
         scans: Whether a scan takes the parts of a model as "layers", or as coupled "groups" of channels.
     """
 
@@ -65,6 +66,7 @@ class Step(ABC):
     layer_kinds: ClassVar[tuple[str, ...]] = ()
     strength: ClassVar[str] = ""
     amounts: ClassVar[tuple[float, ...]] = ()
+    strength_counts_bits: ClassVar[bool] = False
     scans: ClassVar[str] = "layers"
 
     layers: str = option("*", "Layers to change: names or globs, with commas between them.")

@@ -34,6 +34,8 @@ class Metric:
             Only between two finite ends can an interval be given before every sample was seen, and for other data.
         decomposes: Whether the score of a split is the mean over its samples. If not, it is scored whole.
         reason: Why it is scored whole, where that was found out by trying, "" else.
+        classes: Whether targets are numbers of classes, which the last dimension of the outputs has.
+        loss: Name of the loss that trains it, "" where none is known.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Metric:
     bounds: tuple[float, float] | None = None
     decomposes: bool = True
     reason: str = ""
+    classes: bool = False
+    loss: str = ""
 
     @property
     def note(self) -> str:
@@ -147,7 +151,9 @@ class Metric:
         if among is None:
             known = ", ".join([*BY_NAME, "top3 and the like"])
             raise WorkbenchError(f"metric {metric!r} is not known; known are {known}, or give a function")
-        return Metric(f"top-{among[1]} accuracy", top_k(int(among[1])), "%", bounds=(0.0, 1.0))
+        return Metric(
+            f"top-{among[1]} accuracy", top_k(int(among[1])), "%", bounds=(0.0, 1.0), classes=True, loss="cross_entropy"
+        )
 
 
 def _parts(count: int) -> Iterator[Tensor]:
@@ -211,8 +217,8 @@ def margins(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 BY_NAME = {
-    "accuracy": Metric("top-1 accuracy", top_k(1), "%", bounds=(0.0, 1.0)),
-    "top5": Metric("top-5 accuracy", top_k(5), "%", bounds=(0.0, 1.0)),
-    "mse": Metric("mean squared error", _error(F.mse_loss), higher_is_better=False, bounds=(0.0, math.inf)),
-    "mae": Metric("mean absolute error", _error(F.l1_loss), higher_is_better=False, bounds=(0.0, math.inf)),
+    "accuracy": Metric("top-1 accuracy", top_k(1), "%", bounds=(0.0, 1.0), classes=True, loss="cross_entropy"),
+    "top5": Metric("top-5 accuracy", top_k(5), "%", bounds=(0.0, 1.0), classes=True, loss="cross_entropy"),
+    "mse": Metric("mean squared error", _error(F.mse_loss), higher_is_better=False, bounds=(0.0, math.inf), loss="mse"),
+    "mae": Metric("mean absolute error", _error(F.l1_loss), higher_is_better=False, bounds=(0.0, math.inf), loss="l1"),
 }

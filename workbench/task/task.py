@@ -42,8 +42,6 @@ LOSSES: dict[str, Loss] = {
     "mse": _like_outputs(F.mse_loss),
     "l1": _like_outputs(F.l1_loss),
 }
-# What a metric is trained by if nothing else is said.
-LOSS_OF = {"mean squared error": "mse", "mean absolute error": "l1"}
 CALIBRATION_SAMPLES = 256
 STEERING: tuple[Split, ...] = ("validation", "calibration")
 
@@ -89,7 +87,7 @@ class Task:
             raise WorkbenchError("normalisation needs both mean and std")
         self.name = name
         self.metric = Metric.of(metric)
-        self.loss = _loss(loss or LOSS_OF.get(self.metric.name, "cross_entropy"))
+        self.loss = _loss(loss or self.metric.loss or "cross_entropy")
         self.classes = tuple(str(c) for c in classes)
         self.mean, self.std = mean, std
         given = {"train": train, "validation": validation, "test": test, "calibration": calibration}

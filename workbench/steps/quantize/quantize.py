@@ -48,6 +48,7 @@ class Quantize(WeightStep):
     )
     strength: ClassVar[str] = "bits"
     amounts: ClassVar[tuple[float, ...]] = (8, 6, 4, 3, 2)
+    strength_counts_bits: ClassVar[bool] = True
 
     bits: int = option(8, "Width of a weight.", unit="bit", low=2, high=8, step=1)
     granularity: str = option(

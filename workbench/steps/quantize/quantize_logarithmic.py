@@ -40,6 +40,7 @@ class QuantizeLogarithmic(WeightStep):
     )
     strength: ClassVar[str] = "bits"
     amounts: ClassVar[tuple[float, ...]] = (6, 5, 4, 3, 2)
+    strength_counts_bits: ClassVar[bool] = True
 
     bits: int = option(4, "Width of a weight.", unit="bit", low=2, high=6, step=1)
     powers: str = option(

@@ -68,6 +68,7 @@ class ShareWeights(WeightStep):
     )
     strength: ClassVar[str] = "bits"
     amounts: ClassVar[tuple[float, ...]] = (6, 5, 4, 3, 2)
+    strength_counts_bits: ClassVar[bool] = True
 
     bits: int = option(4, "Width of a code; 2 to this power values are shared.", unit="bit", low=1, high=8, step=1)
     rounding: str = option("nearest", ROUNDING_HELP, choices=GENERAL, more=True)
