@@ -10,6 +10,7 @@ import pytest
 import workbench as wb
 from workbench.checkpoint.folders import replaced
 from workbench.cli.main import main
+from workbench.errors import WorkbenchError
 from workbench.session.clean_up import LEFT, SCANS, SESSIONS, removable, remove, total
 
 
@@ -32,7 +33,9 @@ def used(images, tmp_path):
 
 
 def test_only_what_is_old_is_shown(used):
-    assert removable(used, 3600.0) == []
+    assert [one.path.name[:12] for one in removable(used, 3600.0)] == [".gone.before"], "an export that is to be back"
+    with pytest.raises(WorkbenchError, match="was being replaced when its process was killed"):
+        wb.load(used / "gone")
     shown = total(removable(used, 0.0))
     assert shown[SCANS][0] == 1
     assert shown[LEFT][0] == 3
@@ -58,7 +61,7 @@ def test_what_somebody_writes_at_this_moment_stays(used):
 
 def test_the_command_shows_and_removes_only_when_told(used, capsys, monkeypatch):
     monkeypatch.chdir(used)
-    assert main(["clean"]) == 0
+    assert main(["clean", ".workbench"]) == 0
     assert "nothing to remove" in capsys.readouterr().out
     assert main(["clean", "--older", "0"]) == 0
     out = capsys.readouterr().out

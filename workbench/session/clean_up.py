@@ -56,7 +56,7 @@ def removable(folder: Path, older_than: float, sessions: bool = False) -> list[R
     ]
     halves = sorted(home.rglob(f"*{PART}"))
     listed += [Removable(LEFT, path, _bytes(path)) for path in (*halves, *_beside(folder))]
-    return [one for one in listed if _age(one.path) >= older_than]
+    return [one for one in listed if _age(one.path) >= older_than or _stranded(one.path)]
 
 
 def remove(folder: Path, chosen: list[Removable]) -> int:
@@ -87,6 +87,12 @@ def remove(folder: Path, chosen: list[Removable]) -> int:
 def _beside(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
         yield from (path for path in sorted(folder.iterdir()) if _owner(path) is not None)
+
+
+def _stranded(path: Path) -> bool:
+    """Return whether this is an earlier export that should be back in its place, however young it is."""
+    match = NAME.fullmatch(path.name)
+    return bool(match and match["what"] == BEFORE and not (path.parent / match["name"]).exists())
 
 
 def _owner(path: Path) -> str | None:
