@@ -25,6 +25,7 @@ import workbench as wb
 from tests.subjects import vectors_subject
 from widgets.panel import Panel
 from workbench.errors import WorkbenchError
+from workbench.steps.history import History
 
 QUICK = wb.Settings(seconds=0.0, runtimes=("eager",))
 STEPS: tuple[Callable[[float], wb.Step], ...] = (
@@ -84,8 +85,8 @@ def soak(count: int, seed: int = 0) -> list[str]:
             session.error = ""
         if len(session.history.nodes) > 60:  # a history as long as people have
             settle(session, waiting)
-            session.history = type(session.history)()
-            session.measurements = {0: session.measurements[0]} if 0 in session.measurements else {}
+            known = {0: session.measurements[0]} if 0 in session.measurements else {}
+            session._change(lambda _: History(), measurements=known)  # both at once, as a restored session comes
         if number == count // 2:
             gc.collect()
             halfway = memory()
