@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Jupyter refuses to run as root unless told that this is meant.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: lab serve report test test-vision bench fuzz kills check docs wheel screenshots clean
+.PHONY: lab serve report test test-vision bench fuzz kills soak check docs wheel screenshots clean
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab $(ROOT) notebooks/workbench.ipynb
@@ -52,6 +52,11 @@ fuzz: $(VENV)/.ready-test
 KILLS ?= 200
 kills: $(VENV)/.ready-test
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.kills --count $(KILLS)
+
+# EVENTS random events on a session and its panel: make soak EVENTS=1000
+EVENTS ?= 10000
+soak: $(VENV)/.ready-test
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.soak --count $(EVENTS)
 
 check: $(VENV)/.ready-test
 	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check . && $(BIN)/python -m mypy

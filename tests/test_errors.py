@@ -10,6 +10,7 @@ import workbench as wb
 from workbench.errors import Cancelled, WorkbenchError, first_line
 from workbench.measure.runtimes import onnx
 from workbench.steps import State
+from workbench.task.samples import ArraySamples
 
 IMAGES, LABELS = np.zeros((6, 1, 4, 4), np.float32), np.array([0, 1, 2, 0, 1, 2])
 
@@ -31,7 +32,7 @@ TASKS = {
     "empty": ({"validation": (IMAGES[:0], LABELS[:0])}, "validation data: the data is empty"),
     "empty dataset": ({"validation": TensorDataset(torch.zeros(0, 3), torch.zeros(0))}, "the data is empty"),
     "different numbers": ({"validation": (IMAGES, LABELS[:3])}, r"differ in number: \[3, 6\]"),
-    "NaN inputs": ({"validation": (NAN, LABELS)}, "inputs hold NaN or infinite values"),
+    "NaN inputs": ({"validation": (NAN, LABELS)}, r"sample \d+ holds NaN or infinite values"),
     "negative label": ({"validation": (IMAGES, LABELS - 1)}, "must not be negative; the smallest is -1"),
     "label without name": ({"validation": (IMAGES, LABELS), "classes": ["a", "b"]}, "label 2 has no name: there are 2"),
     "iterable": ({"validation": Endless()}, "an iterable dataset has no order"),
@@ -49,6 +50,39 @@ def test_data_that_cannot_be_used_is_refused(name):
     arguments, said = TASKS[name]
     with pytest.raises(WorkbenchError, match=said):
         wb.Task(**arguments)
+
+
+def test_a_sample_of_a_dataset_that_is_no_number_is_named():
+    images = torch.zeros(400, 1, 4, 4)
+    images[300, 0, 2, 2] = float("inf")
+    subject = wb.Subject("net", net(), wb.Task(validation=TensorDataset(images, torch.arange(400) % 3)))
+    session = wb.Session(subject, threaded=False, autosave=None)
+    with pytest.raises(WorkbenchError, match="sample 300 holds NaN or infinite values"):
+        session.measure()
+    with pytest.raises(WorkbenchError, match="complex numbers; give their real and imaginary parts"):
+        wb.Task(validation=(torch.zeros(4, 3, dtype=torch.complex64), torch.zeros(4)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory")],
+)
+def test_memory_that_runs_out_while_scoring_is_one_line(session, monkeypatch, error):
+    session.measure()
+
+    batch = ArraySamples.batch
+
+    def exhausted(self, indices):
+        if len(indices) > 2:
+            raise error
+        return batch(self, indices)
+
+    monkeypatch.setattr(ArraySamples, "batch", exhausted)
+    session._baseline.evaluator().close()
+    with pytest.raises(WorkbenchError, match=r"memory ran out while .*; let less be kept") as caught:
+        session.apply(wb.Prune())
+    assert len(str(caught.value).splitlines()) == 1
+    assert session.history.at == 0
 
 
 def test_data_from_a_function_is_checked_when_it_is_read():
@@ -76,7 +110,19 @@ class NoTensor(nn.Linear):
         return ["text"]
 
 
+class Rotated(nn.Linear):
+    """A layer with a table of complex numbers."""
+
+    def __init__(self):
+        super().__init__(16, 3)
+        self.register_buffer("table", torch.ones(3, dtype=torch.complex64))
+
+    def forward(self, x):
+        return super().forward(x.flatten(1)) * self.table.real
+
+
 SUBJECTS = {
+    "complex": (Rotated(), "table holds complex numbers, which no file format here stores"),
     "NaN": (poisoned(float("nan")), "1.weight holds NaN or infinite values"),
     "infinite": (poisoned(float("-inf")), "1.weight holds NaN or infinite values"),
     "no parameters": (nn.Flatten(), "has no parameters, so there is nothing to compress"),

@@ -27,6 +27,21 @@ def within(place: str) -> Iterator[None]:
         raise error.within(place) from None
 
 
+@contextmanager
+def enough_memory(doing: str) -> Iterator[None]:
+    """Say that memory ran out while something was being done, in one line, whoever found out."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # Torch says it in a RuntimeError of its own, or of a kind of its own on an accelerator.
+        words = str(error).lower()
+        if isinstance(error, MemoryError) or "alloc" in words or "out of memory" in words:
+            raise WorkbenchError(
+                f"memory ran out while {doing}; let less be kept (Settings.memory), or close other programs"
+            ) from error
+        raise
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, or its type where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

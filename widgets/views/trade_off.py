@@ -14,6 +14,7 @@ from workbench import formatting
 from workbench.charts import Candidate, trade_off_chart
 from workbench.measure import Measurement
 from workbench.session.session import Session
+from workbench.steps.history import History
 from workbench.steps.recipe import step_code
 
 CURRENT = -1
@@ -54,9 +55,10 @@ class TradeOff(View):
 
     def _show(self) -> None:
         self._draw()
-        known = sorted(self.session.measurements)
+        history, measurements = self.session.measured_states()
+        known = list(measurements)
         chosen = self.first.value, self.second.value
-        states = [(f"{number}  {self._title(number)}", number) for number in known]
+        states = [(f"{number}  {self._title(history, number)}", number) for number in known]
         self.first.options, self.second.options = states, [("the current state", CURRENT), *states]
         first, second = chosen
         if known:
@@ -66,16 +68,19 @@ class TradeOff(View):
 
     def _draw(self) -> None:
         kind, _, runtime = self.cost.value.partition(" ")
-        measured = sorted(self.session.measurements.items())
-        found = [made for number, one in measured if (made := self._candidate(number, one, kind, runtime)) is not None]
+        history, measurements = self.session.measured_states()
+        rows = (self._candidate(history, number, one, kind, runtime) for number, one in measurements.items())
+        found = [row for row in rows if row is not None]
         if found:
             words = {"bytes": "file", "MACs": "MACs a sample", "time": f"time on {runtime}"}[kind]
             with self.figure.update():
                 self.chart.show(found, kind, words)
 
-    def _candidate(self, number: int, measured: Measurement, kind: str, runtime: str) -> Candidate | None:
-        role = "baseline" if number == 0 else "current" if number == self.session.history.at else "other"
-        title = self._title(number)
+    def _candidate(
+        self, history: History, number: int, measured: Measurement, kind: str, runtime: str
+    ) -> Candidate | None:
+        role = "baseline" if number == 0 else "current" if number == history.at else "other"
+        title = self._title(history, number)
         if kind != "time":
             cost = measured.bytes.total if kind == "bytes" else measured.macs
             return Candidate(title, measured.score, cost, role, number)
@@ -86,8 +91,8 @@ class TradeOff(View):
         low, high = 1 / latency.ratio_high, 1 / latency.ratio_low
         return Candidate(title, measured.score, 1 / latency.ratio, role, number, low, high)
 
-    def _title(self, number: int) -> str:
-        node = self.session.history.nodes[number]
+    def _title(self, history: History, number: int) -> str:
+        node = history.nodes[number]
         return step_code(node.step).removeprefix("wb.") if node.step else self.session.subject.name
 
     def _compare(self) -> None:
@@ -95,7 +100,7 @@ class TradeOff(View):
             self._write()
 
     def _write(self) -> None:
-        history, measurements = self.session.history, self.session.measurements
+        history, measurements = self.session.measured_states()
         one, other = self.first.value, self.second.value
         other = history.at if other == CURRENT else other
         if one not in measurements or other not in measurements or one == other:

@@ -23,16 +23,17 @@ def read_json(path: Path, most: int = JSON_BYTES) -> Any:
     Raises:
         WorkbenchError: It is missing, no plain file, too large, or no JSON; or it is nested too deeply.
     """
+    name = shown(str(path), 200)
     with open_file(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise WorkbenchError(f"{path} is larger than the {most} bytes that it may have")
+        raise WorkbenchError(f"{name} is larger than the {most} bytes that it may have")
     try:
         return json.loads(data.decode("utf-8"))
     except RecursionError:
-        raise WorkbenchError(f"{path} cannot be read: it is nested too deeply") from None
+        raise WorkbenchError(f"{name} cannot be read: it is nested too deeply") from None
     except ValueError as error:
-        raise WorkbenchError(f"{path} cannot be read as JSON: {shown(first_line(error), 200)}") from error
+        raise WorkbenchError(f"{name} cannot be read as JSON: {shown(first_line(error), 200)}") from error
 
 
 class Facts:

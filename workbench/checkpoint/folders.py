@@ -80,9 +80,10 @@ def recover(folder: Path, older_than: float = OLD_SECONDS) -> None:
 
 def left_over(folder: Path, what: str) -> list[Path]:
     """Return the folders beside one that killed processes left, or that are being written: `HALF` or `BEFORE` ones."""
-    if not folder.parent.is_dir():
+    try:
+        matches = [(path, NAME.fullmatch(path.name)) for path in folder.parent.iterdir()]
+    except (OSError, ValueError):  # not there, not to be read, no path at all
         return []
-    matches = [(path, NAME.fullmatch(path.name)) for path in folder.parent.iterdir()]
     return [path for path, match in matches if match and (match["name"], match["what"]) == (folder.name, what)]
 
 

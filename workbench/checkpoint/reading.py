@@ -8,7 +8,7 @@ import zlib
 from io import BufferedReader
 from pathlib import Path
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, shown
 
 MIB = 1 << 20
 # A file with a hole in it claims bytes that no disk holds; below this size that does no harm.
@@ -39,16 +39,17 @@ def open_file(path: Path) -> BufferedReader:
     Raises:
         WorkbenchError: It is missing, no plain file (a pipe, a device, a folder), or is mostly a hole.
     """
+    name = shown(str(path), 200)
     try:
         # Looked at before it is opened, since opening a device may do something; and after, should it have changed.
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # beside os.open and os.fstat
-            raise WorkbenchError(f"{path} is no plain file")
+            raise WorkbenchError(f"{name} is no plain file")
         # Without waiting: opening a pipe would not return before somebody writes to it.
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError as error:
-        raise WorkbenchError(f"{path} is missing") from error
+        raise WorkbenchError(f"{name} is missing") from error
     except (OSError, ValueError) as error:
-        raise WorkbenchError(f"{path} cannot be read: {error}") from error
+        raise WorkbenchError(f"{name} cannot be read: {error}") from error
     facts = os.fstat(number)
     blocks = getattr(facts, "st_blocks", None)
     said = ""
@@ -58,7 +59,7 @@ def open_file(path: Path) -> BufferedReader:
         said = f"is mostly a hole: it claims {facts.st_size} bytes, of which the disk holds few"
     if said:
         os.close(number)
-        raise WorkbenchError(f"{path} {said}")
+        raise WorkbenchError(f"{name} {said}")
     return os.fdopen(number, "rb")
 
 

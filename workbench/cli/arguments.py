@@ -41,6 +41,7 @@ def parser() -> ArgumentParser:
     _scan(add("scan", "Try a step on each layer or group alone, at several strengths."))
     _run(add("run", "Do a recipe, export the result, and report on it."))
     _steps(add("steps", "List the steps that a recipe can hold, with their fields."))
+    _clean(add("clean", "Show what lies here for convenience or was left by killed processes; remove it with --yes."))
     _lab(add("lab", "Open JupyterLab on the workbench's notebook. Further arguments go to jupyter lab."))
     _serve(add("serve", "Serve the panel as a page of its own, without notebook or code."))
     return made
@@ -88,6 +89,17 @@ def _run(made: ArgumentParser) -> None:
 def _steps(made: ArgumentParser) -> None:
     made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
     made.set_defaults(work=commands.steps)
+
+
+def _clean(made: ArgumentParser) -> None:
+    made.add_argument("folders", nargs="*", default=["."], metavar="FOLDER", help="where to look (default: here)")
+    made.add_argument("--yes", action="store_true", help="remove what is shown; exports and reports are never touched")
+    made.add_argument(
+        "--older", type=_share, default=1.0, metavar="DAYS", help="only what is older than so many days (default: 1)"
+    )
+    made.add_argument("--sessions", action="store_true", help="saved sessions too, which can then not be restored")
+    made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
+    made.set_defaults(work=commands.clean)
 
 
 def _lab(made: ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from workbench import formatting
 from workbench.cli import console, words
 from workbench.cli.subject import fields, settings
 from workbench.errors import WorkbenchError
@@ -21,9 +22,12 @@ from workbench.graph import Group
 from workbench.jobs.progress import Progress
 from workbench.loading.load import load
 from workbench.search.trials import Tolerance
+from workbench.session.clean_up import removable, remove, total
 from workbench.session.session import Session
 from workbench.steps import KINDS, Option, Step
 from workbench.steps.recipe import Recipe
+
+DAY = 24 * 3600.0
 
 
 def inspect(chosen: Namespace) -> None:
@@ -106,6 +110,22 @@ def steps(chosen: Namespace) -> None:
         for kind, step in KINDS.items()
     }
     _print(chosen, facts, "\n\n".join(words.step(kind, step) for kind, step in KINDS.items()))
+
+
+def clean(chosen: Namespace) -> None:
+    """Print what can be removed, and remove it where that is asked for."""
+    rows: list[tuple[str, str, int, int]] = []
+    freed = 0
+    for folder in map(Path, chosen.folders):
+        listed = removable(folder, chosen.older * DAY, chosen.sessions)
+        freed += remove(folder, listed) if chosen.yes else 0
+        rows += [(str(folder), what, *counted) for what, counted in total(listed).items()]
+    heads = ("folder", "what", "files", "bytes")
+    facts = {"rows": [dict(zip(heads, row, strict=True)) for row in rows], "removed": freed}
+    cells = [(folder, what, f"{files:,}", formatting.size(size)) for folder, what, files, size in rows]
+    after = f"removed: {formatting.size(freed)}" if chosen.yes else "nothing was removed; --yes removes it"
+    shown = f"{console.table(heads, cells, right=(2, 3))}\n{after}" if rows else "there is nothing to remove"
+    _print(chosen, facts, shown)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from workbench.errors import WorkbenchError
+from workbench.checkpoint.folders import BEFORE, left_over
+from workbench.errors import WorkbenchError, shown
 from workbench.loading import embedded, exported, libraries, python_file
 from workbench.loading.data import Data, read_task
 from workbench.loading.source import Source
@@ -66,8 +67,13 @@ def load(
         return _embedded(text, task, checkpoint, name)
     source = next((source for source in SOURCES if source.takes(text)), None)
     if source is None:
+        if left_over(Path(text).absolute(), BEFORE):
+            raise WorkbenchError(
+                f"{text} was being replaced when its process was killed; `workbench clean --yes` in the folder above "
+                "it, or the next export to it, puts the earlier one back"
+            )
         examples = ", ".join((*embedded.NAMES, *(source.example for source in SOURCES)))
-        raise WorkbenchError(f"{text!r} is not known; known are {examples}")
+        raise WorkbenchError(f"{shown(repr(text), 200)} is not known; known are {examples}")
     loaded = source.get(text, pretrained)
     if checkpoint is not None:
         load_weights(loaded.model, Path(checkpoint))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, enough_memory
 from workbench.graph import trace
 from workbench.graph.segments import LAYOUTS, Border, Segments
 from workbench.jobs.progress import Progress
@@ -120,7 +120,20 @@ class Evaluator:
             state: What is run. If its model has the anchor's structure only what differs runs; otherwise it runs
                 as it is.
             overlay: Values that stand in for parameters of its model, by name.
+
+        Raises:
+            WorkbenchError: From the function too: memory ran out.
         """
+        with enough_memory("scoring was prepared"):
+            predict = self._prepared(state, overlay)
+
+        def run(numbers: Tensor) -> tuple[Tensor, Tensor]:
+            with enough_memory(f"{len(numbers)} samples were scored"):
+                return predict(numbers)
+
+        return run
+
+    def _prepared(self, state: State, overlay: Mapping[str, Tensor] | None) -> Predict:
         with TURN, torch.inference_mode():
             anchor = self._anchor
             if anchor is None:
@@ -149,7 +162,8 @@ class Evaluator:
             progress.update(done / total, message)
             part = torch.arange(done, min(done + batch, total))
             start = time.perf_counter()
-            found.append(predict(part))
+            with enough_memory(f"{len(part)} samples were scored"):
+                found.append(predict(part))
             done += len(part)
             return (time.perf_counter() - start) / max(len(part), 1)
 

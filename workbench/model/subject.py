@@ -59,6 +59,11 @@ class Subject:
                 ".nn.utils.parametrize.remove_parametrizations(layer, 'weight'), remove_weight_norm or prune.remove"
             )
         for name, value in self.model.state_dict().items():
+            if value.is_complex():
+                raise WorkbenchError(
+                    f"{self.name}: {name} holds complex numbers, which no file format here stores; keep them as pairs, "
+                    "with torch.view_as_real, and use torch.view_as_complex in forward"
+                )
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise WorkbenchError(f"{self.name}: {name} holds NaN or infinite values; the model cannot be judged")
 

@@ -153,6 +153,15 @@ class SessionCore(traitlets.HasTraits):
             self._save()
         return measured
 
+    def measured_states(self) -> tuple[History, dict[int, Measurement]]:
+        """Return the history and what was measured of its states, as they belong together.
+
+        The two traits are replaced one after the other, and a view on another thread may look in between.
+        """
+        with self._history_lock:
+            history = self.history
+            return history, {n: one for n, one in sorted(self.measurements.items()) if n < len(history.nodes)}
+
     def code(self) -> str:
         """Return the Python that leads to the current state."""
         steps = [step_code(step) for step in self.recipe]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.checkpoint.facts import plain, read_json, said
-from workbench.errors import WorkbenchError, shown, within
+from workbench.errors import WorkbenchError, enough_memory, shown, within
 from workbench.jobs.progress import Progress
 from workbench.model.subject import Subject
 from workbench.steps import KINDS, Context, State, Step
@@ -153,6 +153,6 @@ def run(
     for number, step in enumerate(left):
         share = progress.part(number / len(left), (number + 1) / len(left), step.title)
         share.update(0.0)
-        with within(f"step {done + number + 1} ({step.kind})"):
+        with within(f"step {done + number + 1} ({step.kind})"), enough_memory("the step was done"):
             state = step.build(state, Context(subject, recipe.seed, share, folder))
     return state

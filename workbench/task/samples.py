@@ -47,6 +47,8 @@ class Samples:
         if not inputs or not all(isinstance(value, Tensor) for value in (*inputs, targets)):
             kinds = ", ".join(type(value).__name__ for value in (*given, targets))
             raise WorkbenchError(f"a sample must be (input, target) or (input, ..., target) in tensors, not ({kinds})")
+        for value in inputs:
+            check_finite(value, indices)
         return tuple(inputs), targets
 
     @cached_property
@@ -93,8 +95,7 @@ class ArraySamples(Samples):
             column = self.targets.ndim == 2 and self.targets.shape[1] == 1
             self.targets = (self.targets.squeeze(1) if column else self.targets).long()
         for value in self.inputs:
-            if value.is_floating_point() and not torch.isfinite(value).all():
-                raise WorkbenchError("the inputs hold NaN or infinite values; clean the data first")
+            check_finite(value)
         self.mean, self.std = mean, std
         self._check_scale()
 
@@ -135,6 +136,31 @@ class ArraySamples(Samples):
             shape = (1, -1, *(1,) * (rows.ndim - 2))
             rows = (rows - torch.tensor(self.mean).view(shape)) / torch.tensor(self.std).view(shape)
         return rows
+
+
+def check_finite(value: Tensor, numbers: Sequence[int] | None = None) -> None:
+    """Raise an error that names the first sample of inputs `[n, ...]` that is no finite number.
+
+    Args:
+        value: Inputs of several samples.
+        numbers: Their places in the split; their places in `value` by default.
+
+    Raises:
+        WorkbenchError: One is NaN or infinite, or all are complex numbers.
+    """
+    if value.is_complex():
+        raise WorkbenchError("the inputs are complex numbers; give their real and imaginary parts as two channels")
+    # A sum is a number only if all are; it is much faster than looking at each.
+    if not value.is_floating_point() or torch.isfinite(value.sum(dtype=torch.float64)):
+        return
+    broken = ~torch.isfinite(value).reshape(len(value), -1).all(1)
+    if broken.any():
+        place = int(broken.nonzero()[0])
+        number = place if numbers is None else int(numbers[place])
+        raise WorkbenchError(
+            f"sample {number} holds NaN or infinite values ({int(broken.sum())} of {len(value)} samples do); "
+            "clean the data first"
+        )
 
 
 def samples(data: Any, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> Samples:
