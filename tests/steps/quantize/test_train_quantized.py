@@ -138,7 +138,7 @@ def test_only_chosen_layers_move(images):
     moved = {
         name for name, value in state.model.named_parameters() if not torch.equal(value, before.get_parameter(name))
     }
-    assert moved == {"hidden.weight", "fc.weight"}
+    assert moved == {"hidden.weight", "hidden.bias", "fc.weight", "fc.bias"}
 
 
 @pytest.mark.parametrize("layers", ["*", "last"])

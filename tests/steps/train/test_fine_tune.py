@@ -93,5 +93,5 @@ def test_a_task_without_train_data_cannot_train(images):
     from workbench.task.task import Task
 
     bare = Subject("bare", images.model, Task(validation=images.task.split("validation")))
-    with pytest.raises(WorkbenchError, match=r"step 1 \(fine_tune\): the task has no train data"):
+    with pytest.raises(WorkbenchError, match=r"step 1 \(fine_tune\): Fine-tune: it needs train data"):
         run(bare, Recipe((FineTune(),)))
