@@ -205,7 +205,10 @@ def test_a_file_that_gives_other_answers_is_not_exported(session, tmp_path, monk
 
     lying = dataclasses.replace(FORMATS["safetensors"], read=lambda *_: lambda inputs: torch.randn(len(inputs[0]), 4))
     monkeypatch.setitem(FORMATS, "safetensors", lying)
-    with pytest.raises(WorkbenchError, match=r"model\.safetensors, reloaded in .* they may differ by 0\.50 points, so it was not exported"):
+    with pytest.raises(
+        WorkbenchError,
+        match=r"model\.safetensors, reloaded in .* they may differ by 0\.50 points, so it was not exported",
+    ):
         session.export(tmp_path / "out", ("safetensors",))
     assert only_autosave(tmp_path)
 
