@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError
+from workbench.checkpoint.facts import read_json
+from workbench.errors import WorkbenchError, within
 
 FORMAT, VERSION = "workbench report", 2
 READ = (1, 2)
@@ -28,10 +29,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         WorkbenchError: It cannot be read, or is none.
     """
-    try:
-        return _checked(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise WorkbenchError(f"{path} cannot be read as a report's record: {error}") from error
+    with within("a report's record"):
+        return _checked(read_json(Path(path)))
 
 
 def pack(record: Record) -> str:

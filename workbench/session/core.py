@@ -11,7 +11,6 @@ from typing import Any
 
 import traitlets
 
-from workbench.errors import WorkbenchError
 from workbench.graph import Group
 from workbench.jobs.progress import Progress
 from workbench.measure import Measurement, Reference, Score, measure
@@ -245,7 +244,3 @@ class SessionCore(traitlets.HasTraits):
 
     def _facts(self) -> dict[str, Any]:
         raise NotImplementedError
-
-    @staticmethod
-    def _moved() -> WorkbenchError:
-        return WorkbenchError("another session was taken over meanwhile, so the step was not done; do it again")

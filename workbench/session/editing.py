@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.measure import Measurement
 from workbench.session.core import SessionCore
@@ -61,7 +62,7 @@ class SessionEditing(SessionCore):
             # Someone may have gone elsewhere or begun a branch meanwhile; that stays, and the steps go where they
             # began. If another session was taken over there is no such place any more.
             if start >= len(history.nodes) or history.recipe(before.seed, start) != before:
-                raise self._moved()
+                raise WorkbenchError("another session was taken over meanwhile, so the step was not done; do it again")
             history = history if history.at == start else history.go(start)
             for step in planned:
                 history = history.apply(step)

@@ -1,12 +1,14 @@
 """Reconstruction: the optimum of least squares, zeros that stay, and layers that make up for one another."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.model.subject import Subject
-from workbench.steps import FoldNorms, Prune, PruneBlocks, PruneChannels, Quantize, Reconstruct
+from workbench.steps import Context, FoldNorms, Prune, PruneBlocks, PruneChannels, Quantize, Reconstruct, State
 from workbench.steps.calibration import patches
 from workbench.steps.recipe import Recipe, run
 from workbench.steps.repair.reconstruct import Sums, called_once, output_rows, until
@@ -130,3 +132,19 @@ def test_what_would_not_fit_any_more_is_refused(images, before, words):
 def test_without_a_layer_to_fit_there_is_an_error(images):
     with pytest.raises(WorkbenchError, match=r"none of conv1 .* as many outputs as in the uncompressed"):
         run(images, Recipe((PruneChannels(layers="conv1"), Reconstruct(layers="conv1"))))
+
+
+def test_a_layer_that_stands_for_another_is_fitted_to_that_one(images):
+    model = copy.deepcopy(images.model)
+    model.fc = nn.Sequential(nn.Linear(24, 24, bias=False), nn.Linear(24, 4))
+    with torch.no_grad():
+        model.fc[0].weight.copy_(torch.eye(24))
+    lost = State.of(images).with_model(model.eval())
+    with pytest.raises(WorkbenchError, match=r"none of fc\.1"):
+        Reconstruct(layers="fc.1").build(lost, Context(images))
+    found = State.of(images).with_model(model, origins={"fc.1": "fc"})
+    assert found.origin("fc.1") == "fc"
+    fitted = Reconstruct(layers="fc.1", damping=1e-8).build(found, Context(images))
+    inputs = images.task.example(64)
+    with torch.no_grad():
+        torch.testing.assert_close(fitted.model(*inputs), images.model(*inputs), rtol=1e-2, atol=1e-2)

@@ -8,6 +8,7 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.model.subject import Subject
+from workbench.model.twin import twin
 from workbench.steps import Distill, Prune, PruneChannels, Quantize
 from workbench.steps.recipe import Recipe, run
 from workbench.steps.train.distill import attention_gap, compared, feature_gap
@@ -127,3 +128,20 @@ def test_a_teacher_that_cannot_teach_is_refused(images, vectors, open_session, t
         run(images, Recipe((Distill(match="features", modules="layer9"),)))
     with pytest.raises(WorkbenchError, match="put distill before quantize"):
         run(images, Recipe((Quantize(), Distill())))
+
+
+def test_a_module_that_stands_for_one_of_the_teachers_is_compared_with_it(images):
+    teacher, example = twin(images.model), images.task.example(4)
+
+    class Renamed(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.first = inner.conv1
+
+        def forward(self, x):
+            return self.first(x)
+
+    renamed = Renamed(images.model)
+    taken, left = compared(renamed, teacher, "conv1", "features", example, {"conv1": "first"})
+    assert (taken, left) == (["conv1"], {})
+    assert compared(renamed, teacher, "conv1", "features", example) == ([], {"conv1": "it is not in the model"})

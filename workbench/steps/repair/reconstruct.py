@@ -145,7 +145,8 @@ class Reconstruct(WeightStep):
         for number, name in enumerate(names):
             share = context.progress.part(number / len(names), (number + 1) / len(names), name)
             batches = (data.batch(part.tolist())[0] for part in share.over(drawn, len(drawn), "fitting"))
-            for parameter, value in self._fitted(model, original, name, batches, state.pruned).items():
+            wanted = until(original, state.origin(name))
+            for parameter, value in self._fitted(model, name, wanted, batches, state.pruned).items():
                 found[parameter] = Change(value)
         return found
 
@@ -158,18 +159,18 @@ class Reconstruct(WeightStep):
             what = ", ".join(coded[:3]) or "activations"
             raise WorkbenchError(f"{self.title}: {what} are on grids that would no longer fit; put {self.kind} before")
         for name, module in state.model.named_modules():
-            if isinstance(module, nn.Identity) and isinstance(original.get(name), _BatchNorm):
+            if isinstance(module, nn.Identity) and isinstance(original.get(state.origin(name)), _BatchNorm):
                 raise WorkbenchError(f"{self.title}: {name} is folded into a layer; put {self.kind} before fold_norms")
         tensors = [id(value) for _, value in state.model.named_parameters(remove_duplicate=False)]
         names = [
             layer.name
             for layer in chosen
-            if same_outputs(state.model.get_submodule(layer.name), original.get(layer.name))
+            if same_outputs(state.model.get_submodule(layer.name), original.get(state.origin(layer.name)))
             and tensors.count(id(state.model.get_parameter(layer.parameter))) == 1
         ]
         example = context.example()
-        both = set(called_once(context.subject.model, names, example))
-        names = [name for name in called_once(state.model, names, example) if name in both]
+        both = set(called_once(context.subject.model, map(state.origin, names), example))
+        names = [name for name in called_once(state.model, names, example) if state.origin(name) in both]
         if not names:
             raise WorkbenchError(
                 f"{self.title}: none of {', '.join(layer.name for layer in chosen[:3])} is a convolution or a linear "
@@ -180,14 +181,14 @@ class Reconstruct(WeightStep):
     def _fitted(
         self,
         model: nn.Module,
-        original: nn.Module,
         name: str,
+        wanted: Callable[..., tuple[Tensor, Tensor]],
         batches: Iterable[tuple[Tensor, ...]],
         pruned: frozenset[str],
     ) -> dict[str, Tensor]:
         """Fit one layer in place, and return its new parameters by name."""
         layer, sums = model.get_submodule(name), Sums()
-        mine, wanted = until(model, name), until(original, name)
+        mine = until(model, name)
         weight, bias = layer.get_parameter("weight"), dict(layer.named_parameters(recurse=False)).get("bias")
         for inputs in batches:
             with TURN, torch.no_grad():

@@ -95,9 +95,14 @@ def watched(model: nn.Module, names: list[str]) -> Iterator[dict[str, list[Tenso
 
 
 def compared(
-    student: nn.Module, teacher: nn.Module, wanted: str, match: str, example: tuple[Tensor, ...]
+    student: nn.Module,
+    teacher: nn.Module,
+    wanted: str,
+    match: str,
+    example: tuple[Tensor, ...],
+    counterparts: Mapping[str, str] | None = None,
 ) -> tuple[list[str], dict[str, str]]:
-    """Return the modules whose outputs can be compared, and of the others why not.
+    """Return the teacher's modules whose outputs can be compared, and of the others why not.
 
     Args:
         student: In evaluation mode.
@@ -105,6 +110,7 @@ def compared(
         wanted: Globs of the names of its modules.
         match: "features": outputs of one shape; "attention": of one shape but for channels, and with positions.
         example: Inputs of two or more samples.
+        counterparts: For modules of the teacher those of the student, where the names differ.
 
     Raises:
         WorkbenchError: A glob matches nothing.
@@ -114,12 +120,13 @@ def compared(
         if not any(fnmatchcase(name, glob) for name in every):
             raise WorkbenchError(f"no module of the teacher matches {glob!r}; there are {', '.join(every[:5])}, …")
     names = [name for name in every if any(fnmatchcase(name, glob) for glob in globs(wanted))]
-    with torch.no_grad(), watched(teacher, names) as theirs, watched(student, names) as mine:
+    own_names = {name: (counterparts or {}).get(name, name) for name in names}
+    with torch.no_grad(), watched(teacher, names) as theirs, watched(student, list(own_names.values())) as mine:
         teacher(*example)
         student(*example)
     taken, left, seen = [], {}, set()
     for name in (name for name in names if name in theirs):
-        own, other = theirs[name], mine.get(name, [])
+        own, other = theirs[name], mine.get(own_names[name], [])
         if not other:
             left[name] = "it is not in the model"
         elif len(own) != 1 or len(other) != 1:
@@ -168,10 +175,11 @@ class Distill(TaughtStep):
         refuse_grid(state, self.kind)
         chosen = self.chosen(context.layers(state.model))
         teacher = self.made_teacher(state.model, context)
-        taken, left = self._compared(state.model, teacher, context.example())
+        taken, left = self._compared(state, teacher, context.example())
         model = copy.deepcopy(state.model)
         trained = trainable(model, chosen if self.layers != "*" or self.exclude else None)
-        objective = self._matching(teacher, task, taken)
+        counterparts = self._counterparts(state)
+        objective = self._matching(teacher, task, {name: counterparts.get(name, name) for name in taken})
         training = self.begin(model, trained, context, zero_masks(model, state.pruned), objective)
         notes = self._notes(left)
         yield from self.best_epochs(
@@ -183,15 +191,19 @@ class Distill(TaughtStep):
         )
 
     def _compared(
-        self, model: nn.Module, teacher: nn.Module, example: tuple[Tensor, ...]
+        self, state: State, teacher: nn.Module, example: tuple[Tensor, ...]
     ) -> tuple[list[str], dict[str, str]]:
         if self.match == "outputs":
             return [], {}
-        taken, left = compared(twin(model), teacher, self.modules, self.match, example)
+        taken, left = compared(twin(state.model), teacher, self.modules, self.match, example, self._counterparts(state))
         if not taken:
             why = "; ".join(f"{name}: {reason}" for name, reason in list(left.items())[:3])
             raise WorkbenchError(f"no {self.match} can be compared with the teacher's ({why or 'none was reached'})")
         return taken, left
+
+    def _counterparts(self, state: State) -> dict[str, str]:
+        # Of a teacher from elsewhere nothing is known but its names.
+        return {} if self.teacher else state.counterparts()
 
     def _notes(self, left: Mapping[str, str]) -> list[str]:
         return [
@@ -200,15 +212,15 @@ class Distill(TaughtStep):
             for reason in dict.fromkeys(left.values())
         ]
 
-    def _matching(self, teacher: nn.Module, task: Task, taken: list[str]) -> Objective:
+    def _matching(self, teacher: nn.Module, task: Task, taken: Mapping[str, str]) -> Objective:
         def loss(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
-            with torch.no_grad(), watched(teacher, taken) as theirs:
+            with torch.no_grad(), watched(teacher, list(taken)) as theirs:
                 wanted = full(logits(teacher(*inputs)))
-            with watched(model, taken) as mine:
+            with watched(model, list(taken.values())) as mine:
                 outputs = full(logits(model(*inputs)))
             total = self.taught_loss(task, outputs, wanted, targets)
             if taken:
-                gaps = [GAPS[self.match](mine[name][0], theirs[name][0]) for name in taken]
+                gaps = [GAPS[self.match](mine[own][0], theirs[name][0]) for name, own in taken.items()]
                 total = total + self.match_weight * torch.stack(gaps).mean()
             return total
 

@@ -28,14 +28,13 @@ class TrainingCheckpoint:
         context: Gives the folder; None for keeping nothing.
         step: With its options.
         state: What the step started from.
-        besides: What else the training depends on, such as the weights of a teacher.
     """
 
-    def __init__(self, context: Context, step: Step, state: State, besides: str = "") -> None:
+    def __init__(self, context: Context, step: Step, state: State) -> None:
         self._path: Path | None = None
         if context.folder is not None:
             remove_halves(context.folder)
-            self._path = context.folder / f"{_key(context, step, state, besides)}.pt"
+            self._path = context.folder / f"{_key(context, step, state)}.pt"
 
     @property
     def keeps(self) -> bool:
@@ -66,10 +65,10 @@ class TrainingCheckpoint:
                 self._path.unlink(missing_ok=True)
 
 
-def _key(context: Context, step: Step, state: State, besides: str) -> str:
+def _key(context: Context, step: Step, state: State) -> str:
     subject = context.subject
     facts = (
         FORMAT, subject.fingerprint, subject.task.digest("train", "validation", "calibration"), context.seed,
-        json.dumps(step.facts()), state.digest(), besides,
+        json.dumps(step.facts()), state.digest(),
     )  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
