@@ -73,8 +73,8 @@ def test_ratios_under_load(runtime: str, threads: int, publish) -> None:
     try:
         subject = wb.load("digits-resnet")
         inputs = subject.task.example(1)
-        baseline = RUNTIMES[runtime](State(subject.model), inputs)
-        models = {name: RUNTIMES[runtime](run(subject, recipe), inputs) for name, recipe in RECIPES.items()}
+        baseline = RUNTIMES[runtime].prepare(State(subject.model), inputs)
+        models = {name: RUNTIMES[runtime].prepare(run(subject, recipe), inputs) for name, recipe in RECIPES.items()}
         quiet = {name: quiet_ratios(baseline, model, inputs) for name, model in models.items()}
         for count in BUSY:
             with busy(count):

@@ -152,6 +152,7 @@ def test_a_scan_suggests_a_budget_that_is_edited_and_applied(panel: Page) -> Non
     expect(cancel).to_be_hidden(timeout=PATIENCE)
     tab(page, "Budget")
     page.get_by_role("button", name="Take suggestion").click()
+    expect(page.get_by_text("measured together")).to_be_visible(timeout=PATIENCE)
     bar = page.get_by_label("amount of layer1.0.conv1", exact=True)
     bar.focus()
     page.keyboard.press("End")

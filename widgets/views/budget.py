@@ -127,14 +127,21 @@ class Budget(View):
         table = self._table()
         if table is None or not self.bars.ghosts:
             raise WorkbenchError("nothing is suggested: scan this step in Sensitivity, or tolerate a larger drop")
-        self.session.start("Score the suggestion", self._propose, table, self._tolerance(table))
+        # The bars go to their marks at once; a bar that is moved while they are scored together is the user's.
+        self._set({str(name): float(value) for name, value in self.bars.ghosts.items()})
+        self.session.start("Score the suggestion", self._propose, table, self._tolerance(table), self.bars.values)
 
-    def _propose(self, table: Table, tolerance: float, progress: Progress | None = None) -> None:
+    def _propose(
+        self, table: Table, tolerance: float, marks: dict[str, float], progress: Progress | None = None
+    ) -> None:
         """Set the bars to what is within the tolerated drop when it is done together; on the session's worker."""
         proposal = self.session.suggest(table, tolerance, progress)
-        if self._table() is None:
-            return  # another step was chosen meanwhile
         with self.lock:
+            if self._table() is None:
+                return  # another step was chosen meanwhile
+            if self.bars.values != marks:
+                self.message.value = theme.note(f"The bars were moved meanwhile and stay. Suggested: {proposal.words}")
+                return
             self._proposal = proposal
         self._set(dict(proposal.strengths))
 
