@@ -22,7 +22,7 @@ from workbench.steps import KINDS, Change, WeightStep
 from workbench.steps.option import option
 from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA, WeightCriterion
 from workbench.steps.recipe import Recipe, read_step
-from workbench.task.task import logits
+from workbench.task.batch import outputs_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Doubled(Runtime):
         def forward(inputs):
             with torch.inference_mode():
                 model(*inputs)
-                return logits(model(*inputs))
+                return outputs_of(model, inputs)
 
         return forward
 

@@ -26,7 +26,8 @@ from workbench.search.sensitivity import scan
 from workbench.search.trials import Tolerance, TrialContext
 from workbench.steps import Context, Prune, PruneChannels, Quantize, State
 from workbench.steps.recipe import Recipe, run
-from workbench.task.metric import Metric, margins
+from workbench.task.metric import Metric
+from workbench.task.named import margins
 
 AMOUNTS = tuple(number / 10 for number in range(1, 10))
 AS_JUDGED = Metric("as judged", lambda outputs, _: outputs, "%", bounds=(0.0, 1.0))

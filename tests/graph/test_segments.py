@@ -8,7 +8,6 @@ from workbench.errors import WorkbenchError
 from workbench.graph import trace
 from workbench.graph.segments import LAYOUTS, Segments
 from workbench.model.twin import twin
-from workbench.task.task import logits
 
 each_net = pytest.mark.parametrize("name", NETS)
 
@@ -41,7 +40,7 @@ def test_every_layout_gives_the_models_outputs(name, layout):
     model, example = build(name)
     segments, inputs = Segments(trace(model, example), layout), more_of(example)
     with torch.no_grad():
-        wanted = logits(twin(model)(*inputs))
+        wanted = twin(model)(*inputs)
         got = whole(segments, inputs, segments.constants(values_of(model)))
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
 
@@ -63,7 +62,7 @@ def test_an_edit_of_any_parameter_needs_only_what_comes_after(name):
             again = segments.constants(edited, constants, names)
             (got,) = segments.run(border, (segments.output,), entering, again)
             plain = twin(model, {changed: edited[changed]})
-            torch.testing.assert_close(got, logits(plain(*inputs)), rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(got, plain(*inputs), rtol=1e-4, atol=1e-4)
         assert all(len(value) == len(inputs[0]) for value in entering)
         assert segments.suffices(border, (segments.output,))
         lengths.append(segments.steps(border, (segments.output,)))

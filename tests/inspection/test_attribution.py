@@ -4,6 +4,7 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.inspection import attribute_input, heat, likeness, picture, words
+from workbench.task.classes import Classes
 
 
 class Tokens(nn.Module):
@@ -19,7 +20,7 @@ class Tokens(nn.Module):
 def test_a_linear_models_attribution_is_its_weight_times_the_input():
     model = nn.Sequential(nn.Flatten(), nn.Linear(6, 3)).train()
     inputs, targets = torch.randn(2, 2, 3), torch.tensor([0, 2])
-    found = attribute_input(model, (inputs,), targets)
+    found = attribute_input(model, (inputs,), targets, Classes())
     weight = model[1].weight.detach()
     wanted = (weight[targets] - weight.mean(0)) * inputs.flatten(1)
     torch.testing.assert_close(found, wanted.view(2, 2, 3), rtol=1e-4, atol=1e-5)
@@ -31,12 +32,12 @@ def test_of_indices_each_is_left_out():
     model = Tokens()
     with torch.no_grad():
         model.table.weight[3] = model.table.weight[0]
-    found = attribute_input(model, (torch.tensor([[3, 5, 0]]),), torch.tensor([1]))
+    found = attribute_input(model, (torch.tensor([[3, 5, 0]]),), torch.tensor([1]), Classes())
     assert found.shape == (1, 3)
     assert found[0, 0] == found[0, 2] == 0
     assert found[0, 1] != 0
     with pytest.raises(WorkbenchError, match="at most 512 are attributed to; there are 600"):
-        attribute_input(model, (torch.zeros(1, 600).long(),), torch.tensor([1]))
+        attribute_input(model, (torch.zeros(1, 600).long(),), torch.tensor([1]), Classes())
 
 
 def test_likeness_is_of_the_pattern():

@@ -8,10 +8,10 @@ from workbench.jobs.progress import Progress
 from workbench.measure import Reference
 from workbench.measure.impact import Predictions, compare, interval, predictions
 from workbench.steps import Prune, PruneChannels
-from workbench.task.metric import BY_NAME, Metric
+from workbench.task.metric import Metric
 from workbench.task.samples import ArraySamples
 
-ACCURACY = BY_NAME["accuracy"]
+ACCURACY = Metric.of("accuracy")
 
 
 def said(labels, targets):

@@ -190,16 +190,17 @@ class WhoPays(View):
     def attribute(self, number: int, place: tuple[int, Step | None], progress: Progress) -> None:
         """Draw what both models look at in one sample."""
         session, task = self.session, self.session.subject.task
+        classes = task.metric.classes
         inputs, targets = task.split("validation").batch([number])
         progress.update(0.1, "the untouched subject")
-        before = attribute_input(session.subject.model, inputs, targets)[0]
+        before = attribute_input(session.subject.model, inputs, targets, classes)[0]
         progress.update(0.5, "the shown state")
         state = session.state_of(place[0])
         overlay: dict[str, Tensor] = {}
         if place[1] is not None:
             context = Context(session.subject, session.settings.seed, progress.part(0.5, 0.7))
             state, overlay = candidate(state, place[1], context)
-        after = attribute_input(twin(state.model, overlay), inputs, targets)[0]
+        after = attribute_input(twin(state.model, overlay), inputs, targets, classes)[0]
         progress.update(1.0)
         html = self._compared(inputs[0][0], before, after)
         with self.lock:

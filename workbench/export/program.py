@@ -11,7 +11,7 @@ from torch import Tensor
 from workbench.graph import trace
 from workbench.measure.runtimes import Forward
 from workbench.steps import Context, State
-from workbench.task.task import logits
+from workbench.task.batch import Tree, outputs_of
 
 FILE = "model.pt2"
 
@@ -29,8 +29,8 @@ def read(folder: Path, context: Context) -> Forward:
         warnings.simplefilter("ignore")
         module = torch.export.load(folder / FILE).module()
 
-    def forward(inputs: tuple[Tensor, ...]) -> Tensor:
+    def forward(inputs: tuple[Tensor, ...]) -> Tree:
         with torch.inference_mode():
-            return logits(module(*inputs))
+            return outputs_of(module, inputs)
 
     return forward

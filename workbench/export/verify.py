@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from workbench import formatting
 from workbench.errors import WorkbenchError
@@ -19,6 +21,7 @@ from workbench.jobs.progress import Progress
 from workbench.measure import Reference
 from workbench.measure.runtimes import Forward, eager
 from workbench.steps import State
+from workbench.task.batch import Tree, leaves
 from workbench.task.metric import Metric
 
 MOST_SAMPLES = 2000
@@ -87,31 +90,101 @@ def verify(
             numbers.
     """
     order = torch.randperm(len(reference.samples), generator=torch.Generator().manual_seed(0))[:MOST_SAMPLES]
-    ours, theirs, targets = _outputs(reloaded, state, reference, order, progress)
-    if not theirs.isfinite().all() and ours.isfinite().all():
-        raise WorkbenchError(f"{file}, reloaded in {runtime}, gives values that are no numbers, so it was not exported")
-    metric, gap = reference.metric, (ours - theirs).abs()
-    scale = float(ours.abs().max().clamp(min=1e-12))
-    dim = class_dim(ours, targets, metric)
-    same = (
-        (gap.reshape(len(gap), -1).amax(1) <= TOLERANCE * scale)
-        if dim is None
-        else ours.argmax(dim) == theirs.argmax(dim)
-    )
-    expected, found = metric.values(ours, targets, order), metric.values(theirs, targets, order)
+    metric, where = reference.metric, f"{file}, reloaded in {runtime},"
+    wanted_forward, parts = eager.prepare(state, ()), _Parts(metric)
+    for numbers in progress.over(torch.split(order, reference.batch), -(-len(order) // reference.batch)):
+        inputs, targets = reference.samples.batch(numbers.tolist())
+        ours, theirs = (tree_map(_wide, forward(inputs)) for forward in (wanted_forward, reloaded))
+        if not _finite(theirs) and _finite(ours):
+            raise WorkbenchError(f"{where} gives values that are no numbers, so it was not exported")
+        parts.take(ours, theirs, targets, numbers)
     row = Verification(
-        file, runtime, size, float(found.mean()), float(expected.mean()), float(same.double().mean()),
-        float(gap.max()) / scale, len(order), tolerance_of(metric, reference.results, expected), dim is not None,
+        file, runtime, size, parts.score(parts.theirs), parts.score(parts.ours), parts.agreement(), parts.difference(),
+        len(order), tolerance_of(metric, reference.results, parts.spread()), parts.classes,
     )  # fmt: skip
-    where = f"{file}, reloaded in {runtime},"
     _check_score(row, metric, where)
     if row.classes or agreement == 1.0:
-        _check_same(same, agreement, where, "predictions" if row.classes else "samples")
+        _check_same(parts.same(), agreement, where, "predictions" if row.classes else "samples")
     return row
 
 
+def _wide(value: Tensor) -> Tensor:
+    return value.double() if value.is_floating_point() else value
+
+
+def _finite(outputs: Tree) -> bool:
+    return all(bool(value.isfinite().all()) for value in leaves(outputs))
+
+
+class _Parts:
+    """What batches show of how two models compare."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric, self.classes = metric, False
+        self.ours, self.theirs = list[Any](), list[Any]()
+        self._same: list[Tensor] = []
+        self._gaps: list[Tensor] = []
+        self._gap = self._scale = 0.0
+
+    def take(self, ours: Tree, theirs: Tree, targets: Tree, numbers: Tensor) -> None:
+        """Compare one batch."""
+        pairs = list(zip(leaves(ours), leaves(theirs), strict=True))
+        gaps = torch.stack([(one - other).abs().double().reshape(len(one), -1).amax(1) for one, other in pairs])
+        self._gaps.append(gaps.amax(0))
+        self._scale = max(self._scale, *(float(one.abs().max()) for one, _ in pairs))
+        same = same_classes(ours, theirs, targets, self._metric)
+        self.classes = same is not None
+        if same is not None:
+            self._same.append(same)
+        for values, outputs in ((self.ours, ours), (self.theirs, theirs)):
+            part = (outputs, targets, numbers)
+            values.append(self._metric.values(*part) if self._metric.decomposes else part)
+
+    def score(self, values: list[Any]) -> float:
+        """Return the score of one of both models."""
+        return (
+            float(self._metric.total(self._metric.joined(values)))
+            if self._metric.decomposes
+            else (self._metric.score_of(values))
+        )
+
+    def spread(self) -> Tensor:
+        """Return our results, one a sample where there is one."""
+        if not self._metric.decomposes:
+            return torch.tensor([self.score(self.ours)])
+        values = self._metric.joined(self.ours)
+        if values.ndim == 1 or self._metric.combine is None:
+            return values
+        return self._metric.combine(values).nan_to_num(0.0, 0.0, 0.0)
+
+    def same(self) -> Tensor:
+        """Return which predictions are the same; where there are no classes, which samples' values are."""
+        if self.classes:
+            return torch.cat(self._same)
+        return torch.cat(self._gaps) <= TOLERANCE * max(self._scale, 1e-12)
+
+    def agreement(self) -> float:
+        """Return the part of what is the same."""
+        return float(self.same().double().mean())
+
+    def difference(self) -> float:
+        """Return the largest difference of a value, relative to the largest value."""
+        return float(torch.cat(self._gaps).max()) / max(self._scale, 1e-12)
+
+
+def same_classes(ours: Tree, theirs: Tree, targets: Tree, metric: Metric) -> Tensor | None:
+    """Return which predicted classes are the same, of all positions that count; None where there are no classes."""
+    if metric.classes is not None:
+        (mine, _, counted, _), (other, *_) = (metric.classes.aligned(outputs, targets) for outputs in (ours, theirs))
+        return (mine.argmax(-1) == other.argmax(-1))[counted]
+    if not isinstance(ours, Tensor) or not isinstance(targets, Tensor):
+        return None
+    dim = class_dim(ours, targets, metric)
+    return None if dim is None else (ours.argmax(dim) == theirs.argmax(dim)).reshape(-1)
+
+
 def class_dim(outputs: Tensor, targets: Tensor, metric: Metric) -> int | None:
-    """Return the dimension of outputs that goes over classes, None where there are none to predict.
+    """Return the dimension of outputs that goes over classes for a user's own metric, None where there are none.
 
     Targets are numbers of classes if they are whole, fit the outputs without that dimension, and the metric judges each
     sample within bounds: numbers of persons beside embeddings are no classes of the outputs.
@@ -137,20 +210,6 @@ def tolerance_of(metric: Metric, baseline: Tensor, expected: Tensor) -> float:
         return POINTS
     spreads = [float(results.std()) for results in (baseline, expected) if results.numel() > 1]
     return SPREAD * max(spreads) if spreads else PART * float(expected.abs().mean())
-
-
-def _outputs(
-    reloaded: Forward, state: State, reference: Reference, order: Tensor, progress: Progress
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return outputs of the session's model and of the file, and the targets."""
-    wanted_forward = eager.prepare(state, ())
-    got, wanted, targets = [], [], []
-    for part in progress.over(torch.split(order, reference.batch), -(-len(order) // reference.batch)):
-        inputs, labels = reference.samples.batch(part.tolist())
-        got.append(reloaded(inputs).double())
-        wanted.append(wanted_forward(inputs).double())
-        targets.append(labels)
-    return torch.cat(wanted), torch.cat(got), torch.cat(targets)
 
 
 def _check_score(row: Verification, metric: Metric, where: str) -> None:

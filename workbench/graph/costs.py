@@ -14,6 +14,7 @@ from workbench.graph.group import Group
 from workbench.graph.tracing import slow_attention
 from workbench.graph.walk import canonical_names
 from workbench.model.twin import twin
+from workbench.task.batch import batch_size, call
 
 
 class Costs:
@@ -66,8 +67,8 @@ def macs_of_parameters(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[d
 
     counter = _Counter(model)
     with torch.no_grad(), slow_attention(), sdpa_kernel(SDPBackend.MATH), counter:
-        twin(model)(*example)
-    share = 2 * len(example[0])
+        call(twin(model), example)
+    share = 2 * batch_size(example)
     found = {name: flops / share for name, flops in counter.flops.items() if name}
     return found, counter.flops.get("", 0) / share
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import copy
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx import Interpreter
-from torch.utils._pytree import tree_leaves
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.graph.group import Group, Slot
 from workbench.graph.refit import is_depthwise, refit
 from workbench.graph.walk import canonical_names
 from workbench.model.twin import sharing_copy, twin
+from workbench.task.batch import Inputs, call, leaves, like, outputs_of
 
 # Largest difference between the cut and the masked model, as a part of the largest output.
 TOLERANCE = 1e-4
@@ -118,7 +117,7 @@ def verify(model: nn.Module, groups: Sequence[Group], remove: Removal, example: 
 
 def check_same(model: nn.Module | Interpreter, other: nn.Module, example: tuple[Tensor, ...]) -> None:
     """Raise an error if `other`, made of a traced graph, does not compute the same as `model`."""
-    run = model.run if isinstance(model, Interpreter) else twin(model)
+    run = model if isinstance(model, Interpreter) else twin(model)
     found, expected = _outputs(twin(other), example), _outputs(run, example)
     _check_outputs(found, expected)
     if (difference := _difference(found, expected)) > TOLERANCE:
@@ -202,12 +201,13 @@ def _keep(tensor: Tensor, kept: Sequence[list[int] | None]) -> Tensor:
     return nn.Parameter(smaller, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else smaller
 
 
-def _outputs(model: Callable[..., Any], example: tuple[Tensor, ...]) -> list[Tensor]:
+def _outputs(model: nn.Module | Interpreter, example: tuple[Tensor, ...]) -> list[Tensor]:
     """Return all output tensors in eval mode; a model that draws random numbers draws the same each time."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         run = model.eval() if isinstance(model, nn.Module) else model
-        return [leaf for leaf in tree_leaves(run(*example)) if isinstance(leaf, Tensor)]
+        # What was traced for a task gives what is judged; without one everything counts.
+        return leaves(outputs_of(run, example) if isinstance(example, Inputs) else call(run, example))  # type: ignore[arg-type]  # Bypass can be called
 
 
 def _check_outputs(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
@@ -232,7 +232,7 @@ def _wide_difference(smaller: nn.Module, zeroed: nn.Module, example: tuple[Tenso
     """Return the difference in double precision, infinite if the models cannot run in it."""
     # Their tensors are shared with other models, and `.double()` changes parameters where they are.
     smaller, zeroed = copy.deepcopy(smaller), copy.deepcopy(zeroed)
-    wide = tuple(value.double() if value.is_floating_point() else value for value in example)
+    wide = like(example, (value.double() if value.is_floating_point() else value for value in example))
     try:
         return _difference(_outputs(smaller.double(), wide), _outputs(zeroed.double(), wide))
     except (RuntimeError, TypeError):

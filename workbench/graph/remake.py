@@ -18,6 +18,7 @@ from torch.fx.graph import CodeGen
 
 from workbench.graph.walk import canonical_names, module_of
 from workbench.model.quantizer import ActivationQuantizer, quantizer_at
+from workbench.task.batch import flat
 
 aten = torch.ops.aten
 
@@ -99,7 +100,9 @@ def _bare(graph: GraphModule) -> GraphModule:
     (values,) = output.args
     if isinstance(values, tuple | list) and len(values) == 1:
         output.args = (values[0],)
-    return GraphModule(graph, graph.graph)
+    made = GraphModule(graph, graph.graph)
+    flat(made)
+    return made
 
 
 def _replace(root: nn.Module, graph: Graph, node: Node, source: Any, place: str, module: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from torch.fx.node import map_arg
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.model.twin import twin
+from workbench.task.batch import Inputs, how, is_flat, judged, leaves
 
 # (start of the message, category): what torch itself says while it exports models that are all right.
 # Tracing sets switches of the whole process, and torch cannot do it twice at a time.
@@ -31,30 +33,64 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     """Return the model's eval-mode graph of ATen operators, not decomposed.
 
     Dimension 0 of every input is dynamic where the model allows it, otherwise it has the example's size. The
-    model is left as found: mode, gradients and hooks.
+    model is left as found: mode, gradients and hooks. The graph takes the example's tensors one by one and gives what
+    is judged, however the model is called and whatever else it gives.
 
     Args:
         model: Any module that `torch.export` accepts.
-        example: The positional inputs, batch first.
+        example: The inputs, batch first.
 
     Raises:
         WorkbenchError: The model cannot be traced.
     """
-    dynamic = tuple({0: Dim.AUTO} if value.dim() else None for value in example)
-    attempts: list[tuple[tuple[Tensor, ...], Any]] = [(_at_least_two(example), dynamic), (example, None)]
+    free = how(example).free
+    dynamic = tuple(
+        {0: Dim.AUTO, **{dim: Dim.AUTO for tensor, dim in free if tensor == place}} if value.dim() else None
+        for place, value in enumerate(example)
+    )
+    attempts: list[tuple[tuple[Tensor, ...], Any]] = [(_at_least_two(example), dynamic), (tuple(example), None)]
     failure = Exception()  # the last attempt's, below
     with TRACING, slow_attention(), warnings.catch_warnings():
         for message, category in KNOWN_WARNINGS:
             warnings.filterwarnings("ignore", message, category)
         for inputs, shapes in attempts:
             try:
-                return torch.export.export(twin(model), inputs, dynamic_shapes=shapes, strict=False)
+                return torch.export.export(
+                    one_by_one(twin(model), example), inputs, dynamic_shapes=shapes, strict=False
+                )
             except Exception as error:
                 failure = error
     raise WorkbenchError(
         f"the model cannot be traced ({first_line(failure)}); steps that change weights alone still work, "
         "those that change the graph do not"
     ) from failure
+
+
+def one_by_one(model: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
+    """Return a model, changed in place, that takes tensors one by one and gives what is judged.
+
+    Args:
+        model: Nobody else may hold it. One that is called by place alone and gives one tensor stays as it is.
+        example: Says how it is called.
+    """
+    call = how(example)
+    if is_flat(model) or not isinstance(example, Inputs) or (
+        call.structure is None and call.output is None and not call.changed
+    ):  # fmt: skip
+        return model
+    forward = model.forward
+
+    def flattened(*tensors: Tensor) -> Any:
+        args, kwargs = Inputs((value.clone() for value in tensors) if call.changed else tensors, call).arguments()
+        judged_leaves = leaves(judged(forward(*args, **kwargs), example))
+        return judged_leaves[0] if len(judged_leaves) == 1 else tuple(judged_leaves)
+
+    # Tracing names inputs by the signature, and counts them.
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind) for name in example.names(model)]
+    flattened.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # as functools.wraps sets it
+    model.forward = flattened
+    return model
 
 
 def topology(program: ExportedProgram) -> str:

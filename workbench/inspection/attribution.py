@@ -13,28 +13,31 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
 from workbench.model.twin import twin
-from workbench.steps.prune.importance.attribution import Evidence, asking_captum
+from workbench.steps.prune.importance.attribution import Evidence, as_tensor, asking_captum
+from workbench.task.batch import Tree, batch_size, how
+from workbench.task.classes import Classes
 
 STEPS = 32
 # Each costs a pass of the model.
 MOST_INDICES = 512
 
 
-def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree, classes: Classes | None) -> Tensor:
     """Return what the first input has to do with the evidence for the right answer, in its shape.
 
     Args:
         model: Attributed to by its twin.
         inputs: Of a few samples, each [n, ...].
         targets: Of these, [n, ...].
+        classes: How they lie in the outputs, None where there are none.
 
     Raises:
         WorkbenchError: Captum cannot do it, or there are too many indices.
     """
     from captum.attr import FeatureAblation, IntegratedGradients  # slow to import
 
-    evidence = Evidence(twin(model))
-    first, rest = inputs[0], (*inputs[1:], targets)
+    evidence = Evidence(twin(model), how(inputs), classes)
+    first, rest = inputs[0], (*inputs[1:], as_tensor(targets, batch_size(inputs)))
     if not first.is_floating_point() and first[0].numel() > MOST_INDICES:
         raise WorkbenchError(
             f"each index takes a pass, so at most {MOST_INDICES} are attributed to; there are {first[0].numel()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from torch.utils.data import Dataset
 from workbench.checkpoint.reading import open_file
 from workbench.errors import WorkbenchError, first_line, shown
 from workbench.loading.npz import NUMBERS, read_arrays
-from workbench.task.metric import Metric
-from workbench.task.task import Loss, Task
+from workbench.task.loss import Loss
+from workbench.task.metric import Judge, Metric
+from workbench.task.task import Task
 
 Data = Any
 SLICE = re.compile(r"(?P<path>.+)\[(?P<low>\d{0,18}):(?P<high>\d{0,18})\]")
@@ -36,8 +37,9 @@ def read_task(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     size: int = 224,
-    metric: str | Metric | Callable[[Tensor, Tensor], Tensor] = "accuracy",
+    metric: str | Metric | Judge | Any = "accuracy",
     loss: str | Loss | None = None,
+    **judged: Any,
 ) -> Task:
     """Return a task from files or from anything that `Task` takes.
 
@@ -56,7 +58,7 @@ def read_task(
             data, names = read_data(data, size, mean, std)
             found = found or names
         splits[split] = data
-    return Task(**splits, classes=found, mean=mean, std=std, metric=metric, loss=loss)
+    return Task(**splits, classes=found, mean=mean, std=std, metric=metric, loss=loss, **judged)
 
 
 def read_data(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from workbench.checkpoint.folders import BEFORE, left_over
 from workbench.errors import WorkbenchError, shown
@@ -14,8 +15,11 @@ from workbench.loading.data import Data, read_task
 from workbench.loading.source import Source
 from workbench.loading.weights import load_weights
 from workbench.model.subject import Subject
-from workbench.task.metric import Metric
-from workbench.task.task import Loss, Task
+from workbench.task.batch import Output
+from workbench.task.classes import IGNORED
+from workbench.task.loss import Loss
+from workbench.task.metric import Judge, Metric
+from workbench.task.task import Task
 
 SOURCES: tuple[Source, ...] = (exported.SOURCE, python_file.SOURCE, *libraries.SOURCES)
 
@@ -33,8 +37,13 @@ def load(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     size: int = 224,
-    metric: str | Metric | Callable[[Tensor, Tensor], Tensor] = "accuracy",
+    metric: str | Metric | Judge | Any = "accuracy",
     loss: str | Loss | None = None,
+    output: Output = None,
+    target: str = "",
+    class_dim: int | None = None,
+    ignored: int = IGNORED,
+    higher_is_better: bool | None = None,
     name: str = "",
 ) -> Subject:
     """Return a subject.
@@ -54,6 +63,11 @@ def load(
         size: Side length that images of a folder are brought to, pixels.
         metric: As `Task`'s.
         loss: As `Task`'s.
+        output: As `Task`'s.
+        target: As `Task`'s.
+        class_dim: As `Task`'s.
+        ignored: As `Task`'s.
+        higher_is_better: As `Task`'s.
         name: What to call it.
 
     Raises:
@@ -82,7 +96,8 @@ def load(
     if task is None:
         task = read_task(
             validation=validation, train=train, test=test, classes=classes, mean=mean, std=std, size=size,
-            metric=metric, loss=loss,
+            metric=metric, loss=loss, output=output, target=target, class_dim=class_dim, ignored=ignored,
+            higher_is_better=higher_is_better,
         )  # fmt: skip
     return Subject(name or loaded.name, loaded.model, task, source=text, codings=loaded.codings)
 

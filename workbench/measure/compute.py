@@ -18,6 +18,7 @@ from workbench.graph.tracing import slow_attention
 from workbench.model.layers import Layer
 from workbench.model.quantizer import INPUT, quantizers
 from workbench.model.twin import twin
+from workbench.task.batch import batch_size, call
 
 # Joules for a multiplication and an addition of that many bits, and for fetching a byte from DRAM.
 FLOAT_MAC = 3.7e-12 + 0.9e-12
@@ -36,8 +37,8 @@ def count_macs(model: nn.Module, example: tuple[Tensor, ...]) -> int:
     if key not in known:
         # The counter does not know the fused kernels of a CPU; written out, attention is two products.
         with torch.no_grad(), slow_attention(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            twin(model)(*example)
-        known[key] = counter.get_total_flops() // 2 // len(example[0])
+            call(twin(model), example)
+        known[key] = counter.get_total_flops() // 2 // batch_size(example)
     return known[key]
 
 

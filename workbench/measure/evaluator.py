@@ -27,11 +27,11 @@ from workbench.model.agreement import agree
 from workbench.model.structure import structure
 from workbench.model.twin import kept_twin, standing_in
 from workbench.steps import State
-from workbench.task.samples import Samples
-from workbench.task.task import logits
+from workbench.task.batch import Tree, join, outputs_of, take
+from workbench.task.samples import ArraySamples, Samples
 
-Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
-TARGETS = "targets"
+Predict = Callable[[Tensor], tuple[Tree, Tree]]
+Visit = Callable[[Tree, Tree, Tensor], None]
 BATCH = 64
 BATCHES = (32, 128, 256)
 SMALLEST = 8
@@ -80,15 +80,16 @@ class Evaluator:
         self._segments: dict[tuple[object, str], Segments | None] = {}
         self._anchor: Anchor | None = None
         self._borders: set[Border] = set()
+        self._targets = Targets(samples)
 
     def plain(self, state: State, overlay: Mapping[str, Tensor] | None = None) -> Predict:
         """Return a function that runs the model as it is, from sample numbers [n] to outputs and targets."""
         model, values = kept_twin(state.model), dict(overlay or {})
 
-        def predict(numbers: Tensor) -> tuple[Tensor, Tensor]:
+        def predict(numbers: Tensor) -> tuple[Tree, Tree]:
             inputs, targets = self.samples.batch(numbers.tolist())
             with TURN, torch.inference_mode(), standing_in(model, values):
-                return logits(model(*inputs)), targets
+                return outputs_of(model, inputs), targets
 
         return predict
 
@@ -127,7 +128,7 @@ class Evaluator:
         with enough_memory("scoring was prepared"):
             predict = self._prepared(state, overlay)
 
-        def run(numbers: Tensor) -> tuple[Tensor, Tensor]:
+        def run(numbers: Tensor) -> tuple[Tree, Tree]:
             with enough_memory(f"{len(numbers)} samples were scored"):
                 return predict(numbers)
 
@@ -149,12 +150,11 @@ class Evaluator:
                 return self.plain(state, overlay)
             return predict
 
-    def survey(self, state: State, progress: Progress, message: str) -> tuple[Tensor, Tensor]:
-        """Return outputs and targets of all samples, and make the state the anchor.
+    def survey(self, state: State, progress: Progress, message: str, visit: Visit) -> None:
+        """Call `visit(outputs, targets, numbers)` with all samples, batch by batch, and make the state the anchor.
 
         The first batches are run in several ways, timed, and the fastest of them is kept for everything later.
         """
-        found: list[tuple[Tensor, Tensor]] = []
         total, done = len(self.samples), 0
 
         def run(predict: Predict, batch: int) -> float:
@@ -163,15 +163,16 @@ class Evaluator:
             part = torch.arange(done, min(done + batch, total))
             start = time.perf_counter()
             with enough_memory(f"{len(part)} samples were scored"):
-                found.append(predict(part))
+                outputs, targets = predict(part)
+            seconds = time.perf_counter() - start
+            visit(outputs, targets, part)
             done += len(part)
-            return (time.perf_counter() - start) / max(len(part), 1)
+            return seconds / max(len(part), 1)
 
         predict = self._fastest(state, lambda predict, batch: run(predict, batch) if done < total else None)
         while done < total:
             run(predict, self.batch)
         progress.update(1.0, message)
-        return torch.cat([outputs for outputs, _ in found]), torch.cat([targets for _, targets in found])
 
     def close(self) -> None:
         """Let go of everything that was kept."""
@@ -224,7 +225,7 @@ class Evaluator:
         borders, most = [segments.waist(share) for share in WAISTS], WAIST_SHARE * self.prefixes.bound
         kept = [border for border in borders if border and total * segments.row_bytes(border[0]) <= most]
 
-        def predict(numbers: Tensor) -> tuple[Tensor, Tensor]:
+        def predict(numbers: Tensor) -> tuple[Tree, Tree]:
             with TURN, torch.inference_mode():
                 for border in kept:
                     self._entering(anchor, border, numbers)
@@ -236,7 +237,7 @@ class Evaluator:
         """Return a function that runs the anchor's model from its inputs to its output."""
         segments = anchor.segments
 
-        def predict(numbers: Tensor) -> tuple[Tensor, Tensor]:
+        def predict(numbers: Tensor) -> tuple[Tree, Tree]:
             inputs, targets = self.samples.batch(numbers.tolist())
             with TURN, torch.inference_mode():
                 fed = segments.feed(inputs)
@@ -265,6 +266,8 @@ class Evaluator:
     def _cut(self, model: nn.Module, layout: str) -> Segments | None:
         """Return the model's graph in parts, traced once for each structure; None if that cannot be done."""
         key = structure(model)
+        if self.samples.call.free:  # the rows of samples of other sizes cannot be kept side by side
+            return None
         if key not in self._programs:
             try:
                 self._programs[key] = trace(model, self.samples.batch(range(min(2, len(self.samples))))[0])
@@ -284,39 +287,37 @@ class Evaluator:
     def _from(self, anchor: Anchor, border: Border, constants: Mapping[str, Tensor]) -> Predict:
         segments, end = anchor.segments, (anchor.segments.output,)
 
-        def predict(numbers: Tensor) -> tuple[Tensor, Tensor]:
+        def predict(numbers: Tensor) -> tuple[Tree, Tree]:
             with TURN, torch.inference_mode():
                 if self._anchor is not anchor:
                     self._settle(anchor)
                 found, values = self._entering(anchor, border, numbers)
-                (outputs,) = segments.run(border, end, values[:-1], constants)
+                (outputs,) = segments.run(border, end, values, constants)
                 back = torch.empty_like(numbers)
                 back[found] = torch.arange(len(numbers))
-                return outputs[back], values[-1][back]
+                return outputs[back], self._targets.of(numbers)
 
         return predict
 
     def _entering(self, anchor: Anchor, border: Border, numbers: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the values at a border and the targets, in an order that is returned with them."""
-        names = (*border, TARGETS)
+        """Return the values at a border, in an order that is returned with them."""
         self._borders.add(border)
-        kept = self.prefixes.has(names, numbers)
+        kept = self.prefixes.has(border, numbers)
         places, missing = torch.arange(len(numbers)), ~kept
-        parts = [(places[kept], self.prefixes.get(names, numbers[kept]))] if kept.any() else []
+        parts = [(places[kept], self.prefixes.get(border, numbers[kept]))] if kept.any() else []
         for start in self._nearer(anchor.segments, border) if missing.any() else ():
-            usable = missing & self.prefixes.has((*start, TARGETS), numbers)
+            usable = missing & self.prefixes.has(start, numbers)
             if usable.any():
-                *given, targets = self.prefixes.get((*start, TARGETS), numbers[usable])
-                made = anchor.segments.run(start, border, given, anchor.constants)
-                parts.append((places[usable], (*made, targets)))
+                entering = self.prefixes.get(start, numbers[usable])
+                parts.append((places[usable], anchor.segments.run(start, border, entering, anchor.constants)))
                 missing &= ~usable
         if missing.any():
             inputs, targets = self.samples.batch(numbers[missing].tolist())
+            self._targets.keep(numbers[missing], targets)
             fed = anchor.segments.feed(inputs)
-            made = anchor.segments.run(anchor.segments.inputs, border, fed, anchor.constants)
-            parts.append((places[missing], (*made, targets)))
+            parts.append((places[missing], anchor.segments.run(anchor.segments.inputs, border, fed, anchor.constants)))
         for chosen, values in parts[1 if kept.any() else 0 :]:
-            self.prefixes.put(names, numbers[chosen], values)
+            self.prefixes.put(border, numbers[chosen], values)
         if len(parts) == 1:
             return parts[0]
         order = torch.cat([chosen for chosen, _ in parts])
@@ -333,11 +334,33 @@ class Evaluator:
         try:
             for some in (numbers, numbers[:1]):
                 (got, _), (wanted, _) = predict(some), plain(some)
-                if not agree(got, wanted, TOLERANCE):
+                if not isinstance(wanted, Tensor) or not agree(got, wanted, TOLERANCE):
                     return False
         except Exception:  # a graph that does not fit a changed model fails in many ways; it is run as it is then
             return False
         return True
+
+
+class Targets:
+    """Targets of samples by their numbers, without reading their inputs again."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples, self._seen = samples, dict[int, Tree]()
+
+    def keep(self, numbers: Tensor, targets: Tree) -> None:
+        """Remember the targets of these samples, where the data does not hold all of them anyway."""
+        if not isinstance(self._samples, ArraySamples):
+            for place, number in enumerate(numbers.tolist()):
+                self._seen[number] = take(targets, torch.tensor([place]))
+
+    def of(self, numbers: Tensor) -> Tree:
+        """Return the targets of these samples."""
+        if isinstance(self._samples, ArraySamples):
+            return take(self._samples.targets, numbers)
+        wanted = numbers.tolist()
+        if not all(number in self._seen for number in wanted):
+            return self._samples.batch(wanted)[1]
+        return join([self._seen[number] for number in wanted])
 
 
 def _values(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:

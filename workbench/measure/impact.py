@@ -20,7 +20,10 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.measure import Reference
 from workbench.measure.evaluator import Predict
-from workbench.task.metric import BY_NAME, Metric
+from workbench.task.batch import Tree, join
+from workbench.task.classes import Classes
+from workbench.task.metric import Metric
+from workbench.task.named import metric_of
 
 LEVEL = 0.95
 # In the metric's unit: a mean that lost less holds, a class that lost so much more than the mean may be broken.
@@ -41,7 +44,7 @@ class Predictions:
     labels: Tensor
     sure: Tensor
     results: Tensor
-    targets: Tensor
+    targets: Tree
 
 
 @dataclass(frozen=True)
@@ -155,11 +158,11 @@ def predictions(predict: Predict, reference: Reference, progress: Progress) -> P
     for numbers in torch.split(torch.arange(reference.total), reference.batch):
         progress.update(int(numbers[0]) / reference.total, f"{int(numbers[0])} of {reference.total} samples")
         outputs, targets = predict(numbers)
-        classes = _has_classes(outputs, targets)
-        results.append(_judge(reference.metric, classes).values(outputs, targets, numbers))
+        classes = _classes_of(reference.metric, outputs, targets)
+        results.append(_results(_judge(reference.metric, classes), outputs, targets, numbers))
         seen.append(targets)
-        if classes:
-            best = outputs.float().softmax(-1).max(-1)
+        if classes is not None:
+            best = classes.aligned(outputs, targets).scores[:, 0].float().softmax(-1).max(-1)
             labels.append(best.indices)
             sure.append(best.values)
     progress.update(1.0)
@@ -168,7 +171,7 @@ def predictions(predict: Predict, reference: Reference, progress: Progress) -> P
         torch.cat(labels) if labels else nothing.long(),
         torch.cat(sure) if sure else nothing,
         torch.cat(results),
-        torch.cat(seen),
+        join(seen),
     )
 
 
@@ -181,7 +184,7 @@ def compare(before: Predictions, after: Predictions, reference: Reference, names
         reference: Their split and metric.
         names: Of the classes.
     """
-    metric = _judge(reference.metric, bool(len(before.labels)))
+    metric = _judge(reference.metric, Classes() if len(before.labels) else None)
     mean = float((after.results - before.results).mean())
     return Impact(
         metric.name,
@@ -196,18 +199,31 @@ def compare(before: Predictions, after: Predictions, reference: Reference, names
     )
 
 
-def _has_classes(outputs: Tensor, targets: Tensor) -> bool:
-    return outputs.ndim == 2 and targets.ndim == 1 and not targets.is_floating_point()
+def _classes_of(metric: Metric, outputs: Tree, targets: Tree) -> Classes | None:
+    """Return how classes lie where each sample has one, else None: pixels and tokens have one each."""
+    if not isinstance(targets, Tensor) or targets.ndim != 1 or not isinstance(outputs, Tensor):
+        return None
+    if metric.classes is not None:
+        return metric.classes if outputs.ndim <= 2 else None
+    return Classes() if outputs.ndim == 2 and outputs.shape[1] > 1 and not targets.is_floating_point() else None
 
 
-def _judge(metric: Metric, classes: bool) -> Metric:
+def _judge(metric: Metric, classes: Classes | None) -> Metric:
     if metric.decomposes:
         return metric
-    if not classes:
+    if classes is None:
         raise WorkbenchError(
             f"{metric.name} is one value for the whole split, and samples have no class: nobody can be told from others"
         )
-    return BY_NAME["accuracy"]
+    return metric_of("accuracy", classes)
+
+
+def _results(metric: Metric, outputs: Tree, targets: Tree, numbers: Tensor) -> Tensor:
+    """Return a result for each sample, [n]: of a metric of sums the score of the sample alone."""
+    values = metric.values(outputs, targets, numbers)
+    if values.ndim == 1 or metric.combine is None:
+        return values
+    return metric.combine(values).double().nan_to_num(0.0, 0.0, 0.0)
 
 
 def _scale(unit: str, score: float) -> float:

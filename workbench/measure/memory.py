@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from workbench.model.twin import twin
+from workbench.task.batch import call
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hooks unannotated
@@ -53,6 +54,6 @@ def measure_peak(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     with torch.no_grad(), _Watch() as watch:
         for value in (*model.state_dict(keep_vars=True).values(), *inputs):
             watch.hold(value)
-        model(*inputs)
+        call(model, inputs)
     peak: int = watch.peak
     return peak

@@ -20,6 +20,7 @@ from workbench.jobs.turn import TURN
 from workbench.measure.disturbance import OthersUse, Run, Stopwatch
 from workbench.measure.latency import BUSY, Latency, disturbed_words, summarize
 from workbench.measure.runtimes import Forward
+from workbench.task.batch import batch_size
 
 WARM_UP = 3
 # Pairs that nothing disturbed, without which there is no verdict.
@@ -89,7 +90,7 @@ def compare(
     if others.quiet:
         pairs = [(replace(before, waited=0.0), replace(after, waited=0.0)) for before, after in pairs]
     return _judged(
-        runtime, pairs, len(inputs[0]), baseline is candidate, crowded=_crowded(others), watched=stopwatch.watches
+        runtime, pairs, batch_size(inputs), baseline is candidate, crowded=_crowded(others), watched=stopwatch.watches
     )
 
 

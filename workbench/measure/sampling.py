@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from workbench.jobs.progress import Progress
 from workbench.measure.evaluator import Predict
+from workbench.measure.linear import Linear
 from workbench.measure.population import mean_interval
 from workbench.measure.reference import Reference
 from workbench.measure.score import Score
@@ -57,13 +58,17 @@ LEAST = 3
 
 @dataclass
 class _Seen:
-    """What is known of one stratum: the differences from the baseline of its first samples."""
+    """What is known of one stratum: the differences from the baseline of its first samples.
+
+    Of a metric of sums a difference is what the sample's sums change in the score, as far as that is linear.
+    """
 
     stratum: Stratum
     count: int = 0
     total: float = 0.0
     squares: float = 0.0
     largest: float = 0.0
+    rows: list[Tensor] = field(default_factory=list)
 
     @property
     def left(self) -> int:
@@ -93,6 +98,7 @@ class Sampling:
     reference: Reference
     parts: list[_Seen]
     looks: Looks
+    _change: float | None = None
 
     @classmethod
     def of(cls, reference: Reference, looks: Looks = REPEATED_LOOKS, seen: Sequence[Sequence[float]] = ()) -> Sampling:
@@ -103,7 +109,9 @@ class Sampling:
         return cls(reference, parts, looks)
 
     def facts(self) -> tuple[tuple[float, ...], ...]:
-        """Return what was seen as plain numbers."""
+        """Return what was seen as plain numbers; nothing for a metric of sums, of which all rows would be needed."""
+        if self.reference.sums is not None:
+            return ()
         return tuple((part.count, part.total, part.squares, part.largest) for part in self.parts)
 
     @property
@@ -120,20 +128,43 @@ class Sampling:
         """
         shares = self._allocate(min(wanted, self.reference.total) - self.count)
         chosen = [part.stratum.numbers[part.count : part.count + n] for part, n in zip(self.parts, shares, strict=True)]
-        news = []
+        news: list[Tensor] = []
+        metric, sums = self.reference.metric, self.reference.sums
         for numbers in torch.split(torch.cat(chosen), self.reference.batch):
             progress.check()
             outputs, targets = predict(numbers)
-            news.append(self.reference.metric.values(outputs, targets, numbers) - self.reference.results[numbers])
+            values = metric.values(outputs, targets, numbers)
+            if sums is None:
+                news.append(values - self.reference.results[numbers])
+            else:
+                news.append((values if values.ndim == 2 else metric.joined([values, sums[:0]])) - sums[numbers])
         for part, new in zip(self.parts, torch.split(torch.cat(news), shares), strict=True):
-            if len(new):
+            if len(new) and sums is None:
                 part.take(new)
+            elif len(new):
+                part.rows.append(new)
+        if sums is not None:
+            self._linearize(sums)
         return self.estimate()
+
+    def _linearize(self, sums: Tensor) -> None:
+        """Make differences of sums differences of the score: the delta method, anew at each look."""
+        wanted = [(part, torch.cat(part.rows)) for part in self.parts if part.rows]
+        drift = torch.stack([len(part.stratum) * rows.mean(0) for part, rows in wanted]).sum(0)
+        slope = Linear.at(self.reference.metric, sums.sum(0), drift)
+        self._change = slope.change
+        for part, rows in wanted:
+            part.count, part.total, part.squares, part.largest = 0, 0.0, 0.0, 0.0
+            part.take(len(sums) * (rows @ slope.gradient))
+        for part in self.parts:
+            low, high = slope.limits(self.reference.metric, sums[part.stratum.numbers])
+            part.stratum = replace(part.stratum, low=low, high=high)
 
     def estimate(self) -> Score:
         """Return the score of what was seen."""
         reference, total = self.reference, self.reference.total
         change = sum(len(p.stratum) / total * p.total / p.count for p in self.parts if p.count)
+        shift = 0.0 if self._change is None else self._change - change  # of what is not linear
         # One sample won and one lost in different strata leave a rest of the division, which is no loss.
         change = 0.0 if abs(change) < 1e-12 else change
         # What was not seen cannot lose or gain more than all of it.
@@ -143,9 +174,10 @@ class Sampling:
             low = high = change
         else:
             change = min(max(change, least), most)
-            wide = self.looks.z * math.sqrt(self._variance()) if reference.metric.bounded else math.inf
+            wide = self.looks.z * math.sqrt(self._variance()) if self._bounded else math.inf
             low, high = max(change - wide, least), min(change + wide, most)
-        base, clamp = float(reference.results.mean()), reference.metric.clamp
+        base, clamp = reference.value, reference.metric.clamp
+        change, low, high = change + shift, low + shift, high + shift
         return Score(
             clamp(base + change), clamp(base + low), clamp(base + high), self.count, total, change, low, high,
             **reference.labels, **self._population(),
@@ -153,17 +185,24 @@ class Sampling:
 
     def _population(self) -> dict[str, float]:
         """Return the ends of the change's interval for all such data, {} where it is not known."""
-        bounds = self.reference.metric.bounds
-        if bounds is None or not self.reference.metric.bounded or self.count < self.reference.total:
+        if not self._bounded or self.count < self.reference.total:
             return {}
         total, squares = sum(part.total for part in self.parts), sum(part.squares for part in self.parts)
-        low, high = mean_interval(self.count, total, squares, bounds[1] - bounds[0])
-        return {"population_low": low, "population_high": high}
+        low, high = mean_interval(self.count, total, squares, self._reach())
+        shift = 0.0 if self._change is None else self._change - total / self.count
+        return {"population_low": low + shift, "population_high": high + shift}
+
+    @property
+    def _bounded(self) -> bool:
+        """Whether there is a limit to what an unseen sample can be."""
+        if self.reference.sums is None:
+            return self.reference.metric.bounded
+        return self.reference.metric.limits is not None
 
     def needed(self, half_width: float) -> int:
         """Return how many samples the interval seems to need for this half-width."""
         total, count = self.reference.total, self.count
-        if half_width <= 0 or not self.reference.metric.bounded:
+        if half_width <= 0 or not self._bounded:
             return total
         # Two parts of the variance fall at their own pace: what was seen to spread with the number of samples, what
         # was added for doubt with its square.
@@ -189,6 +228,10 @@ class Sampling:
     def _reach(self) -> float:
         """Return how far one sample's result may move: the metric's range, or the largest move seen."""
         bounds = self.reference.metric.bounds
+        if self.reference.sums is not None:
+            ends = [abs(end) for part in self.parts for end in (part.stratum.low, part.stratum.high)]
+            known = [end for end in ends if math.isfinite(end)]
+            return max([*known, *(part.largest for part in self.parts), 1e-12])
         if bounds is not None and self.reference.metric.bounded:
             return bounds[1] - bounds[0]
         return max(*(part.largest for part in self.parts), float(self.reference.results.std(correction=0)))

@@ -10,8 +10,10 @@ import torch
 from workbench.jobs.progress import Progress
 from workbench.measure.evaluator import Predict
 from workbench.measure.reference import Reference
+from workbench.measure.resampling import half_samples
 from workbench.measure.sampling import FINAL_LOOK, REPEATED_LOOKS, Looks, Sampling
 from workbench.measure.score import Score
+from workbench.task.batch import join
 
 # A look sees this much more than the one before; where the tolerance is known, as much as it seems to need.
 GROWTH = (1.25, 2.0)
@@ -91,7 +93,7 @@ def excess(found: Score, tolerance: float, relative: float = 0.0) -> float:
 def whole(predict: Predict, reference: Reference, progress: Progress) -> Score:
     """Return the score of a metric that does not decompose, from all samples at once.
 
-    What it means for other data is not known: samples that are judged by each other are no independent ones.
+    What it means for other data is told by drawing samples anew (`measure/resampling.py`).
 
     Raises:
         WorkbenchError: The metric fails, or is not a finite number.
@@ -100,7 +102,8 @@ def whole(predict: Predict, reference: Reference, progress: Progress) -> Score:
     for numbers in torch.split(torch.arange(reference.total), reference.batch):
         progress.update(int(numbers[0]) / reference.total, "scoring the whole split")
         parts.append(predict(numbers))
-    outputs, targets = (torch.cat(values) for values in zip(*parts, strict=True))
-    value = float(reference.metric.values(outputs, targets, torch.arange(reference.total)))
-    change, total = value - float(reference.results), reference.total
-    return Score(value, value, value, total, total, change, change, change, **reference.labels)
+    outputs, targets = (join([part[place] for part in parts]) for place in range(2))
+    value = reference.metric.score(outputs, targets, torch.arange(reference.total))
+    change, total = value - reference.value, reference.total
+    ends = half_samples(reference, outputs, change, progress)
+    return Score(value, value, value, total, total, change, change, change, **reference.labels, **ends)

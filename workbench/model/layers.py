@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.model.twin import twin
+from workbench.task.batch import batch_size, call
 
 KINDS: dict[type[nn.Module], str] = {
     nn.Conv1d: "conv1d",
@@ -81,7 +82,7 @@ def layers(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Layer, ...]:
             module,
             reached.get(name, []),
             [n for n in owners[id(_weight(module)[1])] if n != name],
-            len(example[0]),
+            batch_size(example),
         )
         for name, module in chosen.items()
     )
@@ -126,7 +127,7 @@ def _shapes(model: nn.Module, example: tuple[Tensor, ...], names: Iterable[str])
     for name in names:
         model.get_submodule(name).register_forward_hook(note(name))
     with torch.no_grad():
-        model(*example)
+        call(model, example)
     return reached
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -101,8 +102,17 @@ def quantizer_at(node: Node) -> tuple[Node, str, int] | None:
     return found, str(grid.target).rpartition(".")[0], (largest + 1).bit_length() - 1
 
 
-def _before(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (module.get_submodule(INPUT)(inputs[0]), *inputs[1:])
+def entering(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return what enters a layer, given by place or by name, as hooks see it; None where nothing does."""
+    return args[0] if args else next(iter(kwargs.values()), None)
+
+
+def _before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    rounded = module.get_submodule(INPUT)(entering(args, kwargs))
+    if args:
+        return (rounded, *args[1:]), kwargs
+    first, *_ = kwargs
+    return args, {**kwargs, first: rounded}
 
 
 def _after(module: nn.Module, _: tuple[Any, ...], output: Any) -> Any:
@@ -118,7 +128,7 @@ def attach(module: nn.Module, place: str, quantizer: ActivationQuantizer) -> Non
     if had:
         return
     if place == INPUT:
-        module.register_forward_pre_hook(_before)
+        module.register_forward_pre_hook(_before, with_kwargs=True)
     else:
         module.register_forward_hook(_after)
 

@@ -5,18 +5,35 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError, first_line
 from workbench.model.layers import computed_weights
 from workbench.model.twin import twin
+from workbench.task.batch import (
+    Call,
+    Inputs,
+    Output,
+    Tree,
+    ambiguous,
+    count,
+    judged,
+    named_tensors,
+    outputs_of,
+    shape_words,
+)
+from workbench.task.batch import call as call_model
 from workbench.task.identity import code_digest, tensor_bytes
 from workbench.task.metric import Metric
-from workbench.task.task import Task, logits
+from workbench.task.samples import free_dimensions
+from workbench.task.task import Task
 
 
 class Subject:
@@ -67,37 +84,110 @@ class Subject:
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise WorkbenchError(f"{self.name}: {name} holds NaN or infinite values; the model cannot be judged")
 
+    @torch.no_grad()
     def _check_forward(self) -> None:
-        inputs, targets = self.task.split("validation").batch(range(min(2, len(self.task.split("validation")))))
-        try:
-            with torch.no_grad():
-                output = logits(twin(self.model)(*inputs))
-        except WorkbenchError:
-            raise
-        except Exception as error:  # a user's forward may raise anything
-            shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
-            raise WorkbenchError(
-                f"{self.name}: the model fails on the task's inputs of shape {shapes}: {first_line(error)}"
-            ) from error
-        if self.task.metric.classes:
-            every = getattr(self.task.split("validation"), "targets", targets)
-            if int(every.max()) >= output.shape[-1]:
-                raise WorkbenchError(
-                    f"{self.name}: label {int(every.max())} does not fit an output of {output.shape[-1]} classes"
-                )
-        self._settle_metric(self.task.metric, output, targets)
+        task = self.task
+        data = task.split("validation")
+        inputs, targets = data.batch(range(min(2, len(data))))
+        call = replace(task.call, free=free_dimensions(data), changed=self._changes(inputs))
+        call, output = self._called(inputs, call)
+        wanted = self._judged(output, call, task.metric, targets)
+        metric = self._laid_out(task.metric, judged(output, Inputs(inputs, replace(call, output=wanted))), targets)
+        self.task = task.settled(metric, replace(call, output=wanted))
+        self._settle_metric(metric, outputs_of(twin(self.model), self._inputs(inputs)), targets)
 
-    def _settle_metric(self, metric: Metric, output: torch.Tensor, targets: torch.Tensor) -> None:
+    def _inputs(self, inputs: Inputs) -> Inputs:
+        call = self.task.call
+        return Inputs(inputs, replace(call, structure=inputs.call.structure, constants=inputs.call.constants))
+
+    def _changes(self, inputs: Inputs) -> bool:
+        """Return whether the model writes into its inputs."""
+        copies = Inputs([value.clone() for value in inputs], inputs.call)
+        with torch.no_grad(), suppress(Exception):  # what it raises is told where it is called in earnest
+            call_model(twin(self.model), copies)
+        return any(value._version > 0 for value in copies)
+
+    def _called(self, inputs: Inputs, call: Call) -> tuple[Call, Any]:
+        """Return how the model is called, and what it gives: named inputs by name, or together as one dict.
+
+        Raises:
+            WorkbenchError: The model fails on them either way.
+        """
+        ways, failure = [call], Exception()
+        if inputs.call.structure is not None and inputs.arguments()[1]:
+            ways.append(replace(call, together=True))
+        for way in ways:
+            own = Inputs(inputs, replace(way, structure=inputs.call.structure, constants=inputs.call.constants))
+            try:
+                with torch.no_grad():
+                    return way, call_model(twin(self.model), own)
+            except WorkbenchError:
+                raise
+            except Exception as error:  # a user's forward may raise anything
+                failure = failure if failure.args else error
+        raise WorkbenchError(
+            f"{self.name}: the model fails on the task's inputs of shape {shape_words(tuple(inputs))}: "
+            f"{first_line(failure)}"
+        ) from failure
+
+    def _judged(self, output: Any, call: Call, metric: Metric, targets: Tree) -> Output:
+        """Return what of an output is judged: what the task says, or the one tensor that fits.
+
+        Raises:
+            WorkbenchError: Several tensors fit, and nothing says which.
+        """
+        if call.output is not None or isinstance(output, Tensor):
+            return call.output
+        fitting = []
+        for key, value in named_tensors(output).items():
+            if key == "logits":
+                return "logits"
+            try:
+                torch.as_tensor(metric.judge(value, targets))
+                fitting.append(key)
+            except Exception:  # noqa: S110  # what a metric raises on a tensor that is meant for something else
+                pass
+        if len(fitting) == 1:
+            return fitting[0]
+        raise ambiguous(output, fitting)
+
+    def _laid_out(self, metric: Metric, output: Tree, targets: Tree) -> Metric:
+        """Return the metric for classes that lie as the shapes of two samples tell.
+
+        Raises:
+            WorkbenchError: Shapes do not fit, or a label does not.
+        """
+        if metric.classes is None:
+            return metric
         try:
-            judged = torch.as_tensor(metric.judge(output, targets))
+            classes = metric.classes.settled(output, targets)
+            every = getattr(self.task.split("validation"), "targets", None)
+            aligned = classes.aligned(output, targets)
+        except WorkbenchError as error:
+            raise WorkbenchError(f"{self.name}: {error}") from error
+        if isinstance(every, Tensor) and aligned.soft is None and not every.is_floating_point():
+            counted = every[every != classes.ignored]
+            if counted.numel() and int(counted.max()) >= aligned.scores.shape[-1]:
+                raise WorkbenchError(
+                    f"{self.name}: label {int(counted.max())} does not fit an output of {aligned.scores.shape[-1]} "
+                    f"classes, numbered from 0; if nothing counts there, give ignored={int(counted.max())} to wb.Task"
+                )
+        return metric.laid_out(classes)
+
+    def _settle_metric(self, metric: Metric, output: Tree, targets: Tree) -> None:
+        try:
+            values = torch.as_tensor(metric.judge(output, targets))
+        except WorkbenchError as error:
+            raise WorkbenchError(f"{self.name}: {error}") from error
         except Exception as error:  # a user's metric may raise anything
             raise WorkbenchError(
-                f"{self.name}: the metric {metric.name} fails on the model's output: {error}"
+                f"{self.name}: the metric {metric.name} fails on the model's output: {first_line(error)}"
             ) from error
-        if judged.ndim > 1 or (judged.ndim == 1 and len(judged) != len(targets)):
+        rows = values.ndim == 2 and metric.combine is not None
+        if values.ndim > 1 + rows or (values.ndim and len(values) != count(targets)):
             raise WorkbenchError(
-                f"{self.name}: the metric {metric.name} gives shape {tuple(judged.shape)} for {len(targets)} samples; "
-                "it must give one number for each, or one in all"
+                f"{self.name}: the metric {metric.name} gives shape {tuple(values.shape)} for {count(targets)} "
+                "samples; it must give one number for each, or one in all"
             )
         # A first try on a few samples; all of them are tried when the baseline is scored.
         self.settle_metric(metric.settled(output, targets))
@@ -108,8 +198,7 @@ class Subject:
         The task that was given stays as it is; it may be another subject's too.
         """
         if metric != self.task.metric:
-            self.task = copy.copy(self.task)
-            self.task.metric = metric
+            self.task = self.task.settled(metric, self.task.call)
 
     def portable(self) -> Subject:
         """Return the subject with the part of its task that steering needs, for other processes."""

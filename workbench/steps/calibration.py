@@ -19,6 +19,7 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.jobs.turn import TURN
 from workbench.model.twin import twin
+from workbench.task.batch import call
 from workbench.task.task import Task
 
 BATCH = 64
@@ -80,7 +81,7 @@ def calls_in(model: nn.Module, names: Iterable[str], inputs: tuple[Tensor, ...])
     for name in names:
         watched.get_submodule(name).register_forward_pre_hook(lambda _, __, name=name: calls.append(name))
     with TURN, torch.no_grad():
-        watched(*inputs)
+        call(watched, inputs)
     return calls
 
 
@@ -123,7 +124,7 @@ def visit_inputs(
         module.register_forward_pre_hook(_watch(name, visit), with_kwargs=True)
     for inputs, _ in calibration_batches(task, progress or Progress(), "looking at layer inputs"):
         with TURN, torch.no_grad():
-            watched(*inputs)
+            call(watched, inputs)
 
 
 def input_moments(

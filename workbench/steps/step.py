@@ -22,7 +22,8 @@ from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import Option, option, options
 from workbench.steps.state import State
-from workbench.task.task import Task, logits
+from workbench.task.batch import outputs_of
+from workbench.task.task import Task
 
 SHELVES = ("Prune", "Quantize", "Factorize", "Replace", "Share", "Input", "Store", "Repair", "Recover")
 TOLERANCE = 1e-3  # of outputs that are to stay the same, relative to the largest
@@ -227,7 +228,7 @@ def candidate(state: State, step: Step, context: Context) -> tuple[State, dict[s
 def check_unchanged(before: nn.Module, after: nn.Module, context: Context) -> None:
     """Raise an error if a model that was written anew does not compute the same as before, but for rounding."""
     with torch.no_grad():
-        wanted, got = (logits(twin(model)(*context.example())) for model in (before, after))
+        wanted, got = (outputs_of(twin(model), context.example()) for model in (before, after))
     if not torch.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE * float(wanted.abs().max())):
         raise WorkbenchError("the changed model no longer computes the same, so it was not kept")
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.task.batch import like
 
 SHIFT = 8  # an image moves by up to an eighth of its side: 4 pixels of 32
 
@@ -60,6 +61,7 @@ def augmented(inputs: tuple[Tensor, ...], kind: str, generator: torch.Generator)
     if len(images) != 1:
         shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
         raise WorkbenchError(f"augmentation {kind!r} is for one input of images [n, C, H, W]; given {shapes}")
-    return tuple(
-        AUGMENTATIONS[kind](value, generator) if place in images else value for place, value in enumerate(inputs)
+    return like(
+        inputs,
+        (AUGMENTATIONS[kind](value, generator) if place in images else value for place, value in enumerate(inputs)),
     )

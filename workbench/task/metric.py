@@ -1,20 +1,28 @@
-"""How a task judges outputs: a number per sample where that is possible, else one for the whole split."""
+"""How a task judges outputs: a number per sample where that is possible, sums of samples, or one for the whole split.
+
+Three kinds. A *mean* is a value of each sample on its own: accuracy, squared error. *Sums* are added over samples
+before they are put together: perplexity by tokens, F1 and mIoU by counts, word errors by words. What is neither is
+scored *whole*: AUC, mAP, retrieval. Which kind a function is, is tried and not assumed.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.errors import WorkbenchError, first_line
+from workbench.task.batch import Tree, count, join, take
+from workbench.task.classes import Classes
 
-Judge = Callable[[Tensor, Tensor], Tensor]
+Judge = Callable[[Tree, Tree], Tensor]
+Combine = Callable[[Tensor], Tensor]
+Limits = Callable[[Tensor], tuple[Tensor, Tensor]]
 NAMED = 5  # numbers of failing samples that an error lists
 # What rounding may change when the same samples are judged in other batches, as a part of the largest result.
 ROUNDING = 1e-4
@@ -26,16 +34,22 @@ class Metric:
 
     Attributes:
         name: What people read, such as "top-1 accuracy".
-        judge: `(outputs [n, ...], targets [n, ...]) -> [n]` one result per sample, or a scalar for the whole
-            where `decomposes` is false.
+        judge: `(outputs [n, ...], targets [n, ...]) -> [n]` one result per sample; `[n, K]` sums of each, where
+            `combine` is given; or a scalar for the whole where `decomposes` is false.
         unit: "%" for fractions that are shown in per cent, else the unit of the value.
         higher_is_better: Whether compression is feared to lower it.
-        bounds: Smallest and largest value a sample can have, None where there is no limit; an end may be infinite.
-            Only between two finite ends can an interval be given before every sample was seen, and for other data.
-        decomposes: Whether the score of a split is the mean over its samples. If not, it is scored whole.
+        bounds: Smallest and largest value a sample can have (with `combine`: the score), None where there is no limit;
+            an end may be infinite. Only between two finite ends can an interval be given before every sample was seen,
+            and for other data.
+        decomposes: Whether the score of a split is made of results of its samples. If not, it is scored whole.
         reason: Why it is scored whole, where that was found out by trying, "" else.
-        classes: Whether targets are numbers of classes, which the last dimension of the outputs has.
+        classes: How classes lie in outputs and targets, None where there are none.
         loss: Name of the loss that trains it, "" where none is known.
+        combine: `sums [..., K] -> [...]` makes the score of sums over samples; None for the mean of results.
+        limits: From the sums of samples [n, K] the least and the most that these can be for another model, [n, K] each;
+            what targets alone decide, such as a number of tokens, is the same in both. None where there is no limit.
+        remake: Makes the same metric for classes that lie otherwise, None where it asks `classes` itself.
+        assumed: What was assumed of it and should be said, "" for nothing.
     """
 
     name: str
@@ -45,14 +59,51 @@ class Metric:
     bounds: tuple[float, float] | None = None
     decomposes: bool = True
     reason: str = ""
-    classes: bool = False
+    classes: Classes | None = None
     loss: str = ""
+    combine: Combine | None = None
+    limits: Limits | None = None
+    remake: Callable[[Classes], Metric] | None = None
+    assumed: str = ""
+
+    @classmethod
+    def of(
+        cls, metric: str | Metric | Judge, classes: Classes | None = None, higher_is_better: bool | None = None
+    ) -> Metric:
+        """Return the metric of a name, "top3" and the like too, or wrap a function.
+
+        A function that gives a value per sample decomposes; one that gives a scalar is scored whole. Which of the two
+        it is shows when it is tried.
+
+        Args:
+            metric: One of `NAMES`, a `Metric`, or `f(outputs, targets)`.
+            classes: How classes lie in outputs and targets; by default as shapes tell.
+            higher_is_better: Of a function; None leaves it to be found out by trying.
+
+        Raises:
+            WorkbenchError: The name is not known.
+        """
+        if isinstance(metric, Metric):
+            return metric
+        if callable(metric):
+            made = cls(getattr(metric, "__name__", type(metric).__name__), metric)
+            if higher_is_better is None:
+                return replace(made, assumed=UNSAID)
+            return replace(made, higher_is_better=higher_is_better)
+        among = re.fullmatch(r"top-?([1-9]\d*)", metric)
+        if among is not None:
+            return NAMES["top"](classes or Classes(), int(among[1]))
+        if metric in NAMES and metric != "top":
+            return NAMES[metric](classes or Classes())
+        known = ", ".join([*(name for name in NAMES if name != "top"), "top5 and the like"])
+        raise WorkbenchError(f"metric {metric!r} is not known; known are {known}, or give a function")
 
     @property
     def note(self) -> str:
         """What people should know of how it is scored, "" if it is as usual."""
         why = self.reason or "is one value for the whole split"
-        return "" if self.decomposes else f"{self.name} {why}: all samples are scored at once"
+        whole = "" if self.decomposes else f"{self.name} {why}: all samples are scored at once"
+        return "; ".join(filter(None, (whole, self.assumed)))
 
     @property
     def bounded(self) -> bool:
@@ -63,8 +114,8 @@ class Metric:
         """Return the possible value that is nearest."""
         return value if self.bounds is None else min(max(value, self.bounds[0]), self.bounds[1])
 
-    def values(self, outputs: Tensor, targets: Tensor, numbers: Tensor) -> Tensor:
-        """Return finite float64 results: one a sample, [n], or the mean over the whole, [], if it does not decompose.
+    def values(self, outputs: Tree, targets: Tree, numbers: Tensor) -> Tensor:
+        """Return finite float64 results: of each sample [n], sums of each [n, K], or [] where it does not decompose.
 
         Args:
             outputs: Of the model, [n, ...].
@@ -85,23 +136,61 @@ class Metric:
             if not judged.isfinite().all():
                 raise WorkbenchError(f"{self.name} of the whole split is {_words(judged)}, which is no score")
             return judged.mean()
-        if judged.numel() != len(numbers):
+        sums = self.combine is not None and judged.ndim == 2
+        if (len(judged) if sums else judged.numel()) != len(numbers):
             raise WorkbenchError(f"{self.name} gives shape {tuple(judged.shape)} for {len(numbers)} samples")
-        judged = judged.reshape(-1)
-        broken = ~judged.isfinite()
+        judged = judged if sums else judged.reshape(-1)
+        broken = ~judged.isfinite().reshape(len(numbers), -1).all(1)
         if broken.any():
             where = _named(numbers[broken], len(numbers))
             raise WorkbenchError(f"{self.name} is {_words(judged)} on {where}; it must be a finite number for each")
         return judged
 
-    def _fails(self, outputs: Tensor, targets: Tensor, place: int) -> bool:
+    def laid_out(self, classes: Classes) -> Metric:
+        """Return the same for classes that lie as `classes` says."""
+        return replace(self, classes=classes) if self.remake is None else self.remake(classes)
+
+    def score(self, outputs: Tree, targets: Tree, numbers: Tensor) -> float:
+        """Return the one score of samples; arguments and errors as of `values`."""
+        return float(self.total(self.values(outputs, targets, numbers)))
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the score, [], of what `values` gave for all samples.
+
+        Raises:
+            WorkbenchError: Sums make no number, as where nothing counts.
+        """
+        if self.combine is None or values.ndim < 2:
+            return values.mean()
+        made = self.combine(values.sum(0)).double()
+        if not made.isfinite():
+            raise WorkbenchError(f"{self.name} of {len(values)} samples is {_words(made)}, which is no score")
+        return made
+
+    def score_of(self, parts: Sequence[tuple[Tree, Tree, Tensor]]) -> float:
+        """Return the one score of batches of outputs, targets and numbers; errors as of `values`."""
+        if not self.decomposes:
+            outputs, targets, numbers = (join([part[place] for part in parts]) for place in range(3))
+            return self.score(outputs, targets, numbers)
+        return float(self.total(self.joined([self.values(*part) for part in parts])))
+
+    def joined(self, values: Sequence[Tensor]) -> Tensor:
+        """Return the values of several batches as one: results [n], or sums [n, K] where any batch has sums."""
+        if any(part.ndim == 2 for part in values):
+            # What a batch gives as means has counts of one.
+            return torch.cat([part if part.ndim == 2 else torch.stack([part, torch.ones_like(part)], 1)
+                              for part in values])  # fmt: skip
+        return torch.cat(list(values))
+
+    def _fails(self, outputs: Tree, targets: Tree, place: int) -> bool:
         try:
-            self.judge(outputs[place : place + 1], targets[place : place + 1])
+            one = torch.tensor([place])
+            self.judge(take(outputs, one), take(targets, one))
         except Exception:  # as above
             return True
         return False
 
-    def settled(self, outputs: Tensor, targets: Tensor) -> Metric:
+    def settled(self, outputs: Tree, targets: Tree) -> Metric:
         """Return the metric as it has to be scored: whole, if a sample's result depends on what it is judged with.
 
         A function that gives a number a sample may still compare samples with each other, as retrieval within a batch
@@ -117,43 +206,29 @@ class Metric:
             judged = torch.as_tensor(self.judge(outputs, targets))
         except Exception:  # `values` says on which samples
             return self
-        if judged.ndim == 0 and len(targets) > 1:
+        total = count(targets)
+        if judged.ndim == 0 and total > 1:
             return replace(self, decomposes=False)
-        if judged.numel() != len(targets):
+        sums = self.combine is not None and judged.ndim == 2
+        if (len(judged) if sums else judged.numel()) != total:
             return self
-        together = judged.double().reshape(-1)
-        for part in _parts(len(targets)):
+        together = judged.double().reshape(total, -1)
+        for part in _parts(total):
             try:
-                apart = torch.as_tensor(self.judge(outputs[part], targets[part])).double().reshape(-1)
+                some = torch.as_tensor(self.judge(take(outputs, part), take(targets, part)))
             except Exception:  # a user's metric may raise anything
                 return replace(self, decomposes=False, reason="cannot judge some of the samples without the others")
-            if apart.numel() != len(part) or not _close(apart, together[part]):
+            apart = some.double().reshape(len(part), -1) if some.numel() % len(part) == 0 else some[None].double()
+            if apart.shape != together[part].shape and sums:
+                continue  # a batch in which all counts is judged by means
+            if apart.shape != together[part].shape or not _close(apart, together[part]):
                 return replace(self, decomposes=False, reason="judges samples by others of the same batch")
         return self
 
-    @classmethod
-    def of(cls, metric: str | Metric | Judge) -> Metric:
-        """Return the metric of a name ("accuracy", "top5" and the like, "mse", "mae"), or wrap a function.
 
-        A function that gives a value per sample decomposes; one that gives a scalar is scored whole. Which of
-        the two it is shows when `Task` tries it.
-
-        Raises:
-            WorkbenchError: The name is not known.
-        """
-        if isinstance(metric, Metric):
-            return metric
-        if callable(metric):
-            return cls(name=getattr(metric, "__name__", type(metric).__name__), judge=metric)
-        if metric in BY_NAME:
-            return BY_NAME[metric]
-        among = re.fullmatch(r"top-?([1-9]\d*)", metric)
-        if among is None:
-            known = ", ".join([*BY_NAME, "top3 and the like"])
-            raise WorkbenchError(f"metric {metric!r} is not known; known are {known}, or give a function")
-        return Metric(
-            f"top-{among[1]} accuracy", top_k(int(among[1])), "%", bounds=(0.0, 1.0), classes=True, loss="cross_entropy"
-        )
+UNSAID = "whether higher is better was not said"
+# What makes the metrics that have a name; `named` puts them here.
+NAMES: dict[str, Callable[..., Metric]] = {}
 
 
 def _parts(count: int) -> Iterator[Tensor]:
@@ -178,47 +253,3 @@ def _named(numbers: Tensor, total: int) -> str:
 
 def _words(judged: Tensor) -> str:
     return "not a number (NaN)" if judged.isnan().any() else "infinite"
-
-
-def top_k(k: int) -> Judge:
-    """Return a judge: 1.0 where the target is among the `k` largest logits, else 0.0."""
-
-    def judge(outputs: Tensor, targets: Tensor) -> Tensor:
-        best = outputs.topk(min(k, outputs.shape[-1]), dim=-1).indices
-        return (
-            (best == targets.unsqueeze(-1)).any(-1).flatten(1).double().mean(1)
-            if best.ndim > 2
-            else ((best == targets.unsqueeze(-1)).any(-1).double())
-        )
-
-    return judge
-
-
-def _error(loss: Callable[..., Tensor]) -> Judge:
-    def judge(outputs: Tensor, targets: Tensor) -> Tensor:
-        wide = targets.reshape(outputs.shape).double()
-        return loss(outputs.double(), wide, reduction="none").reshape(len(outputs), -1).mean(1)
-
-    return judge
-
-
-def margins(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return how far each sample is from changing its result, `[n]`: small values change first.
-
-    For classification this is the gap between the two largest logits. For anything else there is no decision
-    boundary and the size of the output's error serves as the order.
-    """
-    if targets.is_floating_point() or outputs.ndim < 2 or outputs.shape[-1] < 2:
-        return (
-            -_error(F.mse_loss)(outputs, targets) if outputs.numel() == targets.numel() else torch.zeros(len(outputs))
-        )
-    best = outputs.double().topk(2, dim=-1).values
-    return (best[..., 0] - best[..., 1]).reshape(len(outputs), -1).amin(1)
-
-
-BY_NAME = {
-    "accuracy": Metric("top-1 accuracy", top_k(1), "%", bounds=(0.0, 1.0), classes=True, loss="cross_entropy"),
-    "top5": Metric("top-5 accuracy", top_k(5), "%", bounds=(0.0, 1.0), classes=True, loss="cross_entropy"),
-    "mse": Metric("mean squared error", _error(F.mse_loss), higher_is_better=False, bounds=(0.0, math.inf), loss="mse"),
-    "mae": Metric("mean absolute error", _error(F.l1_loss), higher_is_better=False, bounds=(0.0, math.inf), loss="l1"),
-}

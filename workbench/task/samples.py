@@ -2,66 +2,108 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
+from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    SubsetRandomSampler,
+    default_collate,
+)
 
-from workbench.errors import WorkbenchError
-from workbench.task.identity import tensor_bytes
+from workbench.errors import WorkbenchError, first_line
+from workbench.task.batch import Batch, Call, Inputs, Tree, count, leaves, take, tensors
+from workbench.task.identity import code_digest, tensor_bytes
 
 DIGEST_BATCH = 256
-Batch = tuple[tuple[Tensor, ...], Tensor]
+LOOKED_AT = 8
+TARGETS = ("labels", "label", "targets", "target", "y")
+Collate = Callable[[list[Any]], Any]
+# Inputs as they are handed to a model, and targets.
+Read = tuple[Inputs, Tree]
 
 
 class Samples:
     """Inputs and targets by index.
 
     Args:
-        source: A torch map-style dataset whose items are `(input, target)`, `(input, ..., target)` or
-            `((input, ...), target)`.
+        source: A torch map-style dataset. Its items, or batches of them, are `(input, target)`, `(input, ..., target)`,
+            `((input, ...), target)`, `(dict of inputs, target)`, a dict with the target in it, or a `Batch`.
+        collate: What makes a batch of items; torch's own by default.
+        target: Which key of a dict is the target; one of `TARGETS` by default.
+
+    Attributes:
+        call: How a model is called with the inputs, as far as that is the task's to say.
     """
 
-    def __init__(self, source: Dataset[Any]) -> None:
-        self.source = source
+    call: Call = Call()
+
+    def __init__(self, source: Dataset[Any], collate: Collate | None = None, target: str = "") -> None:
+        self.source, self._collate, self._target = source, collate, target
         if len(self) == 0:
             raise WorkbenchError("the data is empty; at least one sample is needed")
 
     def __len__(self) -> int:
         return len(self.source)  # type: ignore[arg-type]  # torch's Dataset leaves __len__ to its subclasses
 
-    def batch(self, indices: Sequence[int]) -> Batch:
-        """Return `((input [n, ...], ...), targets [n, ...])` for these samples, in this order.
+    def called(self, call: Call) -> Self:
+        """Return the same samples for a model that is called in another way."""
+        made = copy.copy(self)
+        made.call = call
+        return made
+
+    def batch(self, indices: Sequence[int]) -> Read:
+        """Return inputs [n, ...] and targets [n, ...] of these samples, in this order.
 
         Raises:
-            WorkbenchError: The dataset's items are of another form.
+            WorkbenchError: The dataset's items are of another form, or inputs are not finite.
         """
-        found = default_collate([self.source[int(i)] for i in indices])
-        *given, targets = found if isinstance(found, tuple | list) else (found,)
-        inputs = [value for one in given for value in (one if isinstance(one, tuple | list) else (one,))]
-        if not inputs or not all(isinstance(value, Tensor) for value in (*inputs, targets)):
-            kinds = ", ".join(type(value).__name__ for value in (*given, targets))
-            raise WorkbenchError(f"a sample must be (input, target) or (input, ..., target) in tensors, not ({kinds})")
+        items = [self.source[int(i)] for i in indices]
+        try:
+            collated = (self._collate or default_collate)(items)
+        except (TypeError, RuntimeError, ValueError, KeyError, AttributeError) as error:  # what collate functions raise
+            raise WorkbenchError(
+                f"samples cannot be put together to a batch ({first_line(error)}); give a DataLoader with a collate_fn"
+            ) from error
+        args, kwargs, targets = _parts(collated, self._target)
+        inputs = Inputs.of(args, kwargs, self.call)
+        if not inputs or not _countable(targets):
+            kinds = ", ".join(type(value).__name__ for value in (*args, *kwargs.values(), targets))
+            raise WorkbenchError(
+                "a sample must be (input, target), (input, ..., target) or a dict with the target in it, of tensors, "
+                f"not ({kinds})"
+            )
         for value in inputs:
             check_finite(value, indices)
-        return tuple(inputs), targets
+        return inputs, targets
 
     @cached_property
     def digest(self) -> str:
         """Hex digits that change with any sample. They are read once, all of them, unless the dataset has its own."""
         own = getattr(getattr(self, "source", None), "digest", None)
         if callable(own):
-            return str(own())
+            return str(own()) + (code_digest(self._collate) if self._collate else "")
         digest = hashlib.sha256()
         for start in range(0, len(self), DIGEST_BATCH):
             inputs, targets = self.batch(range(start, min(start + DIGEST_BATCH, len(self))))
-            for part in (*inputs, targets):
+            for part in (*inputs, *leaves(targets)):
                 digest.update(tensor_bytes(part))
+            if isinstance(targets, list):
+                digest.update(code_digest(targets).encode())
         return digest.hexdigest()
 
 
@@ -69,8 +111,10 @@ class ArraySamples(Samples):
     """Samples held as arrays; uint8 images stay bytes in memory and are normalised as they are read.
 
     Args:
-        inputs: One array or several, each `[N, ...]`. uint8 is divided by 255.
-        targets: `[N, ...]`: class numbers (integers) or values (floats).
+        inputs: One array or several (a tuple or list of them), or a dict of them by the model's parameters; each
+            `[N, ...]`. uint8 is divided by 255.
+        targets: `[N, ...]`: class numbers (integers) or values (floats), a tuple or dict of such arrays, or a list of
+            one value of any kind for each sample.
         mean: Per channel (dim 1), subtracted after the division; needs `std`.
         std: Per channel (dim 1), divided by.
     """
@@ -82,27 +126,34 @@ class ArraySamples(Samples):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
-        several = inputs if isinstance(inputs, tuple | list) else (inputs,)
-        self.inputs = tuple(_tensor(value) for value in several)
-        self.targets = _tensor(targets)
-        counts = {len(value) for value in (*self.inputs, self.targets)}
+        if isinstance(inputs, Inputs):
+            self._whole = inputs
+        elif isinstance(inputs, Mapping):
+            self._whole = Inputs.of((), tensors(inputs))
+        else:
+            several = inputs if isinstance(inputs, tuple | list) else (inputs,)
+            self._whole = Inputs.of(tuple(tensors(value) for value in several))
+        self.targets = _targets(targets)
+        counts = {len(value) for value in (*self._whole, *leaves(self.targets))}
+        counts |= {len(self.targets)} if isinstance(self.targets, list) else set()
         if len(counts) != 1:
             raise WorkbenchError(f"inputs and targets differ in number: {sorted(counts)}")
         if counts == {0}:
             raise WorkbenchError("the data is empty; at least one sample is needed")
-        if not self.targets.is_floating_point():
-            # A column of labels is labels; left as it is, it would be compared with every sample.
-            column = self.targets.ndim == 2 and self.targets.shape[1] == 1
-            self.targets = (self.targets.squeeze(1) if column else self.targets).long()
-        for value in self.inputs:
+        for value in self._whole:
             check_finite(value)
         self.mean, self.std = mean, std
         self._check_scale()
 
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """All inputs as they are held, before they are normalised."""
+        return self._whole
+
     def _check_scale(self) -> None:
         if self.mean is None or self.std is None:
             return
-        for value in self.inputs:
+        for value in self._whole:
             channels = value.shape[1] if value.ndim > 1 else 1
             if value.dtype == torch.uint8 and {len(self.mean), len(self.std)} != {channels}:
                 raise WorkbenchError(
@@ -113,18 +164,22 @@ class ArraySamples(Samples):
             raise WorkbenchError(f"std is divided by, so each must be above 0; it is {tuple(self.std)}")
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return count(self.targets)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
-        chosen = torch.as_tensor(indices)
-        return tuple(self._read(value, chosen) for value in self.inputs), self.targets[chosen]
+    def batch(self, indices: Sequence[int]) -> Read:
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        whole = self._whole.call
+        call = replace(self.call, structure=whole.structure, constants=whole.constants)
+        return Inputs((self._read(value, chosen) for value in self._whole), call), take(self.targets, chosen)
 
     @cached_property
     def digest(self) -> str:
         """Hex digits that change with any sample, or with how it is normalised."""
         digest = hashlib.sha256(f"{self.mean} {self.std}".encode())
-        for part in (*self.inputs, self.targets):
+        for part in (*self._whole, *leaves(self.targets)):
             digest.update(f"{part.dtype} {tuple(part.shape)}".encode() + tensor_bytes(part))
+        if isinstance(self.targets, list):
+            digest.update(code_digest(self.targets).encode())
         return digest.hexdigest()
 
     def _read(self, value: Tensor, chosen: Tensor) -> Tensor:
@@ -163,7 +218,9 @@ def check_finite(value: Tensor, numbers: Sequence[int] | None = None) -> None:
         )
 
 
-def samples(data: Any, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> Samples:
+def samples(
+    data: Any, mean: Sequence[float] | None = None, std: Sequence[float] | None = None, target: str = ""
+) -> Samples:
     """Return `Samples` from arrays, a dataset, a loader, or a function that gives one of these.
 
     Raises:
@@ -172,15 +229,116 @@ def samples(data: Any, mean: Sequence[float] | None = None, std: Sequence[float]
     if isinstance(data, Samples):
         return data
     if isinstance(data, DataLoader):
-        return samples(data.dataset, mean, std)
+        return _loaded(data, target)
     if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], Dataset):
         return ArraySamples(data[0], data[1], mean, std)
     if isinstance(data, IterableDataset) or (isinstance(data, Dataset) and not hasattr(data, "__len__")):
         raise WorkbenchError("an iterable dataset has no order to sample from; give a map-style dataset or arrays")
     if isinstance(data, Dataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
-        return Samples(data)
+        return Samples(data, target=target)
     raise WorkbenchError(
         f"data of type {type(data).__name__} is not understood; give (inputs, targets) arrays, a dataset or a loader"
+    )
+
+
+def _loaded(loader: DataLoader[Any], target: str) -> Samples:
+    """Return the samples that a loader would give, put together as it does.
+
+    Raises:
+        WorkbenchError: Its sampler draws otherwise each time, or repeats samples, so that no split can be told.
+    """
+    if isinstance(loader.dataset, IterableDataset):
+        raise WorkbenchError("an iterable dataset has no order to sample from; give a map-style dataset or arrays")
+    collate = None if loader.collate_fn is default_collate else loader.collate_fn
+    if loader.batch_sampler is None or type(loader.batch_sampler) is not BatchSampler:
+        raise WorkbenchError(
+            "the loader makes its batches by a sampler of its own, and samples cannot be told apart; give the dataset"
+        )
+    sampler, dataset = loader.sampler, loader.dataset
+    shuffled = isinstance(sampler, RandomSampler) and not sampler.replacement
+    if shuffled and len(sampler) == len(dataset):  # type: ignore[arg-type]  # a map-style dataset has a length
+        return Samples(dataset, collate, target)  # whoever trains shuffles anyway
+    if type(sampler) is SequentialSampler:
+        return Samples(dataset, collate, target)
+    if type(sampler) is SubsetRandomSampler:
+        chosen = sorted(int(number) for number in sampler.indices)
+    else:
+        chosen, again = ([int(number) for number in sampler] for _ in range(2))
+        if sorted(chosen) != sorted(again) or len(set(chosen)) != len(chosen):
+            raise WorkbenchError(
+                f"the loader's {type(sampler).__name__} draws other samples each time, or some of them twice; give the "
+                "dataset, or a loader with a fixed subset"
+            )
+    return Samples(Subset(dataset, chosen), collate, target)
+
+
+def free_dimensions(data: Samples) -> frozenset[tuple[int, int]]:
+    """Return the dimensions, as (tensor, dimension), in which samples differ; a few are looked at."""
+    if isinstance(data, ArraySamples):
+        return frozenset()
+    places = sorted({round(part * (len(data) - 1) / LOOKED_AT) for part in range(LOOKED_AT + 1)})
+    shapes = [[tuple(value.shape) for value in data.batch([place])[0]] for place in places]
+    return frozenset(
+        (tensor, dim)
+        for tensor, first in enumerate(shapes[0])
+        for dim in range(1, len(first))
+        if any(other[tensor][dim] != first[dim] for other in shapes)
+    )
+
+
+def _parts(collated: Any, target: str) -> Batch:
+    """Return the parts of a batch as a dataset or its collate function made it."""
+    if isinstance(collated, Batch):
+        return collated
+    if isinstance(collated, Mapping):
+        keys = [key for key in ([target] if target else TARGETS) if key in collated]
+        if not keys:
+            have = ", ".join(str(key) for key in collated)
+            raise WorkbenchError(
+                f"a sample is a dict of {have}, and nothing says which is the target; give target='...' to wb.Task"
+            )
+        rest = {str(key): value for key, value in collated.items() if key != keys[0]}
+        return Batch((), rest, _numbers(collated[keys[0]]))
+    if not isinstance(collated, tuple | list) or len(collated) < 2:
+        return Batch((collated,) if not isinstance(collated, tuple | list) else tuple(collated), {}, None)
+    *given, targets = collated
+    if len(given) == 1 and isinstance(given[0], Mapping):
+        return Batch((), dict(given[0]), _numbers(targets))
+    args = [value for one in given for value in (one if isinstance(one, tuple | list) else (one,))]
+    return Batch(tuple(args), {}, _numbers(targets))
+
+
+def _numbers(targets: Any) -> Tree:
+    """Return targets as a dataset gave them, a column of labels as labels; a tuple of words is a list of them."""
+    if (
+        isinstance(targets, tuple)
+        and targets
+        and not any(isinstance(value, Tensor | tuple | dict) for value in targets)
+    ):
+        return list(targets)
+    return tree_map(_labels, targets) if not isinstance(targets, list) else targets
+
+
+def _labels(targets: Any) -> Any:
+    if not isinstance(targets, Tensor) or targets.is_floating_point():
+        return targets
+    # A column of labels is labels; left as it is, it would be compared with every sample.
+    column = targets.ndim == 2 and targets.shape[1] == 1
+    return (targets.squeeze(1) if column else targets).long()
+
+
+def _targets(targets: Any) -> Tree:
+    """Return targets as tensors, where they are numbers; a list of anything else as it is."""
+    if isinstance(targets, list) and targets and not isinstance(targets[0], int | float | list | np.number):
+        return targets
+    if isinstance(targets, np.ndarray) and targets.dtype.kind not in "biufc":
+        return targets.tolist()
+    return tree_map(_labels, tensors(targets))
+
+
+def _countable(targets: Tree) -> bool:
+    return isinstance(targets, list) or (
+        bool(leaves(targets)) and len(leaves(targets)) == len(tree_flatten(targets)[0])
     )
 
 
@@ -207,10 +365,3 @@ class Lazy:
         if self._made is None:
             self._made = self._make()
         return self._made
-
-
-def _tensor(value: Any) -> Tensor:
-    if isinstance(value, Tensor):
-        return value.detach()
-    array = np.ascontiguousarray(value)
-    return torch.from_numpy(array if array.flags.writeable else array.copy())

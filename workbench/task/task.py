@@ -4,44 +4,24 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.errors import WorkbenchError, within
+from workbench.task.batch import Call, Output
+from workbench.task.classes import IGNORED, Classes
 from workbench.task.identity import code_digest
-from workbench.task.metric import Metric
-from workbench.task.samples import ArraySamples, Lazy, Samples, samples
+from workbench.task.loss import LOSSES, Loss, NamedLoss, loss_of
+from workbench.task.metric import Judge, Metric
+from workbench.task.named import metric_of
+from workbench.task.samples import ArraySamples, Lazy, Read, Samples, samples
 
 Split = Literal["train", "validation", "test", "calibration"]
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-def _like_outputs(loss: Callable[..., Tensor]) -> Loss:
-    """Return the loss with targets in the outputs' shape; torch would compare [n, 1] with [n] as n × n pairs."""
-
-    def judged(outputs: Tensor, targets: Tensor) -> Tensor:
-        return loss(outputs, targets.reshape(outputs.shape).to(outputs.dtype))
-
-    return judged
-
-
-def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy of classes in the last dimension, [n, C] or token by token [n, T, C]."""
-    if outputs.ndim > 2 and targets.shape == outputs.shape[:-1]:
-        return F.cross_entropy(outputs.flatten(0, -2), targets.flatten())
-    return F.cross_entropy(outputs, targets)
-
-
-LOSSES: dict[str, Loss] = {
-    "cross_entropy": _cross_entropy,
-    "mse": _like_outputs(F.mse_loss),
-    "l1": _like_outputs(F.l1_loss),
-}
 CALIBRATION_SAMPLES = 256
 STEERING: tuple[Split, ...] = ("validation", "calibration")
 
@@ -58,9 +38,17 @@ class Task:
         validation: Needed; what is looked at while choosing.
         test: Scored once, when a model is exported or reported.
         calibration: For activation ranges and criteria that look at data; by default 256 samples of train.
-        metric: "accuracy", "top5", "mse", "mae", a `Metric`, or `f(outputs, targets)`.
-        loss: By default what fits the metric; "cross_entropy", "mse", "l1" or `f(outputs, targets) -> scalar`.
+        metric: One of `workbench.task.named.NAMES` ("accuracy", "f1", "miou", "perplexity", "mse" and the like), a
+            `Metric`, a `torchmetrics.Metric`, or `f(outputs, targets)`, which gives a value for each sample or one.
+        loss: By default what fits the metric; one of `LOSSES` or `f(outputs, targets) -> scalar`. A metric for which
+            none is known can be scored and not trained.
         classes: Class names, in the order of the labels.
+        output: What of the model's output is judged: a key, an attribute, an index, several keys as a tuple, or a
+            function of the output. By default the tensor that there is, or `logits`; where several fit, it is asked.
+        target: Which key of a sample that is a dict is the target; "labels", "label", "targets", "target" by default.
+        class_dim: Dimension of the outputs that counts classes, where shapes do not tell.
+        ignored: A label that does not count, -100 by default.
+        higher_is_better: Of a function as metric. Where it is not said it is found out by trying, and told.
         mean: Per channel, for uint8 images, after division by 255.
         std: Per channel, for uint8 images.
         name: What people read.
@@ -76,9 +64,14 @@ class Task:
         train: Any = None,
         test: Any = None,
         calibration: Any = None,
-        metric: str | Metric | Callable[[Tensor, Tensor], Tensor] = "accuracy",
+        metric: str | Metric | Judge | Any = "accuracy",
         loss: str | Loss | None = None,
         classes: Sequence[str] = (),
+        output: Output = None,
+        target: str = "",
+        class_dim: int | None = None,
+        ignored: int = IGNORED,
+        higher_is_better: bool | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         name: str = "",
@@ -86,9 +79,12 @@ class Task:
         if (mean is None) != (std is None):
             raise WorkbenchError("normalisation needs both mean and std")
         self.name = name
-        self.metric = Metric.of(metric)
-        self.loss = _loss(loss or self.metric.loss or "cross_entropy")
+        self._counting = Classes(class_dim, ignored)
+        self.metric = metric_of(metric, self._counting, higher_is_better)
+        self.loss = loss_of(loss or self.metric.loss, self.metric.classes or self._counting)
         self.classes = tuple(str(c) for c in classes)
+        self.call, self._target = Call(output=output), target
+        self._called: dict[Split, Samples] = {}
         self.mean, self.std = mean, std
         given = {"train": train, "validation": validation, "test": test, "calibration": calibration}
         self._splits = {key: self._lazy(key, value) for key, value in given.items() if value is not None}
@@ -99,7 +95,7 @@ class Task:
         def make() -> Samples:
             value = data() if callable(data) and not hasattr(data, "__getitem__") else data
             with within(f"{split} data"):
-                made = samples(value, self.mean, self.std)
+                made = samples(value, self.mean, self.std, self._target)
                 self._check_labels(made)
             return made
 
@@ -110,12 +106,17 @@ class Task:
 
     def _check_labels(self, made: Samples) -> None:
         targets = getattr(made, "targets", None)
-        if not isinstance(targets, Tensor) or targets.is_floating_point():
+        if self.metric.classes is None or not isinstance(targets, Tensor) or targets.is_floating_point():
             return
-        low, high = int(targets.min()), int(targets.max())
+        counted = targets[targets != self.metric.classes.ignored]
+        if not counted.numel():
+            raise WorkbenchError(f"every label is {self.metric.classes.ignored}, which does not count")
+        low, high = int(counted.min()), int(counted.max())
         if low < 0:
-            raise WorkbenchError(f"labels must not be negative; the smallest is {low}")
-        if self.classes and high >= len(self.classes):
+            raise WorkbenchError(
+                f"labels must not be negative; the smallest is {low}. If nothing counts there, give ignored={low}"
+            )
+        if self.classes and high >= len(self.classes) and targets.ndim == 1:
             raise WorkbenchError(f"label {high} has no name: there are {len(self.classes)} classes, numbered from 0")
 
     def has(self, split: Split) -> bool:
@@ -133,7 +134,34 @@ class Task:
         if split not in self._splits:
             have = ", ".join(self._splits)
             raise WorkbenchError(f"the task has no {split} data (it has {have}); give {split}=... to wb.Task")
-        return self._splits[split].get()
+        if split not in self._called:
+            self._called[split] = self._splits[split].get().called(self.call)
+        return self._called[split]
+
+    @property
+    def training_loss(self) -> Loss:
+        """What trains a model.
+
+        Raises:
+            WorkbenchError: The task has no loss.
+        """
+        if self.loss is None:
+            raise WorkbenchError(
+                f"nothing says what trains a model for {self.metric.name}; give loss=... to wb.Task, one of "
+                f"{', '.join(LOSSES)} or a function of outputs and targets"
+            )
+        return self.loss
+
+    def settled(self, metric: Metric, call: Call) -> Task:
+        """Return the same task with what was learnt of how outputs are judged, and of how a model is called.
+
+        The loss follows the metric in where classes lie.
+        """
+        made = copy.copy(self)
+        made.metric, made.call, made._called = metric, call, {}
+        if isinstance(self.loss, NamedLoss) and metric.classes is not None:
+            made.loss = replace(self.loss, classes=metric.classes)
+        return made
 
     def _calibration(self) -> Samples:
         train = self.split("train")
@@ -144,10 +172,11 @@ class Task:
         """Return the task with what steering needs, and nothing that is still to be made: for other processes."""
         made = copy.copy(self)
         made._splits = {split: Lazy.of(_own(self.split(split))) for split in STEERING if self.has(split)}
+        made._called = {}
         return made
 
     def example(self, count: int = 1) -> tuple[Tensor, ...]:
-        """Return the inputs of the first validation samples, each `[count, ...]`."""
+        """Return the inputs of the first validation samples, each `[count, ...]`, as `Inputs`."""
         validation = self.split("validation")
         return validation.batch(range(min(count, len(validation))))[0]
 
@@ -158,9 +187,9 @@ class Task:
 
     def facts(self) -> dict[str, Any]:
         """Return what someone needs who runs the model elsewhere, as plain JSON: inputs, their scaling, classes."""
+        example = self.example(1)
         inputs = [
-            {"shape": list(value.shape[1:]), "type": str(value.dtype).removeprefix("torch.")}
-            for value in self.example(1)
+            {"shape": list(value.shape[1:]), "type": str(value.dtype).removeprefix("torch.")} for value in example
         ]
         mean, std = (None if value is None else list(value) for value in (self.mean, self.std))
         return {"name": self.name, "classes": list(self.classes), "inputs": inputs, "mean": mean, "std": std}
@@ -180,34 +209,13 @@ class Subset(Samples):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def batch(self, indices: Sequence[int]) -> tuple[tuple[Tensor, ...], Tensor]:
+    def called(self, call: Call) -> Subset:
+        return Subset(self.whole.called(call), self.indices)
+
+    def batch(self, indices: Sequence[int]) -> Read:
         return self.whole.batch([self.indices[int(i)] for i in indices])
 
 
 def _own(data: Samples) -> Samples:
     """Return samples that do not drag along the whole of which they are a part."""
     return ArraySamples(*data.batch(range(len(data)))) if isinstance(data, Subset) else data
-
-
-def _loss(loss: str | Loss) -> Loss:
-    if callable(loss):
-        return loss
-    if loss not in LOSSES:
-        raise WorkbenchError(f"loss {loss!r} is not known; known are {', '.join(LOSSES)}, or give a function")
-    return LOSSES[loss]
-
-
-def logits(output: Any) -> Tensor:
-    """Return the tensor that is judged, from what a model gave.
-
-    A tensor is itself; an output with `.logits` gives these; of a tuple or dict the first tensor counts.
-    """
-    if isinstance(output, Tensor):
-        return output
-    if hasattr(output, "logits"):
-        return output.logits  # type: ignore[no-any-return]  # the attribute of a transformers output
-    values = list(output.values()) if isinstance(output, dict) else list(output)
-    for value in values:
-        if isinstance(value, Tensor):
-            return value
-    raise WorkbenchError(f"the model's output of type {type(output).__name__} holds no tensor to judge")

@@ -66,6 +66,7 @@ class Steps:
 class ProgramModule(nn.Module):
     """A model read back from a file: layers and tensors under their names, run in the order of its graph."""
 
+    takes_its_inputs_flat = True
     _steps: Steps
 
     def __init__(self, root: nn.Module, graph: Graph) -> None:

@@ -12,7 +12,7 @@ from workbench.measure.runtimes.runtime import Forward, Runtime
 from workbench.model.twin import twin
 from workbench.registry import register
 from workbench.steps import State
-from workbench.task.task import logits
+from workbench.task.batch import Tree, outputs_of
 
 
 def prepare(state: State, example: tuple[Tensor, ...], overlay: Mapping[str, Tensor] | None = None) -> Forward:
@@ -25,9 +25,9 @@ def prepare(state: State, example: tuple[Tensor, ...], overlay: Mapping[str, Ten
     """
     model = twin(state.model, overlay)
 
-    def forward(inputs: tuple[Tensor, ...]) -> Tensor:
+    def forward(inputs: tuple[Tensor, ...]) -> Tree:
         with TURN, torch.inference_mode():
-            return logits(model(*inputs))
+            return outputs_of(model, inputs)
 
     return forward
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError, first_line
-from workbench.graph.tracing import TRACING
+from workbench.graph.tracing import TRACING, one_by_one
 from workbench.jobs.turn import TURN
 from workbench.measure.runtimes.qdq import with_integers
 from workbench.measure.runtimes.runtime import Forward, Runtime
@@ -30,7 +30,7 @@ from workbench.model.structure import structure
 from workbench.model.twin import twin
 from workbench.registry import register
 from workbench.steps import State
-from workbench.task.task import logits
+from workbench.task.batch import Inputs, Tree, how, judged, leaves, outputs_of
 
 if TYPE_CHECKING:
     import onnx
@@ -67,7 +67,7 @@ def prepare(state: State, example: tuple[Tensor, ...]) -> Forward:
 
 
 def open_graph(serialized: bytes) -> Forward:
-    """Return a function from inputs to the first output of a serialized ONNX model.
+    """Return a function from inputs to the outputs of a serialized ONNX model.
 
     Raises:
         WorkbenchError: ONNX Runtime has no kernel for one of its operators.
@@ -84,12 +84,12 @@ def open_graph(serialized: bytes) -> Forward:
     except Exception as error:  # an operator without a kernel for its type, such as a float64 convolution
         raise WorkbenchError(f"ONNX Runtime cannot run this model: {first_line(error)}") from error
     names = [given.name for given in session.get_inputs()]
-    first = session.get_outputs()[0].name
 
-    def forward(inputs: tuple[Tensor, ...]) -> Tensor:
+    def forward(inputs: tuple[Tensor, ...]) -> Tree:
         feeds = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
         with TURN:
-            return torch.from_numpy(session.run([first], feeds)[0])
+            outputs = tuple(torch.from_numpy(output) for output in session.run(None, feeds))
+        return outputs[0] if len(outputs) == 1 else judged(outputs, inputs)
 
     return forward
 
@@ -181,25 +181,31 @@ def _agreeing(graph: onnx.ModelProto, model: nn.Module, example: tuple[Tensor, .
     """Return how to run a graph if it gives the model's outputs, else None."""
     try:
         with torch.no_grad():
-            wanted = logits(_plain(model)(*example))
+            wanted = outputs_of(_plain(model), example)
         opened = open_graph(graph.SerializeToString())
         got = opened(example)
     except Exception:  # a graph that does not fit fails in ONNX Runtime in many ways; a new export settles it
         return None
-    return opened if agree(got, wanted, TOLERANCE) else None
+    pairs = zip(leaves(got), leaves(wanted), strict=True)
+    return opened if all(agree(one, other, TOLERANCE) for one, other in pairs) else None
 
 
 def _export(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
     plain = _plain(model)
-    dynamic: Any = tuple({0: torch.export.Dim.DYNAMIC} for _ in example)
+    free, any_size = how(example).free, torch.export.Dim.DYNAMIC
+    dynamic: Any = tuple(
+        {0: any_size, **{dim: any_size for tensor, dim in free if tensor == place}} if value.dim() else {}
+        for place, value in enumerate(example)
+    )
+    names = example.names(plain) if isinstance(example, Inputs) else None
+    plain = one_by_one(plain, example)
+    given: dict[str, Any] = {"dynamo": True, "optimize": False, "verbose": False, "input_names": names}
     try:
         with _quiet():
             try:
-                program = torch.onnx.export(
-                    plain, example, dynamo=True, dynamic_shapes=dynamic, optimize=False, verbose=False
-                )
+                program = torch.onnx.export(plain, tuple(example), dynamic_shapes=dynamic, **given)
             except Exception:  # a model that fixes its batch size is still worth a graph of that size
-                program = torch.onnx.export(plain, example, dynamo=True, optimize=False, verbose=False)
+                program = torch.onnx.export(plain, tuple(example), **given)
     except Exception as error:
         raise WorkbenchError(f"the model cannot be converted to ONNX: {first_line(error)}") from error
     if program is None:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from workbench.registry import Registry
 from workbench.steps import State
+from workbench.task.batch import Tree
 
-Forward = Callable[[tuple[Tensor, ...]], Tensor]
+Forward = Callable[[tuple[Tensor, ...]], Tree]
 
 
 class Runtime(ABC):

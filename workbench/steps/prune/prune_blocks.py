@@ -27,7 +27,7 @@ from workbench.steps.option import option
 from workbench.steps.prune.units import reached
 from workbench.steps.state import State
 from workbench.steps.step import GraphStep, Need
-from workbench.task.task import logits
+from workbench.task.batch import count, outputs_of
 
 
 def influence(entering: Tensor, leaving: Tensor) -> Tensor:
@@ -47,19 +47,20 @@ def rank_branches(made: GraphModule, found: Sequence[Branch], importance: str, c
         WorkbenchError: There is no calibration data.
         Cancelled: It was told to stop.
     """
-    task, totals, count = context.subject.task, [0.0] * len(found), 0
+    task, totals, total = context.subject.task, [0.0] * len(found), 0
     for inputs, targets in calibration_batches(task, context.progress, "running branches"):
-        count += len(targets)
+        total += count(targets)
         with TURN, torch.no_grad():
             whole = Bypass(made, watched=found)
-            loss = task.loss(logits(whole.run(*inputs)), targets)
+            outputs = outputs_of(whole, inputs)
             for number, branch in enumerate(found):
                 if importance == "similarity":
                     totals[number] += float(influence(*whole.seen[branch.sum]).sum())
                 else:
-                    without = task.loss(logits(Bypass(made, [branch]).run(*inputs)), targets)
-                    totals[number] += float(without - loss) * len(targets)
-    return [value / count for value in totals]
+                    loss = task.training_loss
+                    without = loss(outputs_of(Bypass(made, [branch]), inputs), targets)
+                    totals[number] += float(without - loss(outputs, targets)) * count(targets)
+    return [value / total for value in totals]
 
 
 @register

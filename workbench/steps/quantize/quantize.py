@@ -19,7 +19,7 @@ from workbench.errors import WorkbenchError
 from workbench.graph import fold_batchnorm, followers, summed_inputs
 from workbench.jobs.turn import TURN
 from workbench.model.layers import Layer
-from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias, simulate
+from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, entering, rounded_bias, simulate
 from workbench.model.twin import sharing_copy, twin
 from workbench.registry import register
 from workbench.steps.bounds import Bounds, percentile_within
@@ -31,6 +31,7 @@ from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
 from workbench.steps.quantize.rounding import ROUNDINGS
 from workbench.steps.state import State
 from workbench.steps.step import Need, WeightStep
+from workbench.task.batch import call
 
 
 @register
@@ -247,9 +248,10 @@ def makers(model: nn.Module, names: Iterable[str], example: tuple[Tensor, ...]) 
         return hook
 
     def take(name: str) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             # What was changed in place since it was given is another value in the same tensor.
-            read[name] = [maker for value, version, maker in made if value is inputs[0] and version == value._version]
+            mine = entering(args, kwargs)
+            read[name] = [maker for value, version, maker in made if value is mine and version == value._version]
 
         return hook
 
@@ -257,9 +259,9 @@ def makers(model: nn.Module, names: Iterable[str], example: tuple[Tensor, ...]) 
         if not isinstance(module, ActivationQuantizer):
             module.register_forward_hook(give(name))
         if name in wanted:
-            module.register_forward_pre_hook(take(name))
+            module.register_forward_pre_hook(take(name), with_kwargs=True)
     with TURN, torch.no_grad():
-        watched(*example)
+        call(watched, example)
     found: dict[str, str] = {}
     for layer, candidates in read.items():
         maker = next((name for name in candidates if name and calls[name] == 1), None)
@@ -274,9 +276,10 @@ def _watch(
     after_relu = followers(model, context.example())
 
     def watch(name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if isinstance(inputs[0], Tensor) and inputs[0].is_floating_point() and isinstance(output, Tensor):
-                look((name, INPUT), inputs[0])
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            mine = entering(args, kwargs)
+            if isinstance(mine, Tensor) and mine.is_floating_point() and isinstance(output, Tensor):
+                look((name, INPUT), mine)
                 if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
                     look((name, OUTPUT), output.relu() if after_relu.get(name) == "relu" else output)
 
@@ -284,7 +287,7 @@ def _watch(
 
     watched = twin(model)
     for name in names:
-        watched.get_submodule(name).register_forward_hook(watch(name))
+        watched.get_submodule(name).register_forward_hook(watch(name), with_kwargs=True)
     for inputs, _ in calibration_batches(context.subject.task, context.progress, message):
         with TURN, torch.no_grad():
-            watched(*inputs)
+            call(watched, inputs)

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
-from workbench.model.quantizer import INPUT, rounded_bias
+from workbench.model.quantizer import INPUT, entering, rounded_bias
 from workbench.model.twin import twin
 from workbench.registry import register
 from workbench.steps.change import Change
@@ -25,6 +25,7 @@ from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import Need, WeightStep
+from workbench.task.batch import call
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,22 @@ def places(model: nn.Module, original: nn.Module, names: list[str], inputs: tupl
     readers: dict[str, str] = {}
 
     def called(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+        def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             if name in wanted:
                 calls.append(name)
                 outputs[name] = output
             else:
-                readers.update({layer: name for layer, value in outputs.items() if given and given[0] is value})
+                mine = entering(args, kwargs)
+                readers.update({layer: name for layer, value in outputs.items() if mine is value})
 
         return hook
 
     watched, wanted = twin(model), set(names)
     modules = dict(watched.named_modules())
     for name in (*names, *(norm for norm in norms if norm in modules)):
-        modules[name].register_forward_hook(called(name))
+        modules[name].register_forward_hook(called(name), with_kwargs=True)
     with TURN, torch.no_grad():
-        watched(*inputs)
+        call(watched, inputs)
     found = []
     for layer in dict.fromkeys(name for name in calls if calls.count(name) == 1):
         norm = readers.get(layer)
@@ -109,7 +111,7 @@ def means(model: nn.Module, names: list[str], inputs: tuple[Tensor, ...]) -> dic
     for name in names:
         watched.get_submodule(name).register_forward_hook(look(name))
     with TURN, torch.no_grad():
-        watched(*inputs)
+        call(watched, inputs)
     return found
 
 
@@ -146,7 +148,7 @@ def corrected(
         # Before the rounding of outputs, which is such a hook too.
         watched.get_submodule(place.corrected).register_forward_hook(correct(place), prepend=True)
     with TURN, torch.no_grad():
-        watched(*inputs)
+        call(watched, inputs)
     return found
 
 

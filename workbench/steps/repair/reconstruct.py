@@ -28,6 +28,7 @@ from workbench.steps.option import option
 from workbench.steps.prune.compensation import least_squares
 from workbench.steps.state import State
 from workbench.steps.step import Need, WeightStep
+from workbench.task.batch import call
 
 
 class Reached(BaseException):
@@ -92,8 +93,8 @@ def called_once(model: nn.Module, names: Iterable[str], inputs: tuple[Tensor, ..
     return [name for name in dict.fromkeys(calls) if calls.count(name) == 1]
 
 
-def until(model: nn.Module, name: str) -> Callable[..., tuple[Tensor, Tensor]]:
-    """Return what runs a model up to a module, and gives that one's input and output."""
+def until(model: nn.Module, name: str) -> Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor] | None]:
+    """Return what runs a model up to a module, and gives that one's input and output; None where it is not called."""
     watched = twin(model)
     found: list[tuple[Tensor, Tensor]] = []
 
@@ -103,10 +104,10 @@ def until(model: nn.Module, name: str) -> Callable[..., tuple[Tensor, Tensor]]:
 
     watched.get_submodule(name).register_forward_hook(hook, with_kwargs=True)
 
-    def forward(*inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor] | None:
         with suppress(Reached):
-            watched(*inputs)
-        return found.pop()
+            call(watched, inputs)
+        return found.pop() if found else None
 
     return forward
 
@@ -182,7 +183,7 @@ class Reconstruct(WeightStep):
         self,
         model: nn.Module,
         name: str,
-        wanted: Callable[..., tuple[Tensor, Tensor]],
+        wanted: Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor] | None],
         batches: Iterable[tuple[Tensor, ...]],
         pruned: frozenset[str],
     ) -> dict[str, Tensor]:
@@ -192,11 +193,15 @@ class Reconstruct(WeightStep):
         weight, bias = layer.get_parameter("weight"), dict(layer.named_parameters(recurse=False)).get("bias")
         for inputs in batches:
             with TURN, torch.no_grad():
-                given, got = mine(*inputs)
-                gap = wanted(*inputs)[1] - got
+                own, whole = mine(inputs), wanted(inputs)
+                if own is None or whole is None:
+                    continue  # a net with branches does not call every layer for every batch
+                given, gap = own[0], whole[1] - own[1]
                 size = samples_at_once(layer, given)
                 for one, other in zip(torch.split(given, size), torch.split(gap, size), strict=True):
                     sums.add(_with_one(patches(layer, one), bias), output_rows(layer, other))
+        if not sums.count:
+            return {}
         rows = weight.detach().flatten(1)
         keep = rows != 0 if f"{name}.weight" in pruned else torch.ones_like(rows, dtype=torch.bool)
         if bias is not None:

@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Tick
 from workbench.jobs.turn import TURN
+from workbench.model.quantizer import entering
 from workbench.model.twin import sharing_copy, twin
 from workbench.registry import register
 from workbench.steps.context import Context
@@ -24,6 +25,7 @@ from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import Need, TrainingStep
 from workbench.steps.train.schedules import batches
+from workbench.task.batch import call
 
 
 class Moments:
@@ -64,15 +66,19 @@ def readers(model: nn.Module, layers: set[str], names: list[str], example: tuple
     found: list[str] = []
 
     def reads(name: str) -> Callable[..., None]:
-        return lambda _, inputs: found.append(name) if any(inputs[0] is value for value in given) else None
+        def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if any(entering(args, kwargs) is value for value in given):
+                found.append(name)
+
+        return hook
 
     watched = twin(model)
     for layer in layers:
         watched.get_submodule(layer).register_forward_hook(lambda _, __, output: given.append(output))
     for name in names:
-        watched.get_submodule(name).register_forward_pre_hook(reads(name))
+        watched.get_submodule(name).register_forward_pre_hook(reads(name), with_kwargs=True)
     with TURN, torch.no_grad():
-        watched(*example)
+        call(watched, example)
     return [name for name in names if name in found]
 
 
@@ -115,12 +121,14 @@ class ReestimateNorms(TrainingStep):
         for name, module in passed.named_modules():
             module.training = isinstance(module, _BatchNorm)
             if name in found:
-                module.register_forward_pre_hook(lambda _, inputs, seen=found[name]: seen.add(inputs[0]))
+                module.register_forward_pre_hook(
+                    lambda _, args, kwargs, seen=found[name]: seen.add(entering(args, kwargs)), with_kwargs=True
+                )
         parts = batches(order, self.batch_size)
         for number, indices in enumerate(parts, 1):
             inputs, _ = data.batch(indices.tolist())
             with TURN, torch.no_grad():
-                passed(*inputs)
+                call(passed, inputs)
             yield Tick(number / len(parts), "means and variances")
         values: dict[str, Tensor] = {}
         for name, seen in found.items():

@@ -31,7 +31,8 @@ from workbench.steps.state import State
 from workbench.steps.train.taught import TaughtStep
 from workbench.steps.train.training import Objective, finished, full, judge, refuse_grid, trainable, zero_masks
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
-from workbench.task.task import Task, logits
+from workbench.task.batch import Tree, call, outputs_of
+from workbench.task.task import Task
 
 
 def feature_gap(features: Tensor, wanted: Tensor) -> Tensor:
@@ -122,8 +123,8 @@ def compared(
     names = [name for name in every if any(fnmatchcase(name, glob) for glob in globs(wanted))]
     own_names = {name: (counterparts or {}).get(name, name) for name in names}
     with torch.no_grad(), watched(teacher, names) as theirs, watched(student, list(own_names.values())) as mine:
-        teacher(*example)
-        student(*example)
+        call(teacher, example)
+        call(student, example)
     taken, left, seen = [], {}, set()
     for name in (name for name in names if name in theirs):
         own, other = theirs[name], mine.get(own_names[name], [])
@@ -213,11 +214,11 @@ class Distill(TaughtStep):
         ]
 
     def _matching(self, teacher: nn.Module, task: Task, taken: Mapping[str, str]) -> Objective:
-        def loss(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        def loss(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree) -> Tensor:
             with torch.no_grad(), watched(teacher, list(taken)) as theirs:
-                wanted = full(logits(teacher(*inputs)))
+                wanted = full(outputs_of(teacher, inputs))
             with watched(model, list(taken.values())) as mine:
-                outputs = full(logits(model(*inputs)))
+                outputs = full(outputs_of(model, inputs))
             total = self.taught_loss(task, outputs, wanted, targets)
             if taken:
                 gaps = [GAPS[self.match](mine[own][0], theirs[name][0]) for name, own in taken.items()]

@@ -19,9 +19,10 @@ from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.train.gradient_step import GradientStep
 from workbench.steps.train.training import Objective, full
-from workbench.task.task import Task, logits
+from workbench.task.batch import Tree, leaves, outputs_of
+from workbench.task.task import Task
 
-Run = Callable[[nn.Module, tuple[Tensor, ...]], object]
+Run = Callable[[nn.Module, tuple[Tensor, ...]], Tree]
 
 
 def soft_targets(outputs: Tensor, wanted: Tensor, temperature: float) -> Tensor:
@@ -62,7 +63,8 @@ class TaughtStep(GradientStep):
         teacher = twin(load_model(self.teacher) if self.teacher else context.subject.model)
         try:
             with torch.no_grad():
-                shapes = [tuple(logits(net(*context.example())).shape) for net in (teacher, twin(model))]
+                given = [leaves(outputs_of(net, context.example())) for net in (teacher, twin(model))]
+            shapes = [" and ".join(str(tuple(value.shape)) for value in values) for values in given]
         except WorkbenchError:
             raise
         except Exception as error:  # a teacher from elsewhere may raise anything
@@ -71,15 +73,23 @@ class TaughtStep(GradientStep):
             raise WorkbenchError(f"the teacher gives {shapes[0]} and the model {shapes[1]}; both must be the same")
         return teacher
 
-    def taught_loss(self, task: Task, outputs: Tensor, wanted: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of outputs that are to be what the teacher gives, `wanted`, and what the labels say."""
-        classes = not targets.is_floating_point() and outputs.shape[-1] > 1
-        gap = soft_targets(outputs, wanted, self.temperature) if classes else F.mse_loss(outputs, wanted)
-        return self.soft * gap + (1 - self.soft) * task.loss(outputs, targets) if self.soft < 1 else gap
+    def taught_loss(self, task: Task, outputs: Tree, wanted: Tree, targets: Tree) -> Tensor:
+        """Return the loss of outputs that are to be what the teacher gives, `wanted`, and what the labels say.
 
-    def objective(
-        self, model: nn.Module, context: Context, run: Run = lambda model, inputs: model(*inputs)
-    ) -> Objective:
+        Raises:
+            WorkbenchError: A part of the loss is that of the labels, and the task has none.
+        """
+        if task.metric.classes is not None:
+            (mine, _, counted, _), (theirs, *_) = (task.metric.classes.aligned(o, targets) for o in (outputs, wanted))
+            gap = soft_targets(mine[counted], theirs[counted], self.temperature)
+        else:
+            pairs = zip(leaves(outputs), leaves(wanted), strict=True)
+            gap = torch.stack([F.mse_loss(mine, theirs) for mine, theirs in pairs]).mean()
+        if self.soft == 1:
+            return gap
+        return self.soft * gap + (1 - self.soft) * task.training_loss(outputs, targets)
+
+    def objective(self, model: nn.Module, context: Context, run: Run = outputs_of) -> Objective:
         """Return the loss of a model and a batch, without a teacher where `soft` is 0.
 
         Args:
@@ -90,12 +100,12 @@ class TaughtStep(GradientStep):
         task = context.subject.task
         teacher = self.made_teacher(model, context) if self.soft else None
 
-        def loss(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
-            outputs = full(logits(run(model, inputs)))
+        def loss(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree) -> Tensor:
+            outputs = full(run(model, inputs))
             if teacher is None:
-                return task.loss(outputs, targets)
+                return task.training_loss(outputs, targets)
             with torch.no_grad():
-                wanted = full(logits(teacher(*inputs)))
+                wanted = full(outputs_of(teacher, inputs))
             return self.taught_loss(task, outputs, wanted, targets)
 
         return loss

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import lr_scheduler
+from torch.utils._pytree import tree_map
 
 from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
@@ -22,11 +23,12 @@ from workbench.steps.state import State
 from workbench.steps.train.chance import OwnChance
 from workbench.steps.train.schedules import batches
 from workbench.task.augmentation import augmented
-from workbench.task.task import Task, logits
+from workbench.task.batch import Tree, count, outputs_of
+from workbench.task.task import Task
 
 JUDGED_SAMPLES = 1000
 LARGE_BYTES = 64 << 20  # of parameters, from which on gradients are used and freed one by one
-Objective = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
+Objective = Callable[[nn.Module, tuple[Tensor, ...], Tree], Tensor]
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,9 @@ class Training:
         order = torch.randperm(len(data), generator=self._generator)
         for indices in batches(order, self._size):
             inputs, targets = data.batch(indices.tolist())
-            inputs = augmented(inputs, self._augmentation, self._generator)
+            changed = augmented(inputs, self._augmentation, self._generator)
             with TURN, self._chance.drawing():
-                loss = self._descend(inputs, targets)
+                loss = self._descend(changed, targets)
             self._schedule.step()
             yield loss
         # What follows copies the model, and needs the memory more than gradients of the past.
@@ -199,7 +201,7 @@ class Training:
             for name, mask in self.masks.items():
                 self.model.get_parameter(name).mul_(mask)
 
-    def _descend(self, inputs: tuple[Tensor, ...], targets: Tensor) -> float:
+    def _descend(self, inputs: tuple[Tensor, ...], targets: Tree) -> float:
         for name, module in self.model.named_modules():
             # A norm that is not trained would take running statistics of its own all the same.
             module.training = self._modules is None or name in self._modules or not isinstance(module, _NormBase)
@@ -217,11 +219,11 @@ class Training:
         self.hold()
         return float(loss.detach())
 
-    def _loss(self, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+    def _loss(self, inputs: tuple[Tensor, ...], targets: Tree) -> Tensor:
         try:
             return self._objective(self.model, inputs, targets)
         except ValueError as error:
-            if len(targets) == 1 and "more than 1 value per channel" in str(error):
+            if count(targets) == 1 and "more than 1 value per channel" in str(error):
                 raise WorkbenchError(
                     "a batch norm cannot train on one sample; give two or more, and a batch_size of 2 or more"
                 ) from error
@@ -230,28 +232,27 @@ class Training:
 
 def task_loss(task: Task) -> Objective:
     """Return the task's own loss of what a model gives."""
-    return lambda model, inputs, targets: task.loss(full(logits(model(*inputs))), targets)
+    loss = task.training_loss
+    return lambda model, inputs, targets: loss(full(outputs_of(model, inputs)), targets)
 
 
-def full(outputs: Tensor) -> Tensor:
+def full(outputs: Tree) -> Tree:
     """Return outputs in no less than float32, in which losses are computed."""
-    return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+    return tree_map(lambda value: value.float() if value.dtype in (torch.bfloat16, torch.float16) else value, outputs)
 
 
 def judge(model: nn.Module, task: Task) -> float:
     """Return the score on up to 1,000 validation samples, larger for better. It picks epochs, nothing else."""
     data = task.split("validation")
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:JUDGED_SAMPLES]
-    outputs, wanted = [], []
-    model = twin(model)
-    for indices in torch.split(order, 128):
-        inputs, targets = data.batch(indices.tolist())
-        with TURN, torch.inference_mode():
-            outputs.append(logits(model(*inputs)))
-        wanted.append(targets)
+    model, parts = twin(model), []
     try:
+        for numbers in torch.split(order, 128):
+            inputs, targets = data.batch(numbers.tolist())
+            with TURN, torch.inference_mode():
+                parts.append((outputs_of(model, inputs), targets, numbers))
         with torch.inference_mode():
-            score = float(task.metric.values(torch.cat(outputs), torch.cat(wanted), order).mean())
+            score = task.metric.score_of(parts)
     except WorkbenchError:  # the metric is no number here, and no epoch is worse than that
         return -math.inf
     return score if task.metric.higher_is_better else -score

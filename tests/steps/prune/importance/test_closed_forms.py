@@ -177,11 +177,10 @@ def test_a_net_without_bends_is_attributed_to_exactly(small):
 
 def test_attributions_to_a_layer_sum_to_the_difference_of_the_evidence(small):
     """All evidence flows through the hidden layer, so conductance and DeepLift hand all of it out."""
-    from workbench.model.twin import twin
     from workbench.steps.prune.importance.attribution import Evidence
 
     inputs, targets = small.task.split("calibration").batch(range(48))
-    evidence = Evidence(twin(small.model))
+    evidence = Evidence.of(small.model, small.task)
     difference = (evidence(*inputs, targets) - evidence(torch.zeros_like(inputs[0]), targets)).detach()
     for kind, error in (("deep_lift", 1e-6), ("conductance", 0.1)):
         found = CRITERIA[kind].attribute(evidence, evidence.model[2], inputs, targets).detach()

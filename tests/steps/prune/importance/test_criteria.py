@@ -15,7 +15,7 @@ from workbench.steps import Prune, PruneChannels
 from workbench.steps.context import Context
 from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA, rank_units, shapley
 from workbench.steps.recipe import Recipe, run
-from workbench.task.task import Task, logits
+from workbench.task.task import Task
 
 NETS = ("padded", "mobile", "grouped", "flattened", "vit", "text", "mlp", "shared", "unet")
 DATA = [kind for kind, criterion in CRITERIA.items() if criterion.needs_data]
@@ -38,7 +38,7 @@ def subject_of(name, count=20):
         for value in example
     )
     with torch.no_grad():
-        outputs = logits(model(*inputs))
+        outputs = model(*inputs)
     if outputs.ndim == 2:
         data = (inputs, torch.randint(0, outputs.shape[1], (count,), generator=generator))
         return Subject(name, model, Task(validation=data, calibration=data))

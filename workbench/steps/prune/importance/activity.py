@@ -16,6 +16,7 @@ from workbench.model.twin import twin
 from workbench.steps.calibration import calibration_batches
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.slots import features
+from workbench.task.batch import call
 
 
 def consumers(groups: Sequence[Group]) -> list[str]:
@@ -47,7 +48,7 @@ def watch_inputs(
         watched.get_submodule(name).register_forward_pre_hook(hook(name), with_kwargs=True)
     for inputs, _ in calibration_batches(context.subject.task, context.progress, "looking at activations"):
         with TURN, torch.no_grad():
-            watched(*inputs)
+            call(watched, inputs)
 
 
 def by_channel(module: nn.Module, values: Tensor) -> Tensor:

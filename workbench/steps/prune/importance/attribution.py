@@ -26,7 +26,9 @@ from workbench.steps.prune.importance.activity import by_channel, consumers
 from workbench.steps.prune.importance.criterion import Criterion
 from workbench.steps.prune.importance.layer_inputs import unreadable
 from workbench.steps.prune.importance.slots import features
-from workbench.task.task import logits
+from workbench.task.batch import Call, Inputs, Tree, batch_size, how, leaves, outputs_of
+from workbench.task.classes import Classes
+from workbench.task.task import Task
 
 BATCH = 32
 SAMPLES = 128
@@ -37,20 +39,38 @@ Attribute = Callable[[nn.Module, nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 class Evidence(nn.Module):
     """A model that gives one number a sample for inputs and targets: `(*inputs, targets) -> [n]`.
 
-    For classes it is the right one's logit less the mean of all logits, otherwise the sum of the outputs.
+    For classes it is the right one's logit less the mean of all logits, mean over positions that count; otherwise the
+    sum of the outputs.
+
+    Args:
+        model: What is asked.
+        call: How it is called.
+        classes: How they lie in its outputs, None where there are none.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, call: Call, classes: Classes | None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._call, self._classes = model, call, classes
+
+    @classmethod
+    def of(cls, model: nn.Module, task: Task) -> Evidence:
+        """Return the evidence of a model's twin for what a task asks."""
+        return cls(twin(model), how(task.example(1)), task.metric.classes)
 
     def forward(self, *given: Tensor) -> Tensor:
         *inputs, targets = given
-        outputs = logits(self.model(*inputs))
-        if targets.is_floating_point():
-            return outputs.flatten(1).sum(1)
-        right = outputs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-        return (right - outputs.mean(-1)).reshape(len(outputs), -1).mean(1)
+        outputs = outputs_of(self.model, Inputs(inputs, self._call))
+        if self._classes is None or not isinstance(outputs, Tensor):
+            return torch.stack([value.flatten(1).sum(1) for value in leaves(outputs)]).sum(0)
+        scores, labels, counted, _ = self._classes.aligned(outputs, targets)
+        right = scores.gather(-1, labels.unsqueeze(-1)).squeeze(-1) - scores.mean(-1)
+        found: Tensor = (right * counted).sum(1) / counted.sum(1).clamp(min=1)
+        return found
+
+
+def as_tensor(targets: Tree, samples: int) -> Tensor:
+    """Return targets as captum hands them on: where they are no single tensor, they are not asked for."""
+    return targets if isinstance(targets, Tensor) else torch.zeros(samples)
 
 
 class Attribution(Criterion):
@@ -89,13 +109,14 @@ def attribute_units(
         WorkbenchError: There is no calibration data, a layer is called several times, or captum cannot do it.
         Cancelled: It was told to stop.
     """
-    evidence, data = Evidence(twin(model)), context.subject.task.split("calibration")
+    evidence, data = Evidence.of(model, context.subject.task), context.subject.task.split("calibration")
     layers, total = consumers(groups), min(len(data), samples)
     _refuse_repeated(evidence.model, layers, context)
     sums = {group.name: torch.zeros(len(group.units), dtype=torch.float64) for group in groups}
     starts = range(0, total, BATCH)
     for number, start in enumerate(starts):
-        inputs, targets = data.batch(range(start, min(start + BATCH, total)))
+        inputs, tree = data.batch(range(start, min(start + BATCH, total)))
+        targets = as_tensor(tree, batch_size(inputs))
         signed = {group.name: torch.zeros(len(targets), len(group.units), dtype=torch.float64) for group in groups}
         for place, layer in enumerate(layers):
             context.progress.update((number + place / len(layers)) / len(starts), f"attributing to what {layer} reads")

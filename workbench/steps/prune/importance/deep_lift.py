@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError
 from workbench.graph import Group
 from workbench.jobs.turn import TURN
-from workbench.model.twin import twin
 from workbench.registry import register
 from workbench.steps.context import Context
-from workbench.steps.prune.importance.attribution import Attribution, Evidence, floating
+from workbench.steps.prune.importance.attribution import Attribution, Evidence, as_tensor, floating
+from workbench.task.batch import batch_size
 
 TOLERANCE = 0.01
 TRIED = 8
@@ -49,8 +49,9 @@ def _refuse_incomplete(model: nn.Module, context: Context) -> None:
     """Raise an error if the attributions to the inputs do not add up to the difference in the outputs."""
     from captum.attr import DeepLift as CaptumDeepLift  # slow to import
 
-    data, evidence = context.subject.task.split("calibration"), Evidence(twin(model))
-    inputs, targets = data.batch(range(min(TRIED, len(data))))
+    data, evidence = context.subject.task.split("calibration"), Evidence.of(model, context.subject.task)
+    inputs, tree = data.batch(range(min(TRIED, len(data))))
+    targets = as_tensor(tree, batch_size(inputs))
     with TURN, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", UserWarning)  # captum announces the hooks that it sets on the twin
         difference = evidence(*inputs, targets) - evidence(*(torch.zeros_like(value) for value in inputs), targets)

@@ -12,7 +12,7 @@ from workbench.jobs.turn import TURN
 from workbench.model.twin import twin
 from workbench.steps.calibration import calibration_batches
 from workbench.steps.context import Context
-from workbench.task.task import logits
+from workbench.task.batch import outputs_of, shape_words
 
 
 def loss_gradients(
@@ -34,16 +34,17 @@ def loss_gradients(
         Cancelled: It was told to stop.
     """
     task = context.subject.task
+    loss = task.training_loss
     own = twin(model, {name: model.get_parameter(name).detach() for name in parameters})
     wanted = [own.get_parameter(name).requires_grad_(True) for name in parameters]
     for inputs, targets in calibration_batches(task, context.progress, "gradients of the loss", batch):
         with TURN, torch.enable_grad():
-            outputs = logits(own(*inputs))
+            outputs = outputs_of(own, inputs)
             try:
-                found = torch.autograd.grad(task.loss(outputs, targets), wanted, allow_unused=True)
+                found = torch.autograd.grad(loss(outputs, targets), wanted, allow_unused=True)
             except (RuntimeError, ValueError, TypeError) as error:
                 raise WorkbenchError(
-                    f"the task's loss fails on outputs of shape {tuple(outputs.shape)}: {first_line(error)}"
+                    f"the task's loss fails on outputs of shape {shape_words(outputs)}: {first_line(error)}"
                 ) from error
         if not all(value is None or bool(value.isfinite().all()) for value in found):
             raise WorkbenchError("the gradient of the loss is NaN or infinite on the calibration data")

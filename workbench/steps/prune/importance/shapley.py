@@ -21,7 +21,8 @@ from workbench.model.twin import twin
 from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import Criterion
-from workbench.task.task import Task, logits
+from workbench.task.batch import batch_size, outputs_of
+from workbench.task.task import Task
 
 PERMUTATIONS = 16
 SAMPLES = 128
@@ -55,12 +56,13 @@ class Game:
         for unit, there in zip(self._group.units, coalition.tolist(), strict=True):
             for slot in unit if not there else ():
                 self._own[slot.parameter].index_fill_(slot.dim, torch.tensor(slot.indices), 0)
-        outputs = []
-        for inputs, _ in self._batches:
+        parts, seen = [], 0
+        for inputs, targets in self._batches:
+            numbers = torch.arange(seen, seen + batch_size(inputs))
             with TURN, torch.inference_mode():
-                outputs.append(logits(self._played(*inputs)))
-        targets = torch.cat([targets for _, targets in self._batches])
-        score = float(self._task.metric.values(torch.cat(outputs), targets, torch.arange(len(targets))).mean())
+                parts.append((outputs_of(self._played, inputs), targets, numbers))
+            seen += len(numbers)
+        score = self._task.metric.score_of(parts)
         return score if self._task.metric.higher_is_better else -score
 
 
