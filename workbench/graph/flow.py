@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.graph.labels import POSITION, Array, Classes, Labels
+from workbench.graph.labels import POSITION, Array, Classes, Labels, Reason
 
 Dims = tuple[Array, ...]
 
@@ -118,13 +118,16 @@ class Call:
         """Couple equal parts of a dimension, position by position, and return the labels of one part."""
         return self.labels.tie(labels.reshape(parts, -1), self.place)
 
-    def fix(self, labels: Array, what: str) -> None:
+    def fix(self, labels: Array, what: str, split: bool = False) -> None:
         """Note that these labels cannot be removed because of what happens here."""
-        self.labels.fix(labels, f"{what} at {self.place}")
+        self.labels.fix(labels, self._reason(what, split))
 
-    def constant(self, what: str, size: int) -> Array:
+    def constant(self, what: str, size: int, split: bool = False) -> Array:
         """Return labels of channels that cannot be removed because of what happens here."""
-        return self.labels.constant(f"{what} at {self.place}", size)
+        return self.labels.constant(self._reason(what, split), size)
+
+    def _reason(self, what: str, split: bool) -> Reason:
+        return Reason(f"{what} at {self.place}", split)
 
     def produces(self, name: str, dim: int) -> None:
         """Note that this dimension of the weight holds the output channels of a layer."""

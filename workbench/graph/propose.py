@@ -64,7 +64,8 @@ def _group(walk: Walk, classes: Classes, units: dict[int, Unit], numbers: Sequen
     consumers = _layers(walk.roles.consumers, first)
     exact, heads = not classes.inexact[list(numbers)].any(), bool(classes.heads[list(numbers)].any())
     why = classes.why(numbers[0])
-    return Group(layers[0], layers, consumers, tuple(units[n] for n in numbers), bool(exact), why, heads)
+    words, split = (why.words, why.split) if why else (None, False)
+    return Group(layers[0], layers, consumers, tuple(units[n] for n in numbers), bool(exact), words, heads, split)
 
 
 def _named(groups: Iterable[Group]) -> tuple[Group, ...]:

@@ -14,7 +14,7 @@ from torch.fx import Node
 from torch.fx.node import map_arg
 
 from workbench.graph.flow import Call, Dims, Labelled, Roles, Splits
-from workbench.graph.labels import Labels
+from workbench.graph.labels import Labels, Reason
 from workbench.graph.rules import RULES, opaque
 
 IGNORED = ("_assert", "sym_", "_guard")
@@ -72,14 +72,14 @@ class Walk:
                 self.parameters[name] = Labelled(tuple(map(self.labels.fresh, shape)), name)
             return self.parameters[name]
         why = "tied to the model's input" if spec.kind is InputKind.USER_INPUT else "tied to a constant tensor"
-        return Labelled(tuple(self.labels.constant(why, size) for size in shape))
+        return Labelled(tuple(self.labels.constant(Reason(why), size) for size in shape))
 
     def _output(self, node: Node) -> None:
         for source in node.all_input_nodes:
             value = self.values[source]
             for tensor in value if isinstance(value, list) else [value]:
                 for labels in tensor.dims if isinstance(tensor, Labelled) else ():
-                    self.labels.fix(labels, "reaches the model's output")
+                    self.labels.fix(labels, Reason("reaches the model's output"))
 
     def _call(self, node: Node, name: str, shapes: tuple[tuple[int, ...], ...]) -> list[Labelled]:
         place = module_of(node)
