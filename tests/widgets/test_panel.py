@@ -384,9 +384,9 @@ def test_states_are_set_against_a_cost_and_compared(panel: Panel, session: Sessi
     session.apply(KINDS["prune_channels"](amount=0.5))
     assert board.chart.source.data["number"] == [0, 1, 2]
     files = board.chart.source.data["x"]
-    board.cost.value = "MACs"
+    board.cost.value = ("MACs", "")
     assert board.chart.source.data["x"] != files
-    board.cost.value = "time eager"
+    board.cost.value = ("time", "eager")
     assert board.chart.source.data["x"][0] == pytest.approx(1, abs=0.5)
     assert "part of the baseline" in board.chart.figure.xaxis.axis_label
     assert "state 2" in board.table.value

@@ -48,3 +48,8 @@ class Group:
     protected: str | None
     heads: bool = False
     split: bool = False
+
+
+def not_cut(name: str, why: str) -> str:
+    """Return the note on a group that a step left alone; the report tells by it which notes its table says already."""
+    return f"{name}: not cut, {why}"
