@@ -42,7 +42,7 @@ class Splits:
     """Dimensions of channels that a reshape takes apart, by the reshape's name and the first new dimension.
 
     Which of the new dimensions counts attention heads shows only later in the graph. A first walk gives each of them
-    labels of its own, and `found` tells after it where heads are; a second walk knows.
+    labels of its own, and `head_axes` tells after it where heads are; a second walk knows.
 
     Attributes:
         axes: For a split the number, among the new dimensions, of the one that counts heads; None in the first walk.
@@ -54,18 +54,18 @@ class Splits:
     inputs: dict[tuple[str, int], Array] = field(default_factory=dict)
     outputs: dict[tuple[str, int], list[Array]] = field(default_factory=dict)
 
-    def found(self, classes: Classes) -> dict[tuple[str, int], int]:
+    def head_axes(self, classes: Classes) -> dict[tuple[str, int], int]:
         """Return which dimension counts heads: the first that is free and that a matrix product takes one by one."""
-        heads, found = classes.heads.copy(), dict[tuple[str, int], int]()
+        heads, axes = classes.heads.copy(), dict[tuple[str, int], int]()
         for key, dims in reversed(self.outputs.items()):
             for number, labels in enumerate(dims):
                 of = classes.of[labels[labels >= 0]]
                 if of.size and (classes.reason[of] < 0).all() and heads[of].all():
-                    found[key] = number
+                    axes[key] = number
                     # What is taken apart further on passes it on to what it was taken from.
                     heads[classes.of[self.inputs[key]]] = True
                     break
-        return found
+        return axes
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,9 @@ class Walk:
         if not isinstance(node.target, torch._ops.OpOverload):
             return {**{str(number): value for number, value in enumerate(args)}, **kwargs}
         schema = node.target._schema.arguments
-        given = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
-        given.update(zip((argument.name for argument in schema), args, strict=False))
-        return {**given, **kwargs}
+        arguments = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
+        arguments.update(zip((argument.name for argument in schema), args, strict=False))
+        return {**arguments, **kwargs}
 
     def _owner(self, parameter: str, place: str) -> str:
         """Return the layer that uses a parameter; a tied one has several, a lone one is its own."""
@@ -122,7 +122,9 @@ class Walk:
 def walked(program: ExportedProgram, model: nn.Module) -> Walk:
     """Return the walk over a traced graph that knows where attention heads are."""
     first = Walk(program, model, Splits())
-    return Walk(program, model, Splits(first.splits.found(first.labels.classes()))) if first.splits.outputs else first
+    return (
+        Walk(program, model, Splits(first.splits.head_axes(first.labels.classes()))) if first.splits.outputs else first
+    )
 
 
 def canonical_names(model: nn.Module) -> dict[str, str]:

@@ -137,8 +137,8 @@ def permute(call: Call) -> Dims:
 
 def transpose(call: Call) -> Dims:
     source = list(call.dims("self"))
-    one, other = (call.arguments.get(n, d) for n, d in (("dim0", -2), ("dim1", -1)))
-    source[one], source[other] = source[other], source[one]
+    first, second = (call.arguments.get(n, d) for n, d in (("dim0", -2), ("dim1", -1)))
+    source[first], source[second] = source[second], source[first]
     return tuple(source)
 
 
