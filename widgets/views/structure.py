@@ -12,7 +12,7 @@ import traitlets
 
 from widgets import theme
 from widgets.figure import Figure, script
-from widgets.told import Told
+from widgets.sending import SendingWidget
 from widgets.view import View
 from workbench.charts import activation_chart, similarity_chart, spectrum_chart, spread_chart
 from workbench.errors import WorkbenchError
@@ -40,10 +40,10 @@ ORDERS = (("by number", "number"), ("by importance", "importance"))
 CUT = "cut_channels"
 
 
-class ChannelStrip(Told):
+class ChannelStrip(SendingWidget):
     """A bar a channel in the page."""
 
-    told = "cut"
+    sent = "cut"
     _esm = script("tell.js", "channels.js")
     label = traitlets.Unicode().tag(sync=True)
     order: traitlets.List[int] = traitlets.List(help="Numbers of the channels from left to right.").tag(sync=True)
