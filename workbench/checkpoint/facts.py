@@ -91,9 +91,9 @@ class Facts:
     def texts(self, name: str, default: Any = MISSING) -> tuple[str, ...]:
         """Return a list of texts."""
         texts = self.list(name, default)
-        if not all(isinstance(one, str) for one in texts):
+        if not all(isinstance(text, str) for text in texts):
             raise WorkbenchError(f"{self._place}: {name} must be a list of texts")
-        return tuple(_sound(one, f"{self._place}: {name}") for one in texts)
+        return tuple(_sound(text, f"{self._place}: {name}") for text in texts)
 
     def within(self, name: str, default: Any = MISSING) -> Facts:
         """Return an object in this one."""

@@ -65,7 +65,7 @@ def without_branches(traced: GraphModule, gone: Sequence[Branch]) -> GraphModule
     smaller = sharing_copy(traced)
     nodes = {node.name: node for node in smaller.graph.nodes}
     # The last one first: a branch often starts from the sum before it.
-    for branch in sorted(gone, key=lambda one: list(nodes).index(one.sum), reverse=True):
+    for branch in sorted(gone, key=lambda branch: list(nodes).index(branch.sum), reverse=True):
         nodes[branch.sum].replace_all_uses_with(nodes[branch.start])
     # Attention and dropout draw random numbers while they train, and are as dead as the rest.
     smaller.graph.eliminate_dead_code(lambda node: node.is_impure(impure_random=False))

@@ -279,10 +279,10 @@ def _refused(entry: Entry, reason: str) -> Entry:
 
 def _correlations(kinds: Sequence[str], ranked: Mapping[str, Scores]) -> tuple[tuple[float | None, ...], ...]:
     correlations: dict[tuple[str, str], float | None] = {}
-    for one, other in combinations(ranked, 2):
-        correlations[one, other] = correlations[other, one] = rank_correlation(ranked[one], ranked[other])
+    for first, second in combinations(ranked, 2):
+        correlations[first, second] = correlations[second, first] = rank_correlation(ranked[first], ranked[second])
     correlations |= {(kind, kind): 1.0 for kind in ranked}
-    return tuple(tuple(correlations.get((one, other)) for other in kinds) for one in kinds)
+    return tuple(tuple(correlations.get((first, second)) for second in kinds) for first in kinds)
 
 
 def rank_correlation(one: Scores, other: Scores) -> float | None:

@@ -104,7 +104,7 @@ def _takes(kind: str, value: Any, kinds: Kinds) -> bool:
     if kind.startswith("List["):
         inner = kind[5:-1]
         if isinstance(value, list):
-            return all(_takes(inner, one, kinds) for one in value)
+            return all(_takes(inner, element, kinds) for element in value)
         return inner == "int" and _takes("int", value, kinds)  # one number stands for all dimensions
     if isinstance(value, Ref):
         # A number stands for a tensor of one value, as in x * 2.

@@ -99,7 +99,7 @@ def _check_parts(node: Node, known: Operator, args: Any) -> None:
         return
     name = node.meta["operator"].removeprefix("torch.ops.aten.").partition(".")[0]
     source, expected = args[0], node.meta.get("outputs") or 0
-    dim = next((one for one in args[(1 if name == "unbind" else 2) :] if type(one) is int), 0)
+    dim = next((argument for argument in args[(1 if name == "unbind" else 2) :] if type(argument) is int), 0)
     length = source.shape[dim] if -source.dim() <= dim < source.dim() else 0
     count = length
     if name in ("split", "unsafe_split", "chunk", "unsafe_chunk", "tensor_split") and type(args[1]) is int:

@@ -113,7 +113,7 @@ class Builder:
                 raise WorkbenchError(f"the graph reads {value.name[:80]!r} before it is computed")
             return self._known[value.name]
         if isinstance(value, list | tuple):
-            return [self._resolved(one) for one in value]
+            return [self._resolved(element) for element in value]
         return value
 
     def _check_order(self, call: Call) -> None:

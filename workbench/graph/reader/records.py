@@ -110,7 +110,7 @@ def parse(text: bytes) -> Program:
     stored, inputs = _inputs(field(signature, "input_specs", list))
     tensors = field(graph, "tensor_values", dict)
     _check_symbols(graph)
-    wanted = (*(one.value for one in stored), *inputs)
+    wanted = (*(holder.value for holder in stored), *inputs)
     return Program(
         stored=stored,
         inputs=inputs,

@@ -133,7 +133,7 @@ def _filled(value: Any, values: list[Any]) -> Any:
     # By exact types, which is quicker: this is done for every argument of every node.
     if type(value) is Slot:
         return values[value.number]
-    return [_filled(one, values) for one in value] if type(value) is list else value
+    return [_filled(element, values) for element in value] if type(value) is list else value
 
 
 def plan(graph: Graph) -> Steps:
@@ -179,5 +179,5 @@ def _slotted(value: Any, slots: Mapping[Node, int]) -> Any:
     if isinstance(value, tuple) and not value:
         return []
     if isinstance(value, list | tuple):
-        return [_slotted(one, slots) for one in value]
+        return [_slotted(element, slots) for element in value]
     return value

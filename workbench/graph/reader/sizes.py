@@ -59,7 +59,7 @@ class _Recogniser:
 
     def sign(self, *wanted: str) -> bool:
         """Step over the next token if it is one of these signs, and return whether it was."""
-        matches = self.place < len(self.tokens) and self.tokens[self.place] in [("sign", one) for one in wanted]
+        matches = self.place < len(self.tokens) and self.tokens[self.place] in [("sign", sign) for sign in wanted]
         self.place += matches
         return matches
 

@@ -127,4 +127,4 @@ class _Writes:
 
 def _places(value: Any) -> list[int]:
     values = value if isinstance(value, list | tuple) else [value]
-    return [one.untyped_storage()._cdata for one in values if isinstance(one, Tensor)]
+    return [tensor.untyped_storage()._cdata for tensor in values if isinstance(tensor, Tensor)]
