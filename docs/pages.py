@@ -242,7 +242,7 @@ def criteria() -> str:
     return "\n".join([
         "# Importance, rounding, codings, runtimes\n",
         "What steps and settings choose from. Each is a registered class, and "
-        "[others can be added](../contributing.md#add-a-criterion-rounding-coding-or-runtime).\n",
+        "[others can be added](../contributing.md#add-a-criterion-rounding-coding-runtime-or-chart).\n",
         "## Importance\n", "`importance` of the steps that prune: a larger number for what the model needs more.\n",
         *table(("", "", "ranks", "looks at", "source"), importance()),
         "`session.contest()` ranks the same channels, or weights, by every criterion and measures who is right.\n",

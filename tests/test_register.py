@@ -12,6 +12,7 @@ import torch
 
 import workbench as wb
 from widgets.forms import Forms
+from workbench.charts import WEIGHT_CHARTS, WeightChart, theme
 from workbench.checkpoint.coding import CODINGS, Coding
 from workbench.cli.main import main
 from workbench.errors import WorkbenchError
@@ -67,12 +68,32 @@ class Doubled(Runtime):
         return forward
 
 
+class Cumulative(WeightChart):
+    kind = "cumulative"
+    title = "Share of weights up to a value"
+
+    def figure(self, before, after):
+        figure = theme.plot(x="weight", y="share")
+        for counted in (before, after):
+            figure.line(list(counted.edges[1:]), [sum(counted.counts[: n + 1]) for n in range(len(counted.counts))])
+        return figure
+
+
+class Failing(WeightChart):
+    kind = "failing"
+    title = "A chart with a fault"
+
+    def figure(self, before, after):
+        raise ZeroDivisionError("no <b> here")
+
+
 @pytest.fixture
 def mine():
-    for thing in (Shrink, Smallest, Doubled):
+    for thing in (Shrink, Smallest, Doubled, Cumulative, Failing):
         assert register(thing) is thing
     yield
-    for registry, kind in ((KINDS, "shrink"), (CRITERIA, "smallest"), (RUNTIMES, "twice")):
+    for registry, kind in ((KINDS, "shrink"), (CRITERIA, "smallest"), (RUNTIMES, "twice"),
+                           (WEIGHT_CHARTS, "cumulative"), (WEIGHT_CHARTS, "failing")):  # fmt: skip
         registry.remove(kind)
 
 
@@ -123,6 +144,26 @@ def test_a_runtime_is_measured_beside_the_others(mine, vectors, open_session):
     assert "twice" in wb.Settings().runtimes
     session = open_session(vectors, wb.Settings(seconds=0.02, runtimes=("eager", "twice")))
     assert set(session.apply(wb.Prune()).latency) == {"eager", "twice"}
+
+
+def test_a_chart_is_drawn_in_the_panel_and_in_the_report(mine, vectors, open_session):
+    from widgets.figure import Figure
+    from widgets.views.weights import Weights
+    from workbench.report.sections.layers import weights
+
+    session = open_session(vectors)
+    view = Weights(session, RLock())
+    heading, chart, _, failed = view.others.children
+    assert "Share of weights" in heading.value
+    assert isinstance(chart, Figure)
+    assert "could not be drawn: no &lt;b&gt; here" in failed.value, "one that fails is told at its place"
+    session.apply(wb.Prune(amount=0.5))
+    assert view.others.children[1].figure is not chart.figure
+    assert session.error == ""
+    view.close()
+    (block,) = weights(session.record()).blocks
+    (first, _), (second, _) = block.figures[:2]
+    assert second == f"{first}, Share of weights up to a value"
 
 
 def test_a_cell_that_runs_again_replaces_what_it_registered(mine):

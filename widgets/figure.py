@@ -60,7 +60,7 @@ class _Follower:
     model: Model
     attributes: tuple[str, ...]
     do: Callable[[dict[str, float]], Any]
-    kept: bool = True
+    mirrored: bool = True
 
 
 class Figure(anywidget.AnyWidget):
@@ -120,7 +120,7 @@ class Figure(anywidget.AnyWidget):
             tool.renderers = [*tool.renderers, renderer]
         self.item = json.dumps(json_item(self.figure))
         selected = renderer.data_source.selected
-        self._follow(_Follower(selected, ("indices",), lambda values: do(int(values["indices"])), kept=False))
+        self._follow(_Follower(selected, ("indices",), lambda values: do(int(values["indices"])), mirrored=False))
 
     def receive(self, message: Mapping[str, Any]) -> None:
         """Work off what a page sends: {"page": text, "number": n, "moved": {model id: {attribute: value}}}."""
@@ -133,15 +133,15 @@ class Figure(anywidget.AnyWidget):
                 self.seen = [message["page"], message["number"]]
 
     def _take(self, follower: _Follower, values: Mapping[str, Any]) -> None:
-        given = {name: values.get(name) for name in follower.attributes}
-        if not follower.kept:
-            given = {name: (value or [None])[0] for name, value in given.items()}
-        if not all(isinstance(value, int | float) and math.isfinite(value) for value in given.values()):
+        moved = {name: values.get(name) for name in follower.attributes}
+        if not follower.mirrored:
+            moved = {name: (value or [None])[0] for name, value in moved.items()}
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in moved.values()):
             return
-        if follower.kept:
+        if follower.mirrored:
             with self.update():  # other pages show it too
-                follower.model.update(**given)
-        follower.do(given)
+                follower.model.update(**moved)
+        follower.do(moved)
 
     def _follow(self, follower: _Follower) -> None:
         self._followers[follower.model.id] = follower

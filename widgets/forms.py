@@ -34,8 +34,8 @@ class Form:
         self._more = [option.name for option in options if option.more]
         self._helps = [W.HTML(f"<p class='wb-option-help'>{escape(option.help)}</p>") for option in options]
         rows = {
-            option.name: W.VBox([self.controls[option.name], told])
-            for option, told in zip(options, self._helps, strict=True)
+            option.name: W.VBox([self.controls[option.name], help_text])
+            for option, help_text in zip(options, self._helps, strict=True)
         }
         self.explain = W.ToggleButton(
             description="Explain", icon="question", tooltip="A sentence on each option, and the source of the method",
@@ -43,9 +43,9 @@ class Form:
         )  # fmt: skip
         self.about = W.HTML(_about(kind))
         self.more = Fold("More options", W.VBox([rows[name] for name in self._more]))
-        for made in self.controls.values():
-            made.observe(lambda _: changed(), "value")
-            made.observe(lambda _: self._count(), "value")
+        for widget in self.controls.values():
+            widget.observe(lambda _: changed(), "value")
+            widget.observe(lambda _: self._count(), "value")
         self.explain.observe(lambda _: self._explain(), "value")
         head = W.HBox(
             [W.HTML(f"<p class='wb-help'>{escape(kind.summary)}</p>", layout={"flex": "1 1 auto"}), self.explain]
@@ -63,7 +63,7 @@ class Form:
             WorkbenchError: A value is not accepted.
         """
         # A slider in the page counts steps from its start, and sends 0.19999999999999996 for 0.2.
-        values = {name: made.value for name, made in self.controls.items()}
+        values = {name: widget.value for name, widget in self.controls.items()}
         return self.kind(**{name: round(v, 10) if isinstance(v, float) else v for name, v in values.items()})
 
     def set(self, **values: Any) -> None:
@@ -77,8 +77,8 @@ class Form:
         self.set(**{name: getattr(step, name) for name in self.controls})
 
     def _explain(self) -> None:
-        for told in (*self._helps, self.about):
-            told.layout.display = "" if self.explain.value else "none"
+        for help_text in (*self._helps, self.about):
+            help_text.layout.display = "" if self.explain.value else "none"
 
     def _count(self) -> None:
         moved = sum(self.controls[name].value != self._defaults[name] for name in self._more)

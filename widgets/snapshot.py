@@ -47,30 +47,30 @@ class Snapshot:
             display(HTML(self._shown), display_id=self._key)
 
     def _refresh(self, _: Any = None) -> None:
-        if self._shown and self._session is not None and (made := html(self._session)) != self._shown:
-            self._shown = made
-            update_display(HTML(made), display_id=self._key)
+        if self._shown and self._session is not None and (text := html(self._session)) != self._shown:
+            self._shown = text
+            update_display(HTML(text), display_id=self._key)
 
 
 def html(session: Session) -> str:
     """Return the current state of a session as HTML that needs neither script nor style."""
     history, base = session.history, session.measurements.get(0)
-    found = session.measurements.get(history.at)
+    measurement = session.measurements.get(history.at)
     where = "the untouched subject" if history.at == 0 else f"state {history.at} of branch {history.branch}"
     parts = [
         f"<p><b>{escape(session.subject.name)}</b>: {escape(where)}, as it was when this notebook was saved. "
         "Run the cell to work on it.</p>"
     ]
-    rows = _numbers(base, found) if found is not None else []
+    rows = _numbers(base, measurement) if measurement is not None else []
     parts.append(_table(("", "baseline", "now", "how"), rows) if rows else "<p>Not measured yet.</p>")
     parts.append(f"<pre>{escape(session.recipe.code() or 'no steps yet')}</pre>")
     parts.append(_layers(session))
     return f"<div class='wb-snapshot'>{''.join(parts)}</div>"
 
 
-def _numbers(base: Measurement | None, found: Measurement) -> list[tuple[str, ...]]:
+def _numbers(base: Measurement | None, measurement: Measurement) -> list[tuple[str, ...]]:
     before = {title: value for title, _, value in formatting.rows(base)} if base is not None else {}
-    return [(title, before.get(title, "–"), value, HOW[field]) for title, field, value in formatting.rows(found)]
+    return [(title, before.get(title, "–"), value, HOW[field]) for title, field, value in formatting.rows(measurement)]
 
 
 def _layers(session: Session) -> str:
@@ -78,10 +78,10 @@ def _layers(session: Session) -> str:
     rows = []
     for layer in layers[:ROWS]:
         weight, coding = state.model.get_parameter(layer.parameter), state.codings.get(layer.parameter)
-        kept = int(weight.count_nonzero()) / max(1, weight.numel())
+        share = int(weight.count_nonzero()) / max(1, weight.numel())
         bits = coding.bits if coding else weight.element_size() * 8
         shape = "×".join(str(side) for side in layer.shape)
-        rows.append((layer.name, layer.kind, shape, formatting.count(layer.params), f"{kept:.0%}", str(bits)))
+        rows.append((layer.name, layer.kind, shape, formatting.count(layer.params), f"{share:.0%}", str(bits)))
     more = f"<p>and {len(layers) - ROWS:,} more layers</p>" if len(layers) > ROWS else ""
     heads = ("layer", "kind", "shape", "parameters", "not zero", "bits")
     return f"<details><summary>{len(layers):,} layers</summary>{_table(heads, rows)}{more}</details>"

@@ -44,9 +44,9 @@ def history_line(values: Sequence[float | None], title: str) -> str:
     )
 
 
-def tiles(made: list[str]) -> str:
+def tiles(tiles_html: list[str]) -> str:
     """Return a row of tiles."""
-    return f"<div class='wb-tiles'>{''.join(made)}</div>"
+    return f"<div class='wb-tiles'>{''.join(tiles_html)}</div>"
 
 
 def note(text: str, kind: str = "note") -> str:

@@ -81,8 +81,8 @@ class View:
     def hear(self, do: Callable[[Any], Any]) -> Callable[[Any], None]:
         """Return a handler for a figure's event; as `act`, but `do` is given what the event carries."""
 
-        def handle(given: Any) -> None:
-            self._guard(lambda: do(given))
+        def handle(event: Any) -> None:
+            self._guard(lambda: do(event))
 
         return handle
 

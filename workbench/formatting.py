@@ -54,44 +54,48 @@ def score_value(value: float, unit: str, signed: bool = False) -> str:
 NOT_KNOWN = "not known yet"
 
 
-def score(found: Score) -> str:
+def score(estimate: Score) -> str:
     """Return 98.12 % (all 2,400), 98.1 % [97.6, 98.5] (812 of 2,400), or that the interval is not known yet."""
-    value = score_value(found.value, found.unit)
-    if found.exact:
-        return f"{value} (all {found.total:,})"
-    seen = f"{found.n:,} of {found.total:,}"
-    if not found.known:
+    value = score_value(estimate.value, estimate.unit)
+    if estimate.exact:
+        return f"{value} (all {estimate.total:,})"
+    seen = f"{estimate.n:,} of {estimate.total:,}"
+    if not estimate.known:
         return f"{value} (interval {NOT_KNOWN}; {seen})"
-    factor = 100 if found.unit == "%" else 1
-    return f"{value} [{found.low * factor:.3g}, {found.high * factor:.3g}] ({seen})"
+    factor = 100 if estimate.unit == "%" else 1
+    return f"{value} [{estimate.low * factor:.3g}, {estimate.high * factor:.3g}] ({seen})"
 
 
-def half_width(found: Score) -> str:
+def half_width(estimate: Score) -> str:
     """Return ± 0.42 in the unit that is shown, "" for an exact score, or that it is not known yet."""
-    if found.exact:
+    if estimate.exact:
         return ""
-    if not found.known:
+    if not estimate.known:
         return f"± {NOT_KNOWN}"
-    return f"± {found.half_width * 100:.2f}" if found.unit == "%" else f"± {found.half_width:.2g}"
+    return f"± {estimate.half_width * 100:.2f}" if estimate.unit == "%" else f"± {estimate.half_width:.2g}"
 
 
-def change_interval(found: Score) -> str:
+def change_interval(estimate: Score) -> str:
     """Return the 95 % interval of a score's change over the split as [-0.83, -0.01], or that it is not known yet."""
-    return _interval(found.change_low, found.change_high, found.unit) if found.known else f"(interval {NOT_KNOWN})"
+    return (
+        _interval(estimate.change_low, estimate.change_high, estimate.unit)
+        if estimate.known
+        else f"(interval {NOT_KNOWN})"
+    )
 
 
-def elsewhere(found: Score) -> str:
+def elsewhere(estimate: Score) -> str:
     """Return the change that is to be expected on other data of the same kind, as a 95 % interval.
 
     It is "" for a score of which samples were left out, and for a baseline's own; "not known on other data" where the
     metric states no bounds or is one value of the whole split.
     """
-    if not found.exact or found.population_low == found.population_high == 0.0:
+    if not estimate.exact or estimate.population_low == estimate.population_high == 0.0:
         return ""
-    if found.population_low is None or found.population_high is None:
+    if estimate.population_low is None or estimate.population_high is None:
         return "not known on other data"
-    points = " points" if found.unit == "%" else ""
-    return f"{_interval(found.population_low, found.population_high, found.unit)}{points} on other data (95 %)"
+    points = " points" if estimate.unit == "%" else ""
+    return f"{_interval(estimate.population_low, estimate.population_high, estimate.unit)}{points} on other data (95 %)"
 
 
 def _interval(low: float, high: float, unit: str) -> str:
@@ -103,9 +107,13 @@ def points(value: float, unit: str) -> str:
     return f"{value * 100:+.2f} points" if unit == "%" else f"{value:+.4g}"
 
 
-def change(found: Score) -> str:
+def change(estimate: Score) -> str:
     """Return a score's change against the baseline, and what of it is to be expected on other data."""
-    words = [points(found.change, found.unit), "" if found.exact else change_interval(found), elsewhere(found)]
+    words = [
+        points(estimate.change, estimate.unit),
+        "" if estimate.exact else change_interval(estimate),
+        elsewhere(estimate),
+    ]
     return " ".join(words[:2]).strip() + (f", {words[2]}" if words[2] else "")
 
 
@@ -114,22 +122,22 @@ def ratio(value: float) -> str:
     return f"{value:.3g} ×"
 
 
-def verdict(found: Latency) -> str:
+def verdict(timing: Latency) -> str:
     """Return 1.92 × faster [1.85, 1.98], within noise with the interval, or unknown: the machine is busy."""
-    if found.verdict == "baseline":
+    if timing.verdict == "baseline":
         return "baseline"
-    interval = f"[{_three(found.ratio_low)}, {_three(found.ratio_high)}]"
-    if found.verdict == "unknown":
-        return f"unknown: {found.reason}" + ("" if found.busy else f" {interval}")
-    word = {"slower": "× (slower)", "faster": "× faster", "within noise": "×, within noise"}[found.verdict]
-    return f"{_three(found.ratio)} {word} {interval}"
+    interval = f"[{_three(timing.ratio_low)}, {_three(timing.ratio_high)}]"
+    if timing.verdict == "unknown":
+        return f"unknown: {timing.reason}" + ("" if timing.busy else f" {interval}")
+    word = {"slower": "× (slower)", "faster": "× faster", "within noise": "×, within noise"}[timing.verdict]
+    return f"{_three(timing.ratio)} {word} {interval}"
 
 
-def in_pairs(found: Latency) -> str:
+def in_pairs(timing: Latency) -> str:
     """Return 3.30 ms → 1.54 ms, 2.14 × faster [2.1, 2.2]: the two times and the ratio that is theirs."""
-    if found.verdict == "baseline":
-        return latency(found.median)
-    return f"{latency(found.baseline_median)} → {latency(found.median)}, {verdict(found)}"
+    if timing.verdict == "baseline":
+        return latency(timing.median)
+    return f"{latency(timing.baseline_median)} → {latency(timing.median)}, {verdict(timing)}"
 
 
 def latency(value: float) -> str:
@@ -145,16 +153,20 @@ def _three(value: float) -> str:
     return f"{value:.{min(max(2 - math.floor(math.log10(value)), 0), 2) if value > 0 else 2}f}"
 
 
-def rows(found: Measurement) -> list[tuple[str, str, str]]:
+def rows(measurement: Measurement) -> list[tuple[str, str, str]]:
     """Return what was measured of a state as (what, field of the measurement, value)."""
     return [
-        ("score", "score", score(found.score)),
-        ("change of the score", "score", change(found.score) if found.score.change or elsewhere(found.score) else "–"),
-        *((f"latency, {runtime}", "latency", in_pairs(one)) for runtime, one in found.latency.items()),
-        ("file", "bytes", size(found.bytes.total)),
-        ("parameters", "params", count(found.params)),
-        ("not zero", "nonzero", count(found.nonzero)),
-        ("MACs a sample", "macs", count(found.macs)),
-        ("peak memory", "peak_memory", size(found.peak_memory)),
-        ("energy a sample", "energy", joules(found.energy)),
+        ("score", "score", score(measurement.score)),
+        (
+            "change of the score",
+            "score",
+            change(measurement.score) if measurement.score.change or elsewhere(measurement.score) else "–",
+        ),
+        *((f"latency, {runtime}", "latency", in_pairs(timing)) for runtime, timing in measurement.latency.items()),
+        ("file", "bytes", size(measurement.bytes.total)),
+        ("parameters", "params", count(measurement.params)),
+        ("not zero", "nonzero", count(measurement.nonzero)),
+        ("MACs a sample", "macs", count(measurement.macs)),
+        ("peak memory", "peak_memory", size(measurement.peak_memory)),
+        ("energy a sample", "energy", joules(measurement.energy)),
     ]

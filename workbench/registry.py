@@ -36,8 +36,8 @@ class Registry(Mapping[str, T], Generic[T]):
         self, name: str, base: type, *, instances: bool = False, order: Callable[[Any], Any] | None = None
     ) -> None:
         self.name, self.base, self._instances = name, base, instances
-        self._order = order or (lambda thing: getattr(thing, "position", 0))
-        self._things: dict[str, T] = {}
+        self._order = order or (lambda entry: getattr(entry, "position", 0))
+        self._entries: dict[str, T] = {}
         _registries.append(self)
 
     def add(self, cls: type) -> None:
@@ -52,30 +52,30 @@ class Registry(Mapping[str, T], Generic[T]):
             raise WorkbenchError(f"{where} cannot be registered: a {self.name} needs a kind, and a title for people")
         if missing := sorted(getattr(cls, "__abstractmethods__", ())):
             raise WorkbenchError(f"{where} cannot be registered: it lacks {', '.join(missing)}")
-        held = self._things.get(kind)
+        held = self._entries.get(kind)
         before = held if isinstance(held, type) else type(held)
         # A cell that runs again defines the same class anew.
         if held is not None and (before.__module__, before.__qualname__) != (cls.__module__, cls.__qualname__):
             raise WorkbenchError(f"{where} cannot be registered: {before.__qualname__} is of the kind {kind!r} already")
-        thing: Any = cls() if self._instances else cls
-        self._things = dict(sorted({**self._things, kind: thing}.items(), key=lambda item: self._order(item[1])))
+        entry: Any = cls() if self._instances else cls
+        self._entries = dict(sorted({**self._entries, kind: entry}.items(), key=lambda item: self._order(item[1])))
 
     def remove(self, kind: str) -> None:
         """Forget what was registered under a kind, as a test does with its own."""
-        self._things = {name: thing for name, thing in self._things.items() if name != kind}
+        self._entries = {name: entry for name, entry in self._entries.items() if name != kind}
 
     def only(self, test: Callable[[T], bool]) -> Mapping[str, T]:
         """Return a view of those that pass a test, which grows along."""
         return _View(self, test)
 
     def __getitem__(self, kind: str) -> T:
-        if kind not in self._things:
+        if kind not in self._entries:
             load_plugins()
-        return self._things[kind]
+        return self._entries[kind]
 
     def __iter__(self) -> Iterator[str]:
         load_plugins()
-        return iter(self._things)
+        return iter(self._entries)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -86,13 +86,13 @@ class _View(Mapping[str, T]):
         self._whole, self._test = whole, test
 
     def __getitem__(self, kind: str) -> T:
-        thing = self._whole[kind]
-        if not self._test(thing):
+        entry = self._whole[kind]
+        if not self._test(entry):
             raise KeyError(kind)
-        return thing
+        return entry
 
     def __iter__(self) -> Iterator[str]:
-        return (kind for kind, thing in self._whole.items() if self._test(thing))
+        return (kind for kind, entry in self._whole.items() if self._test(entry))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -88,6 +88,7 @@ def test_heads_that_something_else_counts_are_protected_and_named() -> None:
     assert group.name == "blocks.0.qkv"
     assert group.protected is not None
     assert "heads" in group.protected
+    assert group.split
 
 
 @pytest.mark.parametrize("name", ["plain", "shared", "grouped", "dense"])

@@ -36,7 +36,7 @@ def trial_context(images):
 @pytest.fixture(scope="module")
 def held(trial_context):
     grown = []
-    made = hold_contest(trial_context, layers="conv*", criteria=QUICK, amounts=(0.5, 0.25, 0.75), found=grown.append)
+    made = hold_contest(trial_context, layers="conv*", criteria=QUICK, amounts=(0.5, 0.25, 0.75), report=grown.append)
     return made, grown
 
 

@@ -111,7 +111,7 @@ def test_a_killed_scan_goes_on_and_gives_the_same_table(images, tmp_path):
         ticks, calls = [], []
         progress = Progress(ticks.append, lambda: stop_after is not None and len(ticks) >= stop_after)
         trial_context = trial_context_of(images, progress=progress)
-        table = scan(trial_context, Prune(), (0.5, 0.9), tolerance=Tolerance(0.02), folder=folder, found=calls.append)
+        table = scan(trial_context, Prune(), (0.5, 0.9), tolerance=Tolerance(0.02), folder=folder, report=calls.append)
         assert [len(one.points) for one in calls] == list(range(1, 11))
         return table
 
@@ -159,7 +159,7 @@ def test_time_goes_to_what_is_least_certain(trial_context, monkeypatch):
     clock = itertools.count()
     monkeypatch.setattr("workbench.search.trials.run.time", SimpleNamespace(monotonic=lambda: next(clock)))
     tables, tolerance = [], Tolerance(0.01, 0.0)
-    scan(trial_context, Prune(), (0.3, 0.95), tolerance=tolerance, seconds=6.5, found=tables.append)
+    scan(trial_context, Prune(), (0.3, 0.95), tolerance=tolerance, seconds=6.5, report=tables.append)
     looks = tables[len(first.points) - 1 :]
     assert len(looks) == 1 + 6
     for before, after in itertools.pairwise(looks):

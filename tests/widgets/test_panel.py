@@ -335,15 +335,15 @@ def test_the_code_does_the_session_again_and_a_recipe_is_loaded(
     view.load.click()
     assert "nothing to load" in view.message.value
     for text, told in (("{", "no JSON"), ("[1]", "no recipe"), (panel.code.json.text.replace("prune", "x"), "step 1")):
-        view.given.value = text
+        view.pasted.value = text
         view.load.click()
         assert told in view.message.value
-        assert (view.given.value, len(other.history.nodes), other.error) == (text, 1, "")
-    view.given.value = json.dumps(Recipe((KINDS["prune"](layers="conv9"),)).facts())
+        assert (view.pasted.value, len(other.history.nodes), other.error) == (text, 1, "")
+    view.pasted.value = json.dumps(Recipe((KINDS["prune"](layers="conv9"),)).facts())
     view.load.click()
     assert "no layer matches" in view.message.value
     assert len(other.history.nodes) == 1
-    view.given.value = panel.code.json.text
+    view.pasted.value = panel.code.json.text
     view.load.click()
     assert "loaded: state 2" in view.message.value
     assert other.recipe == session.recipe
@@ -384,9 +384,9 @@ def test_states_are_set_against_a_cost_and_compared(panel: Panel, session: Sessi
     session.apply(KINDS["prune_channels"](amount=0.5))
     assert board.chart.source.data["number"] == [0, 1, 2]
     files = board.chart.source.data["x"]
-    board.cost.value = "MACs"
+    board.cost.value = ("MACs", "")
     assert board.chart.source.data["x"] != files
-    board.cost.value = "time eager"
+    board.cost.value = ("time", "eager")
     assert board.chart.source.data["x"][0] == pytest.approx(1, abs=0.5)
     assert "part of the baseline" in board.chart.figure.xaxis.axis_label
     assert "state 2" in board.table.value

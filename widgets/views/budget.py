@@ -10,7 +10,7 @@ import traitlets
 
 from widgets import theme
 from widgets.figure import script
-from widgets.told import Told
+from widgets.sending import SendingWidget
 from widgets.view import View
 from workbench import formatting
 from workbench.errors import WorkbenchError
@@ -23,10 +23,10 @@ from workbench.steps import KINDS, Step
 from workbench.steps.recipe import read_step
 
 
-class Bars(Told):
+class Bars(SendingWidget):
     """A bar a part in the page."""
 
-    told = "values"
+    sent = "values"
     _esm = script("names.js", "tell.js", "bars.js")
     rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     low = traitlets.Float(0.0).tag(sync=True)

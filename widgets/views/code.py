@@ -32,19 +32,19 @@ class Code(View):
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.python, self.json = Listing(title="Python"), Listing(title="Recipe (JSON)")
-        self.given = W.Textarea(
+        self.pasted = W.Textarea(
             placeholder='Paste here: {"format": "workbench recipe", …}', rows=6, layout={"width": "auto"},
             description="recipe to load", style={"description_width": "auto"},
             tooltip="A recipe as JSON, as it stands above or in a file that was exported",
         )  # fmt: skip
-        self.given.add_class("wb-recipe")
+        self.pasted.add_class("wb-recipe")
         self.load = W.Button(
             description="Load recipe", icon="upload", button_style="primary", layout={"width": "auto"},
             tooltip="Do all its steps on the untouched subject; states that were tried stay in the history",
         )  # fmt: skip
         self.message = W.HTML()
         self.load.on_click(self.act(self._load))
-        self.root = W.VBox([self.python, self.json, self.given, W.HBox([self.load, self.message])])
+        self.root = W.VBox([self.python, self.json, self.pasted, W.HBox([self.load, self.message])])
         self.watch(self._show, "history")
 
     def _show(self) -> None:
@@ -53,7 +53,7 @@ class Code(View):
 
     def _load(self) -> None:
         try:
-            recipe = _read(self.given.value)
+            recipe = _read(self.pasted.value)
         except WorkbenchError as error:
             self._say(str(error), "error")
             return

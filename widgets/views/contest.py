@@ -67,26 +67,26 @@ class ContestView(View):
         )  # fmt: skip
 
     def _show(self) -> None:
-        found = self.session.standings
-        self.charts.layout.display = "" if found else "none"
-        self.words.value = _words(found)
-        if found is None:
+        contest = self.session.standings
+        self.charts.layout.display = "" if contest else "none"
+        self.words.value = _words(contest)
+        if contest is None:
             return
         with self.curves_figure.update():
-            self.curves.show(found)
+            self.curves.show(contest)
         with self.map_figure.update():
-            self.map.show(found)
+            self.map.show(contest)
 
 
-def _words(found: Contest | None) -> str:
-    if found is None:
+def _words(contest: Contest | None) -> str:
+    if contest is None:
         return f"<p class='wb-help'>{INVITATION}</p>"
-    order = found.order
-    silent = [f"{escape(entry.title)}: {escape(entry.reason)}" for entry in found.entries if entry.reason]
-    whole = bool(order) and all(len(entry.curve) == len(found.amounts) for entry in order)
+    order = contest.order
+    silent = [f"{escape(entry.title)}: {escape(entry.reason)}" for entry in contest.entries if entry.reason]
+    whole = bool(order) and all(len(entry.curve) == len(contest.amounts) for entry in order)
     best = ""
     if whole:
         best = f"Best on average: <b>{escape(order[0].title)}</b>, ranked in {formatting.seconds(order[0].seconds)}. "
-    parts = f"{sum(count for _, count in found.parts):,} {found.units} of {len(found.parts)} parts were ranked. "
+    parts = f"{sum(count for _, count in contest.parts):,} {contest.units} of {len(contest.parts)} parts were ranked. "
     none = f"Without: {'; '.join(silent)}." if silent else ""
     return f"<p class='wb-help'>{best}{parts}{none}</p>"

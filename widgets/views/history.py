@@ -104,10 +104,10 @@ class States(View):
         self.branch.value = history.branch
 
     def _label(self, number: int) -> str:
-        node, found = self.session.history.nodes[number], self.session.measurements.get(number)
+        node, measurement = self.session.history.nodes[number], self.session.measurements.get(number)
         depth = "  " * (len(self.session.history.path(number)) - 1)
         what = step_code(node.step).removeprefix("wb.") if node.step else self.session.subject.name
-        if found is None:
+        if measurement is None:
             return f"{number}  {depth}{what}"
-        score = formatting.score_value(found.score.value, found.score.unit)
-        return f"{number}  {depth}{what}   {score}, {formatting.size(found.bytes.total)}"
+        score = formatting.score_value(measurement.score.value, measurement.score.unit)
+        return f"{number}  {depth}{what}   {score}, {formatting.size(measurement.bytes.total)}"

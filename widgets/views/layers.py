@@ -68,16 +68,16 @@ class Layers(View):
         if key == self._staged:  # later stages bring other numbers, but the same weights
             return
         self._staged = key
-        found = {}
+        preview = {}
         if staged is not None and not staged.error:
             model, sizes = self.session.state.model, self._sizes()
             for layer in self.session.layers:
                 left = staged.nonzeros.get(layer.parameter)
                 if left is not None:
                     width = model.get_parameter(layer.parameter).element_size()
-                    kept = left / sizes.get(layer.name, math.prod(layer.shape))
-                    found[layer.name] = [kept, _bits(staged.codings.get(layer.parameter), width)]
-        self.root.preview = found
+                    share = left / sizes.get(layer.name, math.prod(layer.shape))
+                    preview[layer.name] = [share, _bits(staged.codings.get(layer.parameter), width)]
+        self.root.preview = preview
 
     def _forget(self) -> None:
         names = {layer.name for layer in self.session.layers}

@@ -21,8 +21,8 @@ class SizeLedger(View):
         self.watch(self._show, "staged", "history", "measurements")
 
     def _show(self) -> None:
-        staged, found = self.session.staged, self.session.measurements.get(self.session.history.at)
-        size = staged.bytes if staged is not None and staged.bytes else found.bytes if found else None
+        staged, measurement = self.session.staged, self.session.measurements.get(self.session.history.at)
+        size = staged.bytes if staged is not None and staged.bytes else measurement.bytes if measurement else None
         if size is None or size == self._drawn:
             return
         self._drawn = size

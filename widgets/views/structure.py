@@ -12,7 +12,7 @@ import traitlets
 
 from widgets import theme
 from widgets.figure import Figure, script
-from widgets.told import Told
+from widgets.sending import SendingWidget
 from widgets.view import View
 from workbench.charts import activation_chart, similarity_chart, spectrum_chart, spread_chart
 from workbench.errors import WorkbenchError
@@ -40,10 +40,10 @@ ORDERS = (("by number", "number"), ("by importance", "importance"))
 CUT = "cut_channels"
 
 
-class ChannelStrip(Told):
+class ChannelStrip(SendingWidget):
     """A bar a channel in the page."""
 
-    told = "cut"
+    sent = "cut"
     _esm = script("tell.js", "channels.js")
     label = traitlets.Unicode().tag(sync=True)
     order: traitlets.List[int] = traitlets.List(help="Numbers of the channels from left to right.").tag(sync=True)
@@ -67,7 +67,7 @@ class Structure(View):
         )
         self.title = W.HTML(f"<p class='wb-help'>{INVITATION}</p>")
         self.criterion = W.Dropdown(
-            options=[(made.title, kind) for kind, made in CRITERIA.items()], description="importance",
+            options=[(criterion.title, kind) for kind, criterion in CRITERIA.items()], description="importance",
             layout={"width": "300px"}, tooltip="What the bars' heights say",
         )  # fmt: skip
         self.order = W.Dropdown(options=ORDERS, description="order", layout={"width": "210px"})
@@ -117,12 +117,12 @@ class Structure(View):
         chosen = chosen or [max(self.session.layers, key=lambda layer: layer.params)]
         split = "calibration" if task.has("calibration") else "validation"
         names = [layer.name for layer in chosen]
-        found = observe_activations(state.model, task, names, split=split, progress=progress.part(0.0, 0.5))
-        self._activations = found.get(names[0])
+        observed = observe_activations(state.model, task, names, split=split, progress=progress.part(0.0, 0.5))
+        self._activations = observed.get(names[0])
         weight = state.model.get_parameter(chosen[0].parameter).detach()
         with self.lock:
             self._seen = number, names[0]
-            self._draw(self.activations, list(found.values()))
+            self._draw(self.activations, list(observed.values()))
             self._draw(self.spread, channel_spread(weight, chosen[0].outputs))
             self._draw(self.spectrum, singular_spectrum(weight, chosen[0].outputs))
             self._draw(self.similarity, cosine_similarity(weight, chosen[0].outputs))
@@ -135,16 +135,16 @@ class Structure(View):
         if self._seen is None:
             return
         number, layer = self._seen
-        words, found = "", ()
+        words, channels = "", ()
         try:
             state = self.session.state_of(number)
             context = Context(self.session.subject, self.session.settings.seed, progress)
-            found = channels_of(state.model, context.groups(state.model), layer, self.criterion.value, context)
+            channels = channels_of(state.model, context.groups(state.model), layer, self.criterion.value, context)
         except WorkbenchError as error:  # what else there is to see stays in sight
             words = str(error)
         with self.lock, self.quietly():
-            self._group = found[0] if found else None
-            self.words.value = _about(found, words)
+            self._group = channels[0] if channels else None
+            self.words.value = _about(channels, words)
             self._fill()
             self._follow()
 
@@ -229,35 +229,35 @@ class Structure(View):
             f"<p class='wb-help'><b>{escape(layer)}</b> in state {number}{words}.<b>{escape(stale)}</b></p>"
         )
 
-    def _draw(self, chart: Any, found: object) -> None:
+    def _draw(self, chart: Any, shown: object) -> None:
         with self.figures[id(chart)].update():
-            chart.show(found)
+            chart.show(shown)
 
 
 def _idle(seen: Activations | None, count: int) -> dict[int, str]:
     """Return the channels that do next to nothing on the samples, and what they do."""
     if seen is None or len(seen.channel_low) != count:
         return {}
-    found = {}
+    reasons = {}
     for number, (low, high) in enumerate(zip(seen.channel_low, seen.channel_high, strict=True)):
         if low == high:
-            found[number] = f"gave {low:.3g} and nothing else on {seen.samples} samples"
+            reasons[number] = f"gave {low:.3g} and nothing else on {seen.samples} samples"
         elif high <= 0:
-            found[number] = f"never above zero on {seen.samples} samples"
-    return found
+            reasons[number] = f"never above zero on {seen.samples} samples"
+    return reasons
 
 
-def _about(found: tuple[Channels, ...], wrong: str) -> str:
+def _about(channels: tuple[Channels, ...], wrong: str) -> str:
     if wrong:
         return theme.note(wrong)
-    if not found:
+    if not channels:
         return theme.note("This layer has no channels that could be cut.")
-    group = found[0]
+    group = channels[0]
     if group.fixed:
         return theme.note(f"The {group.count} channels of {group.group} must stay: {group.fixed}")
     others = list(group.layers[1:])
     together = f" They are made together with {_some(others)}, and go there too." if others else ""
-    several = " This layer makes several groups, and the same numbers go in each." if len(found) > 1 else ""
+    several = " This layer makes several groups, and the same numbers go in each." if len(channels) > 1 else ""
     silent = f" {group.unranked}." if group.unranked else ""
     return (
         f"<p class='wb-hint'>{group.count} channels, read by {escape(_some(group.consumers))}.{escape(together)}"

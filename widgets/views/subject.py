@@ -59,9 +59,9 @@ class SubjectChoice(View):
             self._opened(load(self.choice.value))
 
     def _load(self) -> None:
-        given = {key: field.value.strip() for key, field in self.fields.items() if field.value.strip()}
-        scales = {key: _numbers(key, given.pop(key)) for key in ("mean", "std") if key in given}
-        self._opened(load(self.what.value.strip(), **given, **scales))
+        values = {key: field.value.strip() for key, field in self.fields.items() if field.value.strip()}
+        scales = {key: _numbers(key, values.pop(key)) for key in ("mean", "std") if key in values}
+        self._opened(load(self.what.value.strip(), **values, **scales))
 
 
 def _numbers(field: str, text: str) -> tuple[float, ...]:

@@ -40,8 +40,8 @@ class Tiles(View):
             self.html.value = theme.tiles(_of_preview(preview, base, self._past()))
             return
         self.state.value = f"<p class='wb-state'>numbers of <b>{escape(where)}</b>, against the baseline</p>"
-        found = session.measurements.get(at)
-        self.html.value = theme.tiles(_of_measurement(found, base, self._past()) if found else [_waiting()])
+        measurement = session.measurements.get(at)
+        self.html.value = theme.tiles(_of_measurement(measurement, base, self._past()) if measurement else [_waiting()])
 
     def _past(self) -> Past:
         """Return what was measured of the states from the subject to the current one, None where nothing was."""
@@ -52,12 +52,12 @@ Past = Sequence[Measurement | None]
 
 
 def _trace(past: Past, read: Callable[[Measurement], float | None], now: float | None = None) -> str:
-    values = [read(found) if found else None for found in past] + ([now] if now is not None else [])
+    values = [read(state) if state else None for state in past] + ([now] if now is not None else [])
     return theme.history_line(values, f"over {len(values)} states")
 
 
 def _median(name: str) -> Callable[[Measurement], float | None]:
-    return lambda found: found.latency[name].median if name in found.latency else None
+    return lambda state: state.latency[name].median if name in state.latency else None
 
 
 def _waiting() -> str:
@@ -66,59 +66,60 @@ def _waiting() -> str:
 
 def _of_preview(preview: Preview, base: Measurement | None, past: Past) -> list[str]:
     score = preview.score
-    made = [_score(score, _trace(past, lambda found: found.score.value, score.value if score else None))]
-    made += [
-        _latency(name, found, _trace(past, _median(name), found.median)) for name, found in preview.latency.items()
+    tiles = [_score(score, _trace(past, lambda state: state.score.value, score.value if score else None))]
+    tiles += [
+        _latency(name, latency, _trace(past, _median(name), latency.median))
+        for name, latency in preview.latency.items()
     ]
-    made += [_missing(name, why) for name, why in preview.unavailable.items()]
+    tiles += [_missing(name, why) for name, why in preview.unavailable.items()]
     if not preview.latency and not preview.unavailable:
-        made.append(theme.tile("Latency", "…", "timed after the first score", "measured"))
+        tiles.append(theme.tile("Latency", "…", "timed after the first score", "measured"))
     total = preview.bytes.total if preview.bytes else 0
-    made += _counts(total, preview.params, preview.nonzero, preview.macs, base, past, staged=True)
+    tiles += _counts(total, preview.params, preview.nonzero, preview.macs, base, past, staged=True)
     # Tiles that come and go would move the others under the eye.
-    made += [
+    tiles += [
         theme.tile(title, "…", "|measured when the step is applied", "") for title in ("Peak memory", "Energy a sample")
     ]
-    return made
+    return tiles
 
 
-def _of_measurement(found: Measurement, base: Measurement | None, past: Past) -> list[str]:
-    made = [_score(found.score, _trace(past, lambda state: state.score.value))]
-    made += [_latency(name, latency, _trace(past, _median(name))) for name, latency in found.latency.items()]
-    made += [_missing(name, why) for name, why in found.unavailable.items()]
-    made += _counts(found.bytes.total, found.params, found.nonzero, found.macs, base, past)
+def _of_measurement(measurement: Measurement, base: Measurement | None, past: Past) -> list[str]:
+    tiles = [_score(measurement.score, _trace(past, lambda state: state.score.value))]
+    tiles += [_latency(name, latency, _trace(past, _median(name))) for name, latency in measurement.latency.items()]
+    tiles += [_missing(name, why) for name, why in measurement.unavailable.items()]
+    tiles += _counts(measurement.bytes.total, measurement.params, measurement.nonzero, measurement.macs, base, past)
     rest = (("Peak memory", "peak_memory", formatting.size), ("Energy a sample", "energy", formatting.joules))
     for title, field, say in rest:
-        now, read = getattr(found, field), attrgetter(field)
-        line = _times(read(base or found), now, "less")
-        made.append(theme.tile(title, say(now), line, HOW[field], trace=_trace(past, read)))
-    return made
+        now, read = getattr(measurement, field), attrgetter(field)
+        line = _times(read(base or measurement), now, "less")
+        tiles.append(theme.tile(title, say(now), line, HOW[field], trace=_trace(past, read)))
+    return tiles
 
 
-def _score(found: Score | None, trace: str = "") -> str:
-    if found is None:
+def _score(score: Score | None, trace: str = "") -> str:
+    if score is None:
         return theme.tile("Score", "…", "scoring the first samples", "estimated")
-    how = "measured" if found.exact else "estimated"
-    seen = f"all {found.total:,} validation samples" if found.exact else f"{found.n:,} of {found.total:,} samples"
-    value = f"{formatting.score_value(found.value, found.unit)} {formatting.half_width(found)}".rstrip()
-    other = f" · {words}" if (words := formatting.elsewhere(found)) else ""
-    if found.change == found.change_low == found.change_high == 0.0:
-        return theme.tile(found.metric.capitalize(), value, f"|{seen}{other}", how, trace=trace)
-    loss = found.change_high < 0 if found.higher_is_better else found.change_low > 0
-    gain = found.change_low > 0 if found.higher_is_better else found.change_high < 0
-    line = f"{formatting.points(found.change, found.unit)}|· {seen}{other}"
+    how = "measured" if score.exact else "estimated"
+    seen = f"all {score.total:,} validation samples" if score.exact else f"{score.n:,} of {score.total:,} samples"
+    value = f"{formatting.score_value(score.value, score.unit)} {formatting.half_width(score)}".rstrip()
+    other = f" · {words}" if (words := formatting.elsewhere(score)) else ""
+    if score.change == score.change_low == score.change_high == 0.0:
+        return theme.tile(score.metric.capitalize(), value, f"|{seen}{other}", how, trace=trace)
+    loss = score.change_high < 0 if score.higher_is_better else score.change_low > 0
+    gain = score.change_low > 0 if score.higher_is_better else score.change_high < 0
+    line = f"{formatting.points(score.change, score.unit)}|· {seen}{other}"
     verdict = "bad" if loss else "good" if gain else ""
-    return theme.tile(found.metric.capitalize(), value, line, how, verdict, trace)
+    return theme.tile(score.metric.capitalize(), value, line, how, verdict, trace)
 
 
-def _latency(name: str, found: Latency, trace: str = "") -> str:
-    kind = {"faster": "good", "slower": "bad"}.get(found.verdict, "")
-    threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
-    words = f"batch {found.batch}, {threads}"
-    if found.verdict != "baseline":
-        words = f"from {formatting.latency(found.baseline_median)}, {words}"
-    line = f"|{words}" if found.verdict == "baseline" else f"{formatting.verdict(found)}|· {words}"
-    return theme.tile(title_of(name), formatting.latency(found.median), line, HOW["latency"], kind, trace)
+def _latency(name: str, latency: Latency, trace: str = "") -> str:
+    kind = {"faster": "good", "slower": "bad"}.get(latency.verdict, "")
+    threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
+    words = f"batch {latency.batch}, {threads}"
+    if latency.verdict != "baseline":
+        words = f"from {formatting.latency(latency.baseline_median)}, {words}"
+    line = f"|{words}" if latency.verdict == "baseline" else f"{formatting.verdict(latency)}|· {words}"
+    return theme.tile(title_of(name), formatting.latency(latency.median), line, HOW["latency"], kind, trace)
 
 
 def _missing(name: str, why: str) -> str:
@@ -142,21 +143,21 @@ def _counts(
             formatting.size(total),
             f"{_times(old['bytes'], total, 'smaller')}|· to the byte",
             HOW["bytes"],
-            trace=trace(lambda found: found.bytes.total, total),
+            trace=trace(lambda state: state.bytes.total, total),
         ),
         theme.tile(
             "Parameters not zero",
             formatting.count(nonzero),
             f"{_times(old['nonzero'], nonzero, 'fewer')}|· of {formatting.count(params)} stored",
             HOW["nonzero"],
-            trace=trace(lambda found: found.nonzero, nonzero),
+            trace=trace(lambda state: state.nonzero, nonzero),
         ),
         theme.tile(
             "MACs a sample",
             formatting.count(macs),
             _times(old["macs"], macs, "fewer"),
             HOW["macs"],
-            trace=trace(lambda found: found.macs, macs),
+            trace=trace(lambda state: state.macs, macs),
         ),
     ]
 

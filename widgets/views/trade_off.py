@@ -12,6 +12,7 @@ from widgets.figure import Figure
 from widgets.view import View
 from workbench import formatting
 from workbench.charts import Candidate, trade_off_chart
+from workbench.charts.trade_off import Quantity
 from workbench.measure import Measurement
 from workbench.session.session import Session
 from workbench.steps.history import History
@@ -29,10 +30,10 @@ class TradeOff(View):
         self.chart = trade_off_chart()
         self.figure = Figure(self.chart.figure, lock, "Score against a cost of every state that was measured")
         self.figure.on_tap(self.chart.marks, self.hear(self._go))
-        times = [(f"time, {name}", f"time {name}") for name in session.settings.runtimes]
+        times = [(f"time, {name}", ("time", name)) for name in session.settings.runtimes]
         self.cost = W.Dropdown(
-            options=[("bytes of the file", "bytes"), *times, ("MACs a sample", "MACs")], description="against",
-            layout={"width": "280px"},
+            options=[("bytes of the file", ("bytes", "")), *times, ("MACs a sample", ("MACs", ""))],
+            description="against", layout={"width": "280px"},
         )  # fmt: skip
         self.first = W.Dropdown(description="compare", layout={"width": "245px"})
         self.second = W.Dropdown(description="with", layout={"width": "245px"})
@@ -67,17 +68,17 @@ class TradeOff(View):
         self._write()
 
     def _draw(self) -> None:
-        kind, _, runtime = self.cost.value.partition(" ")
+        kind, runtime = self.cost.value
         history, measurements = self.session.measured_states()
-        rows = (self._candidate(history, number, one, kind, runtime) for number, one in measurements.items())
-        found = [row for row in rows if row is not None]
-        if found:
+        rows = (self._candidate(history, number, measured, kind, runtime) for number, measured in measurements.items())
+        candidates = [row for row in rows if row is not None]
+        if candidates:
             words = {"bytes": "file", "MACs": "MACs a sample", "time": f"time on {runtime}"}[kind]
             with self.figure.update():
-                self.chart.show(found, kind, words)
+                self.chart.show(candidates, kind, words)
 
     def _candidate(
-        self, history: History, number: int, measured: Measurement, kind: str, runtime: str
+        self, history: History, number: int, measured: Measurement, kind: Quantity, runtime: str
     ) -> Candidate | None:
         role = "baseline" if number == 0 else "current" if number == history.at else "other"
         title = self._title(history, number)
@@ -101,33 +102,33 @@ class TradeOff(View):
 
     def _write(self) -> None:
         history, measurements = self.session.measured_states()
-        one, other = self.first.value, self.second.value
-        other = history.at if other == CURRENT else other
-        if one not in measurements or other not in measurements or one == other:
+        first, second = self.first.value, self.second.value
+        second = history.at if second == CURRENT else second
+        if first not in measurements or second not in measurements or first == second:
             self.table.value = "<p class='wb-hint'>Choose two states to see them side by side.</p>"
             return
         seed = self.session.settings.seed
-        steps = history.recipe(seed, one).differences(history.recipe(seed, other))
-        self.table.value = _numbers(one, other, measurements) + _steps(steps, one, other)
+        steps = history.recipe(seed, first).differences(history.recipe(seed, second))
+        self.table.value = _numbers(first, second, measurements) + _steps(steps, first, second)
 
 
-def _numbers(one: int, other: int, measurements: Mapping[int, Measurement]) -> str:
+def _numbers(first: int, second: int, measurements: Mapping[int, Measurement]) -> str:
     """Return both states' numbers as a table; what differs stands out."""
-    before = {what: value for what, _, value in formatting.rows(measurements[one])}
+    before = {title: value for title, _, value in formatting.rows(measurements[first])}
     rows = []
-    for what, _, value in formatting.rows(measurements[other]):
+    for what, _, value in formatting.rows(measurements[second]):
         old = before.get(what, "–")
         mark = " class='wb-differs'" if old != value else ""
         rows.append(f"<tr{mark}><th scope='row'>{escape(what)}</th><td>{escape(old)}</td><td>{escape(value)}</td></tr>")
-    heads = f"<tr><th></th><th scope='col'>state {one}</th><th scope='col'>state {other}</th></tr>"
+    heads = f"<tr><th></th><th scope='col'>state {first}</th><th scope='col'>state {second}</th></tr>"
     return f"<table class='wb-compared'>{heads}{''.join(rows)}</table>"
 
 
-def _steps(steps: tuple[tuple[str, str], ...], one: int, other: int) -> str:
+def _steps(steps: tuple[tuple[str, str], ...], first: int, second: int) -> str:
     """Return the difference of two recipes, in colour and with signs."""
     lines = "".join(
         f"<div class='{SIGNS[sign][0]}'>{SIGNS[sign][1]} {escape(code.removeprefix('wb.'))}</div>"
         for sign, code in steps
     )
-    hint = f"Steps: − only in state {one}, + only in state {other}."
+    hint = f"Steps: − only in state {first}, + only in state {second}."
     return f"<p class='wb-hint'>{hint}</p><div class='wb-diff'>{lines}</div>"

@@ -71,7 +71,9 @@ def _words(any_yet: bool, live: bool, epochs: int, best: float | None, unit: str
         return f"<p class='wb-help'>{INVITATION}</p>"
     if not epochs:
         return "<p class='wb-help'>The validation score comes after the first epoch.</p>"
-    kept = f"; the best one, which is kept: {formatting.score_value(best, unit)} (the star)" if best is not None else ""
-    done = f"{epochs} epoch{'' if epochs == 1 else 's'} scored, on at most 1,000 validation samples{kept}."
+    best_note = (
+        f"; the best one, which is kept: {formatting.score_value(best, unit)} (the star)" if best is not None else ""
+    )
+    done = f"{epochs} epoch{'' if epochs == 1 else 's'} scored, on at most 1,000 validation samples{best_note}."
     level = " Dashed: the untouched subject, on all samples." if best is not None else ""
     return f"<p class='wb-help'>{'Training: ' if live else 'The last training: '}{done}{level}</p>"

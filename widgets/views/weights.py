@@ -9,12 +9,13 @@ import ipywidgets as W
 import torch
 from torch import Tensor
 
+from widgets import theme
 from widgets.figure import Figure
 from widgets.view import View
-from workbench.charts import weight_histogram
+from workbench.charts import drawn_charts, weight_histogram
 from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError
-from workbench.inspection import grid_values, histogram
+from workbench.inspection import Histogram, grid_values, histogram
 from workbench.model.layers import Layer
 from workbench.session.session import Session
 from workbench.steps import Bounds
@@ -24,7 +25,7 @@ MOST_TICKS = 300
 
 
 class Weights(View):
-    """A histogram of one layer's weights, the untouched ones behind the ones that are shown.
+    """A histogram of one layer's weights, the untouched ones behind those that are shown; below it registered charts.
 
     Where the step that is being set cuts or clips is the step's to say, and so is what a drag of it sets.
     """
@@ -38,7 +39,8 @@ class Weights(View):
         self.figure = Figure(self.chart.figure, lock, "Histogram of the chosen layer's weights, before and after")
         for box in (self.chart.cut, self.chart.clip):
             self.figure.on_drag(box, self.hear(self._drag), "left", "right")
-        self.root = W.VBox([self.title, self.figure, self.hint])
+        self.others = W.VBox()  # charts that were registered
+        self.root = W.VBox([self.title, self.figure, self.hint, self.others])
         self.watch(self._show, "selection", "history")
         self._drawn: object = None
         self.watch(self._show_preview, "staged")
@@ -111,8 +113,9 @@ class Weights(View):
         same = before.shape == now.shape and torch.equal(before, now)
         coding = codings.get(layer.parameter)
         ticks, which = _ticks(coding, low, high)
+        counted = histogram(before, BINS, span), histogram(now, BINS, span)
         with self.figure.update():
-            self.chart.show_values(histogram(before, BINS, span), None if same else histogram(now, BINS, span), ticks)
+            self.chart.show_values(counted[0], None if same else counted[1], ticks)
         several = f" (of {len(self.session.selection)} chosen)" if len(self.session.selection) > 1 else ""
         shape = " × ".join(str(side) for side in now.shape)
         zeros = 1 - int(torch.count_nonzero(now)) / now.numel()
@@ -121,6 +124,20 @@ class Weights(View):
             f"<b>{escape(layer.name)}</b>{several} <span class='wb-state'>{escape(layer.kind)}, {shape}, "
             f"{zeros:.0%} zeros{bits}</span>"
         )
+        self._show_others(layer, *counted)
+
+    def _show_others(self, layer: Layer, before: Histogram, after: Histogram) -> None:
+        """Draw the registered charts anew: nobody can say which of their figures' models a chart would change."""
+        old, shown = self.others.children, list[W.Widget]()
+        for chart in drawn_charts(before, after):
+            shown.append(W.HTML(f"<p class='wb-help'>{escape(chart.title)}</p>"))
+            if chart.figure is None:
+                shown.append(W.HTML(theme.note(f"This chart could not be drawn: {chart.error}", "error")))
+            else:
+                shown.append(Figure(chart.figure, self.lock, f"{chart.title} of {layer.name}"))
+        self.others.children = shown
+        for widget in old:
+            widget.close()
 
 
 def _ticks(coding: Coding | None, low: float, high: float) -> tuple[list[float], str]:

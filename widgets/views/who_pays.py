@@ -93,7 +93,7 @@ class WhoPays(View):
         impact = self.session.impact(place[1], progress)
         with self.lock, self.quietly():
             self._impact, self._seen = impact, place
-            names = [(found.name, found.label) for found in impact.classes]
+            names = [(row.name, row.label) for row in impact.classes]
             self.label.options = [("every class", -1), *names]
             self.label.layout.display = self.figure.layout.display = "" if names else "none"
             self.which.value = "all"
@@ -137,13 +137,13 @@ class WhoPays(View):
         ]
 
     def _show_cards(self) -> None:
-        found = self._chosen()
-        shown = found[:MOST_CARDS]
+        samples = self._chosen()
+        shown = samples[:MOST_CARDS]
         rows = self._rows(shown)
-        more = f", the {len(shown)} that were surest before are shown" if len(shown) < len(found) else ""
+        more = f", the {len(shown)} that were surest before are shown" if len(shown) < len(samples) else ""
         with self.lock, self.quietly():
             self.cards.rows = rows
-            self.count.value = f"<p class='wb-help'>{len(found):,} samples{more}</p>"
+            self.count.value = f"<p class='wb-help'>{len(samples):,} samples{more}</p>"
             if self.cards.chosen not in {row["number"] for row in rows}:
                 self.cards.chosen, self.looked.value = -1, ""
 
@@ -218,11 +218,11 @@ class WhoPays(View):
         if image is not None:
             limit = float(torch.cat([before.sum(0).flatten(), after.sum(0).flatten()]).abs().quantile(0.99))
             pictures = [("the sample", image), *(
-                (title, heat(found, limit, COLORS)) for title, found in (("before", before), ("now", after))
+                (title, heat(values, limit, COLORS)) for title, values in (("before", before), ("now", after))
             )]  # fmt: skip
             shown = "".join(
-                f"<figure><img src='{_png(made)}' alt='{title}'><figcaption>{title}</figcaption></figure>"
-                for title, made in pictures
+                f"<figure><img src='{_png(image)}' alt='{title}'><figcaption>{title}</figcaption></figure>"
+                for title, image in pictures
             )
         else:
             shown = _columns(sample, before, after)
@@ -240,7 +240,7 @@ def _alarm(impact: Impact) -> str:
     mean = formatting.points(impact.after - impact.before, impact.unit)
     if not impact.classes:
         return theme.note(f"{impact.metric}: {mean}. Samples of this task have no class; those that changed are below.")
-    names = ", ".join(f"{found.name} ({formatting.points(found.change, impact.unit)})" for found in impact.broken[:5])
+    names = ", ".join(f"{row.name} ({formatting.points(row.change, impact.unit)})" for row in impact.broken[:5])
     more = f" and {len(impact.broken) - 5} more" if len(impact.broken) > 5 else ""
     if impact.broken and impact.holds:
         return theme.note(f"The mean holds ({mean}), but not for everybody: {names}{more}.", "error")

@@ -19,13 +19,16 @@ from workbench.charts.similarity import SimilarityChart, similarity_chart
 from workbench.charts.spectrum import SpectrumChart, spectrum_chart
 from workbench.charts.trade_off import Candidate, TradeOffChart, trade_off_chart
 from workbench.charts.training import TrainingChart, training_chart
+from workbench.charts.weight_chart import WEIGHT_CHARTS, DrawnChart, WeightChart, drawn_charts
 
 __all__ = [
+    "WEIGHT_CHARTS",
     "ActivationChart",
     "Candidate",
     "ClassChart",
     "ContestCurves",
     "ContestMap",
+    "DrawnChart",
     "LatencyChart",
     "LayerBars",
     "LedgerChart",
@@ -36,11 +39,13 @@ __all__ = [
     "SpreadChart",
     "TradeOffChart",
     "TrainingChart",
+    "WeightChart",
     "WeightHistogram",
     "activation_chart",
     "class_chart",
     "contest_curves",
     "contest_map",
+    "drawn_charts",
     "latency_chart",
     "layer_bars",
     "ledger_chart",

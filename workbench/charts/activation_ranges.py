@@ -14,20 +14,20 @@ from workbench.charts.labels import axis_labels
 from workbench.inspection import Activations
 
 
-def activation_data(found: Sequence[Activations]) -> dict[str, list[Any]]:
+def activation_data(activations: Sequence[Activations]) -> dict[str, list[Any]]:
     """Return one row a layer: range, mean and standard deviation, and what the tooltip says."""
     return {
-        "label": axis_labels([row.layer for row in found]),
-        "layer": [row.layer for row in found],
-        "low": [row.low for row in found],
-        "high": [row.high for row in found],
-        "mean": [row.mean for row in found],
-        "left": [max(row.mean - row.std, row.low) for row in found],
-        "right": [min(row.mean + row.std, row.high) for row in found],
-        "range": [f"{row.low:.4g} to {row.high:.4g}" for row in found],
-        "middle": [f"{row.mean:.4g} ± {row.std:.4g}" for row in found],
-        "idle": [f"{row.never_positive:.1%} never above zero, {row.constant:.1%} constant" for row in found],
-        "where": [f"{row.samples:,} {row.split} samples" for row in found],
+        "label": axis_labels([row.layer for row in activations]),
+        "layer": [row.layer for row in activations],
+        "low": [row.low for row in activations],
+        "high": [row.high for row in activations],
+        "mean": [row.mean for row in activations],
+        "left": [max(row.mean - row.std, row.low) for row in activations],
+        "right": [min(row.mean + row.std, row.high) for row in activations],
+        "range": [f"{row.low:.4g} to {row.high:.4g}" for row in activations],
+        "middle": [f"{row.mean:.4g} ± {row.std:.4g}" for row in activations],
+        "idle": [f"{row.never_positive:.1%} never above zero, {row.constant:.1%} constant" for row in activations],
+        "where": [f"{row.samples:,} {row.split} samples" for row in activations],
     }
 
 
@@ -38,14 +38,14 @@ class ActivationChart:
     figure: Figure
     source: ColumnDataSource
 
-    def show(self, found: Sequence[Activations]) -> None:
+    def show(self, activations: Sequence[Activations]) -> None:
         """Draw other layers."""
-        self.source.data = activation_data(found)
+        self.source.data = activation_data(activations)
         self.figure.y_range.update(factors=self.source.data["label"][::-1])
-        self.figure.height = theme.rows_height(len(found))
+        self.figure.height = theme.rows_height(len(activations))
 
 
-def activation_chart(found: Sequence[Activations] = ()) -> ActivationChart:
+def activation_chart(activations: Sequence[Activations] = ()) -> ActivationChart:
     """Return the chart of ranges: the thin line is everything, the bar is mean ± standard deviation."""
     figure = theme.plot(x="activation", y_range=FactorRange())
     source = ColumnDataSource(activation_data(()))
@@ -59,5 +59,5 @@ def activation_chart(found: Sequence[Activations] = ()) -> ActivationChart:
     rows = [("layer", "@layer"), ("range", "@range"), ("mean ± deviation", "@middle")]
     theme.add_tooltip(figure, [*rows, ("units", "@idle"), ("seen on", "@where")], lines, bars)
     chart = ActivationChart(figure, source)
-    chart.show(found)
+    chart.show(activations)
     return chart

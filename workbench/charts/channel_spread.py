@@ -12,10 +12,10 @@ from workbench.charts import theme
 from workbench.inspection import Spread
 
 
-def spread_data(found: Spread | None) -> dict[str, list[Any]]:
+def spread_data(spread: Spread | None) -> dict[str, list[Any]]:
     """Return one row a channel: its number, its five values, and their text."""
     names = ("low", "quarter", "median", "three_quarters", "high")
-    columns = {name: list(getattr(found, name)) if found is not None else [] for name in names}
+    columns = {name: list(getattr(spread, name)) if spread is not None else [] for name in names}
     count = len(columns["low"])
     return {
         "channel": list(range(count)),
@@ -33,15 +33,15 @@ class SpreadChart:
     figure: Figure
     source: ColumnDataSource
 
-    def show(self, found: Spread | None) -> None:
+    def show(self, spread: Spread | None) -> None:
         """Draw another weight."""
-        self.source.data = spread_data(found)
+        self.source.data = spread_data(spread)
 
 
-def spread_chart(found: Spread | None = None, height: int = theme.HEIGHT) -> SpreadChart:
+def spread_chart(spread: Spread | None = None, height: int = theme.HEIGHT) -> SpreadChart:
     """Return the chart of a weight's channels."""
     figure = theme.plot(x="output channel", y="weight", height=height)
-    source = ColumnDataSource(spread_data(found))
+    source = ColumnDataSource(spread_data(spread))
     whiskers = figure.segment("channel", "low", "channel", "high", source=source, line_color=theme.LINE)
     boxes = figure.quad(
         left="left", right="right", bottom="quarter", top="three_quarters", source=source,

@@ -24,7 +24,7 @@ def shown_classes(impact: Impact | None) -> Sequence[ClassChange]:
     if impact is None:
         return ()
     sign = 1 if impact.higher_is_better else -1
-    return sorted(impact.classes, key=lambda found: (not found.broken, sign * found.change))[:MOST]
+    return sorted(impact.classes, key=lambda row: (not row.broken, sign * row.change))[:MOST]
 
 
 def class_data(impact: Impact | None) -> dict[str, list[Any]]:
@@ -33,20 +33,20 @@ def class_data(impact: Impact | None) -> dict[str, list[Any]]:
     unit = impact.unit if impact else ""
     factor = 100.0 if unit == "%" else 1.0
     return {
-        "name": axis_labels([found.name for found in shown]),
-        "label": [found.label for found in shown],
-        "change": [found.change * factor for found in shown],
-        "low": [found.low * factor for found in shown],
-        "high": [found.high * factor for found in shown],
-        "color": [theme.BAD if found.broken else theme.AFTER for found in shown],
-        "marker": ["inverted_triangle" if found.broken else "circle" for found in shown],
-        "title": [found.name for found in shown],
-        "count": [f"{found.count:,}" for found in shown],
-        "before": [formatting.score_value(found.before, unit) for found in shown],
-        "after": [formatting.score_value(found.after, unit) for found in shown],
+        "name": axis_labels([row.name for row in shown]),
+        "label": [row.label for row in shown],
+        "change": [row.change * factor for row in shown],
+        "low": [row.low * factor for row in shown],
+        "high": [row.high * factor for row in shown],
+        "color": [theme.BAD if row.broken else theme.AFTER for row in shown],
+        "marker": ["inverted_triangle" if row.broken else "circle" for row in shown],
+        "title": [row.name for row in shown],
+        "count": [f"{row.count:,}" for row in shown],
+        "before": [formatting.score_value(row.before, unit) for row in shown],
+        "after": [formatting.score_value(row.after, unit) for row in shown],
         "words": [
-            f"{formatting.points(found.change, unit)} [{found.low * factor:+.2f}, {found.high * factor:+.2f}]"
-            for found in shown
+            f"{formatting.points(row.change, unit)} [{row.low * factor:+.2f}, {row.high * factor:+.2f}]"
+            for row in shown
         ],
     }
 

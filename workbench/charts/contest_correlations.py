@@ -29,15 +29,15 @@ def agreement_data(contest: Contest | None) -> dict[str, list[Any]]:
         for second, other in enumerate(contest.entries):
             if one.reason or other.reason:
                 continue
-            found = contest.correlations[first][second] if contest.correlations else None
+            correlation = contest.correlations[first][second] if contest.correlations else None
             rows["x"].append(labels[other.criterion])
             rows["y"].append(labels[one.criterion])
-            rows["value"].append(math.nan if found is None else found)
-            rows["text"].append("–" if found is None else f"{found:.2f}".replace("-", "−"))
-            rows["ink"].append("#ffffff" if found is not None and abs(found) > 0.7 else "#4a4a4a")
+            rows["value"].append(math.nan if correlation is None else correlation)
+            rows["text"].append("–" if correlation is None else f"{correlation:.2f}".replace("-", "−"))
+            rows["ink"].append("#ffffff" if correlation is not None and abs(correlation) > 0.7 else "#4a4a4a")
             rows["one"].append(one.title)
             rows["other"].append(other.title)
-            rows["words"].append("one of them ranks all alike" if found is None else f"{found:.3f}")
+            rows["words"].append("one of them ranks all alike" if correlation is None else f"{correlation:.3f}")
     return rows
 
 

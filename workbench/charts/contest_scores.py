@@ -40,16 +40,16 @@ def curve_data(contest: Contest | None) -> dict[str, list[Any]]:
 
 def stop_data(contest: Contest | None) -> dict[str, list[Any]]:
     """Return one row a measured score, for the tooltip."""
-    found = [(entry, color, stop) for entry, color in _coloured(contest) for stop in entry.curve]
-    drops = [drop_of(stop.score) for _, _, stop in found]
+    stops = [(entry, color, stop) for entry, color in _coloured(contest) for stop in entry.curve]
+    drops = [drop_of(stop.score) for _, _, stop in stops]
     return {
-        "x": [stop.amount for _, _, stop in found],
+        "x": [stop.amount for _, _, stop in stops],
         "y": [drop.value for drop in drops],
-        "color": [color for _, color, _ in found],
-        "criterion": [entry.title for entry, _, _ in found],
-        "gone": [f"{stop.amount:.0%}" for _, _, stop in found],
+        "color": [color for _, color, _ in stops],
+        "criterion": [entry.title for entry, _, _ in stops],
+        "gone": [f"{stop.amount:.0%}" for _, _, stop in stops],
         "change": [drop.text for drop in drops],
-        "score": [formatting.score(stop.score) for _, _, stop in found],
+        "score": [formatting.score(stop.score) for _, _, stop in stops],
     }
 
 

@@ -74,8 +74,8 @@ def dot_data(table: Table | None, coloured: Sequence[str] = ()) -> dict[str, lis
 
 
 def _line(table: Table, target: str) -> list[tuple[float, Drop]]:
-    found = [(p.strength, drop_of(p.score)) for p in table.points if p.target == target and p.score is not None]
-    return sorted(found, key=lambda pair: pair[0])
+    points = [(p.strength, drop_of(p.score)) for p in table.points if p.target == target and p.score is not None]
+    return sorted(points, key=lambda pair: pair[0])
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ def map_limit(table: Table | None) -> float:
     """Return the drop that has the darkest colour: the largest, but never so small that noise looks like a loss."""
     if table is None:
         return 1.0
-    found = [drop_of(point.score).value for point in table.points if point.score]
-    return max([*found, LEAST.get(table.baseline.unit, 0.0)], default=1.0) or 1.0
+    drops = [drop_of(point.score).value for point in table.points if point.score]
+    return max([*drops, LEAST.get(table.baseline.unit, 0.0)], default=1.0) or 1.0
 
 
 def _cell(drop: Drop | None) -> str:

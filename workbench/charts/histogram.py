@@ -15,33 +15,33 @@ from workbench.charts import theme
 from workbench.inspection import Histogram
 
 
-def histogram_data(found: Histogram | None) -> dict[str, list[Any]]:
+def histogram_data(histogram: Histogram | None) -> dict[str, list[Any]]:
     """Return the columns of a histogram's bars: left, right, top, and what the tooltip says."""
-    if found is None:
+    if histogram is None:
         return {"left": [], "right": [], "top": [], "span": [], "count": []}
-    left, right = list(found.edges[:-1]), list(found.edges[1:])
+    left, right = list(histogram.edges[:-1]), list(histogram.edges[1:])
     return {
         "left": left,
         "right": right,
-        "top": list(found.counts),
+        "top": list(histogram.counts),
         "span": [f"{low:.4g} to {high:.4g}" for low, high in zip(left, right, strict=True)],
-        "count": [f"{count:,}" for count in found.counts],
+        "count": [f"{count:,}" for count in histogram.counts],
     }
 
 
 def overflow_data(histograms: Sequence[Histogram], top: float) -> dict[str, list[Any]]:
     """Return marks for bars higher than the axis, which say how high they are."""
-    high = [(n, found) for found in histograms for n, count in enumerate(found.counts) if count > top]
+    high = [(n, histogram) for histogram in histograms for n, count in enumerate(histogram.counts) if count > top]
     return {
-        "x": [(found.edges[n] + found.edges[n + 1]) / 2 for n, found in high],
+        "x": [(histogram.edges[n] + histogram.edges[n + 1]) / 2 for n, histogram in high],
         "y": [top for _ in high],
-        "text": [f"▲ {found.counts[n]:,}" for n, found in high],
+        "text": [f"▲ {histogram.counts[n]:,}" for n, histogram in high],
     }
 
 
 def axis_top(histograms: Sequence[Histogram]) -> float:
     """Return where the axis of counts ends: the zeros of a pruned weight must not flatten all the rest."""
-    counts = sorted((count for found in histograms for count in found.counts), reverse=True)
+    counts = sorted((count for histogram in histograms for count in histogram.counts), reverse=True)
     if len(counts) < 2:
         return float(max(counts, default=1) or 1) * 1.15
     return float((counts[0] if counts[0] <= 2 * counts[1] else counts[1]) or 1) * 1.15
@@ -81,7 +81,7 @@ class WeightHistogram:
 
     def show_values(self, before: Histogram | None, after: Histogram | None = None, grid: Sequence[float] = ()) -> None:
         """Draw other values and leave the bounds where they are; arguments as those of `show`."""
-        drawn = [found for found in (before, after) if found is not None]
+        drawn = [histogram for histogram in (before, after) if histogram is not None]
         top = axis_top(drawn)
         self.before.data = histogram_data(before)
         self.after.data = histogram_data(after)

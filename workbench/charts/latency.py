@@ -25,13 +25,13 @@ COLORS: dict[Verdict, str] = {
 }
 
 
-def latency_data(found: Mapping[str, Latency]) -> dict[str, list[Any]]:
+def latency_data(latencies: Mapping[str, Latency]) -> dict[str, list[Any]]:
     """Return one row a runtime: the ratio of times, its interval, and what the tooltip says.
 
     Where nothing is known there is nothing to draw (NaN), and the words say why.
     """
-    rows = list(found.values())
-    known = _known(found)
+    rows = list(latencies.values())
+    known = _known(latencies)
     return {
         "label": axis_labels([runtime_title(row.runtime) for row in rows]),
         "ratio": [row.ratio if row in known else math.nan for row in rows],
@@ -48,8 +48,8 @@ def latency_data(found: Mapping[str, Latency]) -> dict[str, list[Any]]:
     }
 
 
-def _known(found: Mapping[str, Latency]) -> list[Latency]:
-    return [row for row in found.values() if row.verdict != "unknown"]
+def _known(latencies: Mapping[str, Latency]) -> list[Latency]:
+    return [row for row in latencies.values() if row.verdict != "unknown"]
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,18 @@ class LatencyChart:
     figure: Figure
     source: ColumnDataSource
 
-    def show(self, found: Mapping[str, Latency]) -> None:
+    def show(self, latencies: Mapping[str, Latency]) -> None:
         """Draw another state's latencies."""
-        self.source.data = latency_data(found)
+        self.source.data = latency_data(latencies)
         self.figure.y_range.update(factors=self.source.data["label"][::-1])
         # One must be seen beside the ratios, and a ratio that hardly differs must not look as if it did.
-        low = min([0.8, *(row.ratio_low for row in _known(found))])
-        high = max([1.25, *(row.ratio_high for row in _known(found))])
+        low = min([0.8, *(row.ratio_low for row in _known(latencies))])
+        high = max([1.25, *(row.ratio_high for row in _known(latencies))])
         self.figure.x_range.update(start=low - 0.05 * (high - low), end=high + 0.6 * (high - low))
-        self.figure.height = theme.MARGIN + 40 * max(len(found), 1)
+        self.figure.height = theme.MARGIN + 40 * max(len(latencies), 1)
 
 
-def latency_chart(found: Mapping[str, Latency] | None = None) -> LatencyChart:
+def latency_chart(latencies: Mapping[str, Latency] | None = None) -> LatencyChart:
     """Return the chart of ratios, baseline's time over this one's; the line is at 1, no difference."""
     figure = theme.plot(x="times as fast as the baseline", y_range=FactorRange(), x_range=(0.8, 1.25))
     source = ColumnDataSource(latency_data({}))
@@ -82,5 +82,5 @@ def latency_chart(found: Mapping[str, Latency] | None = None) -> LatencyChart:
     rows = [("runtime", "@label"), ("", "@verdict"), ("time", "@time"), ("measured with", "@how")]
     theme.add_tooltip(figure, rows, lines, marks)
     chart = LatencyChart(figure, source)
-    chart.show(found or {})
+    chart.show(latencies or {})
     return chart

@@ -15,21 +15,21 @@ from workbench.inspection import Spectrum
 FLOOR = 1e-6
 
 
-def spectrum_data(found: Spectrum | None) -> dict[str, list[Any]]:
+def spectrum_data(spectrum: Spectrum | None) -> dict[str, list[Any]]:
     """Return one row a singular value: rank, value over the largest, and what the tooltip says.
 
     Values under a millionth of the largest are left out: they are rounding, and a logarithmic axis has no zero.
     """
-    if found is None or not found.values or not found.values[0]:
+    if spectrum is None or not spectrum.values or not spectrum.values[0]:
         return {"rank": [], "value": [], "text": [], "held": []}
-    largest = found.values[0]
-    kept = [(n, value, held) for n, (value, held) in enumerate(zip(found.values, found.held, strict=True), 1)]
-    kept = [row for row in kept if row[1] >= FLOOR * largest]
+    largest = spectrum.values[0]
+    shown = [(n, value, held) for n, (value, held) in enumerate(zip(spectrum.values, spectrum.held, strict=True), 1)]
+    shown = [row for row in shown if row[1] >= FLOOR * largest]
     return {
-        "rank": [n for n, _, _ in kept],
-        "value": [value / largest for _, value, _ in kept],
-        "text": [f"{value:.4g}" for _, value, _ in kept],
-        "held": [f"{held:.2%}" for _, _, held in kept],
+        "rank": [n for n, _, _ in shown],
+        "value": [value / largest for _, value, _ in shown],
+        "text": [f"{value:.4g}" for _, value, _ in shown],
+        "held": [f"{held:.2%}" for _, _, held in shown],
     }
 
 

@@ -42,7 +42,7 @@ def plot(*, x: str = "", y: str = "", height: int = HEIGHT, **options: Any) -> F
         height: Pixels; the width is that of the page.
         options: As `bokeh.plotting.figure` takes them, such as ranges and axis types.
     """
-    made = Figure(
+    figure = Figure(
         height=height,
         sizing_mode="stretch_width",
         toolbar_location=None,
@@ -51,7 +51,7 @@ def plot(*, x: str = "", y: str = "", height: int = HEIGHT, **options: Any) -> F
         y_axis_label=y or None,
         **options,
     )
-    return style(made)
+    return style(figure)
 
 
 def style(figure: Figure) -> Figure:

@@ -45,10 +45,10 @@ class Candidate:
     high: float | None = None
 
 
-def pareto_front(found: Sequence[Candidate]) -> list[Candidate]:
+def pareto_front(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the states that no other beats in score at the same or a lower cost, by rising cost."""
     front: list[Candidate] = []
-    for row in sorted(found, key=lambda row: (row.cost, -_good(row.score))):
+    for row in sorted(candidates, key=lambda row: (row.cost, -_good(row.score))):
         if not front or _good(row.score) > _good(front[-1].score):
             front.append(row)
     return front
@@ -58,42 +58,42 @@ def _good(score: Score) -> float:
     return score.value if score.higher_is_better else -score.value
 
 
-def trade_off_data(found: Sequence[Candidate], quantity: Quantity = "bytes") -> dict[str, list[Any]]:
+def trade_off_data(candidates: Sequence[Candidate], quantity: Quantity = "bytes") -> dict[str, list[Any]]:
     """Return one row a state: cost in the axis' unit, score with interval in the metric's, and its words."""
-    divisor, factor = _unit(found, quantity)[0], _factor(found)
+    divisor, factor = _unit(candidates, quantity)[0], _factor(candidates)
     return {
-        "x": [row.cost / divisor for row in found],
-        "left": [(row.cost if row.low is None else row.low) / divisor for row in found],
-        "right": [(row.cost if row.high is None else row.high) / divisor for row in found],
-        "y": [row.score.value * factor for row in found],
+        "x": [row.cost / divisor for row in candidates],
+        "left": [(row.cost if row.low is None else row.low) / divisor for row in candidates],
+        "right": [(row.cost if row.high is None else row.high) / divisor for row in candidates],
+        "y": [row.score.value * factor for row in candidates],
         # An interval that is not known has no ends to draw.
-        "low": [(row.score.low if row.score.known else row.score.value) * factor for row in found],
-        "high": [(row.score.high if row.score.known else row.score.value) * factor for row in found],
-        "marker": [MARKERS[row.role] for row in found],
-        "dot": [SIZES[row.role] for row in found],
-        "color": [COLORS[row.role] for row in found],
-        "role": [row.role for row in found],
-        "number": [row.number for row in found],
-        "title": [row.title for row in found],
-        "score": [formatting.score(row.score) for row in found],
-        "cost": [_words(row, quantity) for row in found],
+        "low": [(row.score.low if row.score.known else row.score.value) * factor for row in candidates],
+        "high": [(row.score.high if row.score.known else row.score.value) * factor for row in candidates],
+        "marker": [MARKERS[row.role] for row in candidates],
+        "dot": [SIZES[row.role] for row in candidates],
+        "color": [COLORS[row.role] for row in candidates],
+        "role": [row.role for row in candidates],
+        "number": [row.number for row in candidates],
+        "title": [row.title for row in candidates],
+        "score": [formatting.score(row.score) for row in candidates],
+        "cost": [_words(row, quantity) for row in candidates],
     }
 
 
-def front_data(found: Sequence[Candidate], quantity: Quantity = "bytes") -> dict[str, list[Any]]:
+def front_data(candidates: Sequence[Candidate], quantity: Quantity = "bytes") -> dict[str, list[Any]]:
     """Return the Pareto front's corners, in the units of the axes; it goes on to the right of the dearest state."""
-    front, divisor, factor = pareto_front(found), _unit(found, quantity)[0], _factor(found)
+    front, divisor, factor = pareto_front(candidates), _unit(candidates, quantity)[0], _factor(candidates)
     x, y = [row.cost / divisor for row in front], [row.score.value * factor for row in front]
-    end = [max(row.cost for row in found) / divisor] if found else []
-    return {"x": [*x, *end], "y": [*y, *y[-1:]] if found else []}
+    end = [max(row.cost for row in candidates) / divisor] if candidates else []
+    return {"x": [*x, *end], "y": [*y, *y[-1:]] if candidates else []}
 
 
-def _factor(found: Sequence[Candidate]) -> float:
-    return 100.0 if found and found[0].score.unit == "%" else 1.0
+def _factor(candidates: Sequence[Candidate]) -> float:
+    return 100.0 if candidates and candidates[0].score.unit == "%" else 1.0
 
 
-def _unit(found: Sequence[Candidate], quantity: Quantity) -> tuple[float, str]:
-    top = max((row.cost for row in found), default=1.0)
+def _unit(candidates: Sequence[Candidate], quantity: Quantity) -> tuple[float, str]:
+    top = max((row.cost for row in candidates), default=1.0)
     if quantity == "time":
         return 1.0, "part of the baseline's"
     return byte_unit(top) if quantity == "bytes" else count_unit(top)
@@ -117,14 +117,14 @@ class TradeOffChart:
     front: ColumnDataSource
     marks: GlyphRenderer[Any]
 
-    def show(self, found: Sequence[Candidate], quantity: Quantity = "bytes", title: str = "file") -> None:
+    def show(self, candidates: Sequence[Candidate], quantity: Quantity = "bytes", title: str = "file") -> None:
         """Draw other states, or others of their costs; `title` says which cost it is."""
-        self.source.data, self.front.data = trade_off_data(found, quantity), front_data(found, quantity)
-        unit = _unit(found, quantity)[1]
+        self.source.data, self.front.data = trade_off_data(candidates, quantity), front_data(candidates, quantity)
+        unit = _unit(candidates, quantity)[1]
         self.figure.xaxis.axis_label = f"{title}, {unit}" if unit else title
         self.figure.x_range.update(end=max(self.source.data["right"], default=1.0) * 1.08)
-        if found:
-            score = found[0].score
+        if candidates:
+            score = candidates[0].score
             self.figure.yaxis.axis_label = f"{score.metric}, {score.unit}" if score.unit else score.metric
             ends = [*self.source.data["low"], *self.source.data["high"]]
             # Less than two points over the whole height would make noise look like a landscape.
@@ -132,7 +132,7 @@ class TradeOffChart:
             self.figure.y_range.update(start=min(ends) - room, end=max(ends) + room)
 
 
-def trade_off_chart(found: Sequence[Candidate] = (), height: int = 320) -> TradeOffChart:
+def trade_off_chart(candidates: Sequence[Candidate] = (), height: int = 320) -> TradeOffChart:
     """Return the scatter of states; upper left is better where a higher score is."""
     figure = theme.plot(x="file, bytes", y="score", height=height, x_range=(0, 1), y_range=(0, 1))
     source, front = ColumnDataSource(trade_off_data(())), ColumnDataSource(front_data(()))
@@ -155,5 +155,5 @@ def trade_off_chart(found: Sequence[Candidate] = (), height: int = 320) -> Trade
     theme.place_legend(figure)
     theme.add_tooltip(figure, [("", "@title"), ("score", "@score"), ("cost", "@cost")], marks)
     chart = TradeOffChart(figure, source, front, marks)
-    chart.show(found)
+    chart.show(candidates)
     return chart

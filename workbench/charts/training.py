@@ -19,9 +19,9 @@ MOST = 400
 
 def training_data(curve: Sequence[News], name: str, unit: str = "") -> dict[str, list[Any]]:
     """Return the points of the figure `name` among (done 0 to 1, name, value); at most 400, averaged beyond."""
-    found = [(done, value) for done, what, value in curve if what == name]
-    width = -(-len(found) // MOST) or 1
-    parts = [found[start : start + width] for start in range(0, len(found), width)]
+    points = [(done, value) for done, what, value in curve if what == name]
+    width = -(-len(points) // MOST) or 1
+    parts = [points[start : start + width] for start in range(0, len(points), width)]
     x = [part[-1][0] for part in parts]
     y = [sum(value for _, value in part) / len(part) for part in parts]
     factor = 100.0 if unit == "%" else 1.0

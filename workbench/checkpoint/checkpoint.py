@@ -26,13 +26,13 @@ _PLANS: WeakKeyDictionary[nn.Module, dict[str, tuple[Plan, Coding | None, int]]]
 
 def tensors(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """Return what a checkpoint holds of a model: its state dict, tied tensors once, under their first name."""
-    found: dict[str, Tensor] = {}
+    state: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, value in model.state_dict(keep_vars=True).items():
         if id(value) not in seen:
             seen.add(id(value))
-            found[name] = (overlay or {}).get(name, value).detach()
-    return found
+            state[name] = (overlay or {}).get(name, value).detach()
+    return state
 
 
 def version_of(value: Tensor) -> int:
@@ -42,18 +42,18 @@ def version_of(value: Tensor) -> int:
 
 def planned(model: nn.Module, codings: Mapping[str, Coding], overlay: Mapping[str, Tensor] | None = None) -> Planned:
     """Return for every tensor of a model how it will be stored."""
-    kept = _PLANS.setdefault(model, {})
-    made: Planned = {}
+    cached = _PLANS.setdefault(model, {})
+    plans: Planned = {}
     for name, value in tensors(model, overlay).items():
         coding = codings.get(name)
         # Most tensors of a preview are those of the preview before; a tensor that was written to has another version.
-        known, same, version = kept.get(name, (None, None, -1))
+        known, same, version = cached.get(name, (None, None, -1))
         if known is None or (overlay and name in overlay) or coding is not same or version != version_of(value):
             known = plan(value, coding)
             if not (overlay and name in overlay):
-                kept[name] = (known, coding, version_of(value))
-        made[name] = known
-    return made
+                cached[name] = (known, coding, version_of(value))
+        plans[name] = known
+    return plans
 
 
 def _part(name: str, part: str) -> str:
@@ -71,9 +71,9 @@ def metadata(described: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def header_bytes(plans: Planned) -> int:
     """Return the bytes that safetensors writes before the first tensor, its length field included."""
-    header: dict[str, Any] = {"__metadata__": metadata({name: made.facts for name, made in plans.items()})}
+    header: dict[str, Any] = {"__metadata__": metadata({name: plan.facts for name, plan in plans.items()})}
     # safetensors orders by falling type, then by name; only the offsets' digits depend on it.
-    parts = [(_part(name, part), *spec) for name, made in plans.items() for part, spec in made.shapes.items()]
+    parts = [(_part(name, part), *spec) for name, plan in plans.items() for part, spec in plan.shapes.items()]
     offset = 0
     for name, dtype, shape in sorted(parts, key=lambda part: (-RANK[part[1]], part[0])):
         count = ELEMENT[dtype]
@@ -102,8 +102,8 @@ def write(path: Path, model: nn.Module, codings: Mapping[str, Coding]) -> None:
     described: dict[str, Mapping[str, Any]] = {}
     for name, value in tensors(model).items():
         with within(name):
-            made, described[name] = store(value, codings.get(name))
-            named = {_part(name, part): tensor for part, tensor in made.items()}
+            stored, described[name] = store(value, codings.get(name))
+            named = {_part(name, part): tensor for part, tensor in stored.items()}
             if both := parts.keys() & named.keys():
                 raise WorkbenchError(f"two tensors would be stored as {min(both)!r}; rename one of their layers")
         parts |= named

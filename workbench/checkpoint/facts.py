@@ -54,10 +54,10 @@ class Facts:
 
     def get(self, name: str, default: Any = MISSING) -> Any:
         """Return a field of any type."""
-        found = self._value.get(name, default)
-        if found is MISSING:
+        value = self._value.get(name, default)
+        if value is MISSING:
             raise WorkbenchError(f"{self._place} has no {name}")
-        return found
+        return value
 
     def flag(self, name: str, default: bool = MISSING) -> bool:
         """Return true or false."""
@@ -70,15 +70,15 @@ class Facts:
     def whole(self, name: str, low: int = 0, high: int = LARGEST, default: int = MISSING) -> int:
         """Return a whole number from `low` to `high`."""
         words = f"a whole number from {low} to {high}"
-        found = self._checked(name, default, int, words)
-        if not low <= found <= high:
-            raise WorkbenchError(f"{self._place}: {name} must be {words}, not {said(found)}")
-        return int(found)
+        value = self._checked(name, default, int, words)
+        if not low <= value <= high:
+            raise WorkbenchError(f"{self._place}: {name} must be {words}, not {said(value)}")
+        return int(value)
 
     def number(self, name: str, low: float = -math.inf, default: float = MISSING, *, endless: bool = False) -> float:
         """Return a number of at least `low`, which may be infinite where it is `endless`, and is never NaN."""
-        found = self._checked(name, default, int | float, "a number")
-        return _number(found, f"{self._place}: {name}", low, endless)
+        value = self._checked(name, default, int | float, "a number")
+        return _number(value, f"{self._place}: {name}", low, endless)
 
     def number_or_none(self, name: str) -> float | None:
         """Return a number, None where there is none."""
@@ -90,10 +90,10 @@ class Facts:
 
     def texts(self, name: str, default: Any = MISSING) -> tuple[str, ...]:
         """Return a list of texts."""
-        found = self.list(name, default)
-        if not all(isinstance(one, str) for one in found):
+        texts = self.list(name, default)
+        if not all(isinstance(text, str) for text in texts):
             raise WorkbenchError(f"{self._place}: {name} must be a list of texts")
-        return tuple(_sound(one, f"{self._place}: {name}") for one in found)
+        return tuple(_sound(text, f"{self._place}: {name}") for text in texts)
 
     def within(self, name: str, default: Any = MISSING) -> Facts:
         """Return an object in this one."""
@@ -107,10 +107,10 @@ class Facts:
             yield _sound(name, f"a name in {self._place}"), value
 
     def _checked(self, name: str, default: Any, kind: Any, words: str) -> Any:
-        found = self.get(name, default)
-        if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
-            raise WorkbenchError(f"{self._place}: {name} must be {words}, not {said(found)}")
-        return found
+        value = self.get(name, default)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise WorkbenchError(f"{self._place}: {name} must be {words}, not {said(value)}")
+        return value
 
 
 def said(value: Any) -> str:
@@ -154,8 +154,8 @@ def _sound(text: str, place: str) -> str:
 def _number(value: float, place: str, low: float, endless: bool) -> float:
     if isinstance(value, int) and abs(value) > LARGEST:
         raise WorkbenchError(f"{place} must be a number below 2**63, not {said(value)}")
-    found = float(value)
-    if math.isnan(found) or (math.isinf(found) and not endless) or found < low:
+    number = float(value)
+    if math.isnan(number) or (math.isinf(number) and not endless) or number < low:
         words = "a number" if low == -math.inf else f"a number of at least {low:g}"
         raise WorkbenchError(f"{place} must be {words}, not {said(value)}")
-    return found
+    return number

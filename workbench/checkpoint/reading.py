@@ -75,14 +75,14 @@ def read_plain(folder: Path, name: str, most: int) -> bytes:
 def read_packed(folder: Path, name: str, most: int) -> bytes:
     """Return what a gzip file holds, at most `most` bytes; errors as in `open_plain`, and where it is damaged."""
     unpacking = zlib.decompressobj(wbits=31)
-    made: list[bytes] = []
+    chunks: list[bytes] = []
     room = most + 1
     try:
         with open_plain(folder, name) as file:
             while room and not unpacking.eof and (part := file.read(PART)):
                 while room and part:
-                    made.append(unpacking.decompress(part, room))
-                    room -= len(made[-1])
+                    chunks.append(unpacking.decompress(part, room))
+                    room -= len(chunks[-1])
                     part = unpacking.unconsumed_tail
             ended = unpacking.eof and not unpacking.unused_data and not file.read(1)
     except (OSError, zlib.error) as error:
@@ -91,4 +91,4 @@ def read_packed(folder: Path, name: str, most: int) -> bytes:
         raise WorkbenchError(f"{folder / name} unpacks to more than the {most} bytes that it may have")
     if not ended:
         raise WorkbenchError(f"{folder / name} cannot be read: it ends too early or too late")
-    return b"".join(made)
+    return b"".join(chunks)

@@ -52,8 +52,8 @@ def scan(chosen: Namespace) -> None:
     step = _step(chosen.step, dict(chosen.set))
     tolerance = Tolerance.half_width if chosen.tolerance is None else chosen.tolerance
     with _session(chosen) as (session, progress):
-        found = session.sensitivity(step, chosen.amounts, tolerance=tolerance, seconds=chosen.limit, progress=progress)
-    _print(chosen, found.facts(), words.sensitivity(found))
+        table = session.sensitivity(step, chosen.amounts, tolerance=tolerance, seconds=chosen.limit, progress=progress)
+    _print(chosen, table.facts(), words.sensitivity(table))
 
 
 def _check_outputs(chosen: Namespace) -> None:
@@ -143,10 +143,10 @@ def _session(chosen: Namespace, autosave: str | None = ".workbench") -> Iterator
         session.close()
 
 
-def _step(kind: str, given: Mapping[str, str]) -> Step:
+def _step(kind: str, options: Mapping[str, str]) -> Step:
     """Return a step from texts, each read as its field's type says."""
     known = {option.name: option for option in KINDS[kind].options()}
-    facts: dict[str, Any] = {name: known[name].parse(text) if name in known else text for name, text in given.items()}
+    facts: dict[str, Any] = {name: known[name].parse(text) if name in known else text for name, text in options.items()}
     return KINDS[kind].read(facts)
 
 

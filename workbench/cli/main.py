@@ -20,10 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is done, 1 refused with one line on stderr, 3 a defect with its traceback, 130 interrupted. Wrong usage ends
     the process with 2, as argparse does.
     """
-    made = parser()
-    chosen, extra = made.parse_known_args(argv)
+    argument_parser = parser()
+    chosen, extra = argument_parser.parse_known_args(argv)
     if extra and chosen.command != "lab":
-        made.error(f"unrecognized arguments: {' '.join(extra)}")
+        argument_parser.error(f"unrecognized arguments: {' '.join(extra)}")
     chosen.extra = extra
     return _guarded(chosen)
 

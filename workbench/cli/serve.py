@@ -54,11 +54,11 @@ def _serve(chosen: Namespace) -> None:
 
 def code(chosen: Namespace, here: Path) -> str:
     """Return what each visitor's kernel runs: the chosen subject in a panel, from the folder `here`."""
-    given = "".join(f", {name}={value!r}" for name, value in fields(chosen).items())
+    arguments = "".join(f", {name}={value!r}" for name, value in fields(chosen).items())
     lines = ["import os", f"os.chdir({str(here)!r})", "import workbench as wb", "from widgets import Panel"]
     if chosen.threads:
         lines += ["import torch", f"torch.set_num_threads({chosen.threads})"]
-    lines += [f"subject = wb.load({chosen.subject!r}{given})"]
+    lines += [f"subject = wb.load({chosen.subject!r}{arguments})"]
     if chosen.apart:
         lines += [
             "import tempfile",

@@ -13,7 +13,7 @@ from workbench.search.sensitivity import Point, Table
 from workbench.steps import Option, Step
 
 
-def layers(found: Sequence[Layer]) -> str:
+def layers(listed: Sequence[Layer]) -> str:
     """Return the layers as a table."""
     rows = [
         (
@@ -25,12 +25,12 @@ def layers(found: Sequence[Layer]) -> str:
             formatting.count(layer.macs),
             ", ".join(layer.ties),
         )
-        for layer in found
+        for layer in listed
     ]
     return table(("layer", "kind", "shape", "params", "size", "MACs", "shares its weight with"), rows, right=(3, 4, 5))
 
 
-def groups(found: Sequence[Group]) -> str:
+def groups(listed: Sequence[Group]) -> str:
     """Return coupled channel groups as a table, with why those that cannot be cut must stay."""
     rows = [
         (
@@ -40,7 +40,7 @@ def groups(found: Sequence[Group]) -> str:
             _some(group.consumers),
             f"must stay: {group.protected}" if group.protected else "can be cut",
         )
-        for group in found
+        for group in listed
     ]
     return table(("coupled group", "channels", "produced by", "read by", ""), rows, right=(1,))
 
@@ -49,10 +49,10 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def measurement(found: Measurement) -> str:
+def measurement(measured: Measurement) -> str:
     """Return one state's numbers as a table."""
-    rows = [(what, value, HOW[field]) for what, field, value in formatting.rows(found)]
-    notes = [f"note: {note}" for note in (*found.notes, *(f"{k}: {v}" for k, v in found.unavailable.items()))]
+    rows = [(what, value, HOW[field]) for what, field, value in formatting.rows(measured)]
+    notes = [f"note: {note}" for note in (*measured.notes, *(f"{k}: {v}" for k, v in measured.unavailable.items()))]
     return "\n".join([table(("", "value", "how"), rows), *notes])
 
 
@@ -67,33 +67,33 @@ def comparison(before: Measurement, after: Measurement, test: Score | None) -> s
     return "\n".join([table(("", "baseline", "compressed", "how"), rows), *notes])
 
 
-def sensitivity(found: Table) -> str:
+def sensitivity(scanned: Table) -> str:
     """Return a scan as a table of changes against the baseline, with what could not be done below."""
-    unit = found.baseline.unit
+    unit = scanned.baseline.unit
 
     def cell(point: Point | None) -> str:
         if point is None or point.score is None:
             return "–"
         return f"{formatting.points(point.score.change, unit)} {formatting.half_width(point.score)}".rstrip()
 
-    rows = [(target, *(cell(found.at(target, s)) for s in found.strengths)) for target in found.targets]
-    heads = ("part", *(f"{strength:g}" for strength in found.strengths))
-    reasons = dict.fromkeys(f"{point.target}: {point.reason}" for point in found.points if point.reason)
-    lines = [f"change of {found.baseline.metric}, from {formatting.score(found.baseline)}", ""]
+    rows = [(target, *(cell(scanned.at(target, s)) for s in scanned.strengths)) for target in scanned.targets]
+    heads = ("part", *(f"{strength:g}" for strength in scanned.strengths))
+    reasons = dict.fromkeys(f"{point.target}: {point.reason}" for point in scanned.points if point.reason)
+    lines = [f"change of {scanned.baseline.metric}, from {formatting.score(scanned.baseline)}", ""]
     return "\n".join([*lines, table(heads, rows, right=range(1, len(heads))), *reasons])
 
 
-def step(kind: str, found: type[Step]) -> str:
+def step(kind: str, step_class: type[Step]) -> str:
     """Return a step's declaration: what it does, and its fields."""
     rows = [
-        (given.name, _type(given), "" if given.default == "" else str(given.default), given.help)
-        for given in found.options()
+        (option.name, _type(option), "" if option.default == "" else str(option.default), option.help)
+        for option in step_class.options()
     ]
-    return f"{kind}: {found.title}\n{found.summary}\n" + table(("field", "type", "default", ""), rows)
+    return f"{kind}: {step_class.title}\n{step_class.summary}\n" + table(("field", "type", "default", ""), rows)
 
 
-def _type(given: Option) -> str:
-    if given.choices:
-        return " | ".join(given.choices)
-    reach = f" {given.low:g} to {given.high:g}" if given.low is not None and given.high is not None else ""
-    return f"{given.type.__name__}{reach}{' ' + given.unit if given.unit else ''}"
+def _type(option: Option) -> str:
+    if option.choices:
+        return " | ".join(option.choices)
+    reach = f" {option.low:g} to {option.high:g}" if option.low is not None and option.high is not None else ""
+    return f"{option.type.__name__}{reach}{' ' + option.unit if option.unit else ''}"

@@ -6,7 +6,7 @@ from workbench.graph.consecutive import chains
 from workbench.graph.coupling import coupled_groups, head_groups
 from workbench.graph.cutting import check_same, cut, kept_indices, mask, protect_failing, verify
 from workbench.graph.fold import fold_batchnorm, followers, summed_inputs
-from workbench.graph.group import Group, Slot, Unit
+from workbench.graph.group import Group, Slot, Unit, not_cut
 from workbench.graph.refit import is_depthwise
 from workbench.graph.residual import Branch, Bypass, branches, without_branches
 from workbench.graph.tracing import topology, trace
@@ -30,6 +30,7 @@ __all__ = [
     "is_depthwise",
     "kept_indices",
     "mask",
+    "not_cut",
     "protect_failing",
     "summed_inputs",
     "topology",

@@ -24,14 +24,14 @@ def chains(model: nn.Module, example: tuple[Tensor, ...]) -> list[tuple[str, str
         WorkbenchError: The model cannot be traced.
     """
     reader = Reader.of(model, example)
-    found = []
+    pairs = []
     for node in reader.nodes:
         if is_layer(node) and (first := reader.owner(argument(node, 1, "weight"), "weight")):
             reached = _next(node)
             second = reader.owner(argument(reached, 1, "weight"), "weight") if reached is not None else None
             if second is not None and _own_bias(reader, node):
-                found.append((first, second))
-    return found
+                pairs.append((first, second))
+    return pairs
 
 
 def _own_bias(reader: Reader, node: Node) -> bool:

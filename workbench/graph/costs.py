@@ -69,19 +69,19 @@ def macs_of_parameters(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[d
     with torch.no_grad(), slow_attention(), sdpa_kernel(SDPBackend.MATH), counter:
         call(twin(model), example)
     share = 2 * batch_size(example)
-    found = {name: flops / share for name, flops in counter.flops.items() if name}
-    return found, counter.flops.get("", 0) / share
+    by_layer = {name: flops / share for name, flops in counter.flops.items() if name}
+    return by_layer, counter.flops.get("", 0) / share
 
 
 def _taken(group: Group, order: Sequence[int], known: Mapping[str, Tensor]) -> dict[tuple[str, int], Any]:
     """Return how many indices the first 0, 1, 2, ... units occupy in each dimension, [units + 1]."""
-    found: dict[tuple[str, int], Any] = {}
+    shares: dict[tuple[str, int], Any] = {}
     for place, number in enumerate(order, 1):
         for slot in group.units[number]:
             if slot.parameter in known:
-                counts = found.setdefault((slot.parameter, slot.dim), np.zeros(len(order) + 1))
+                counts = shares.setdefault((slot.parameter, slot.dim), np.zeros(len(order) + 1))
                 counts[place] += len(slot.indices)
-    return {key: counts.cumsum() for key, counts in found.items()}
+    return {key: counts.cumsum() for key, counts in shares.items()}
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it unannotated

@@ -11,7 +11,6 @@ from workbench.graph.group import Group, Slot, Unit
 from workbench.graph.heads import open_heads
 from workbench.graph.propose import propose_groups
 from workbench.graph.remake import as_module
-from workbench.graph.rules.shapes import SPLIT
 from workbench.graph.tracing import trace
 from workbench.graph.walk import walked
 
@@ -33,8 +32,8 @@ def coupled_groups(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Group
         WorkbenchError: The model cannot be traced.
     """
     proposed = propose_groups(model, trace(model, example))
-    told = (replace(g, protected=HEADS) if g.heads and g.protected is None else g for g in proposed)
-    return protect_failing(model, tuple(told), example)
+    groups = (replace(g, protected=HEADS) if g.heads and g.protected is None else g for g in proposed)
+    return protect_failing(model, tuple(groups), example)
 
 
 def head_groups(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, tuple[Group, ...]]:
@@ -58,5 +57,5 @@ def head_groups(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Modul
     opened = as_module(program, model)
     check_same(model, opened, example)
     groups = propose_groups(opened, trace(opened, example))
-    wanted = tuple(group for group in groups if group.heads or SPLIT in (group.protected or ""))
+    wanted = tuple(group for group in groups if group.heads or group.split)
     return opened, protect_failing(opened, wanted, example)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.graph.labels import POSITION, Array, Classes, Labels
+from workbench.graph.labels import POSITION, Array, Classes, Labels, Reason
 
 Dims = tuple[Array, ...]
 
@@ -42,7 +42,7 @@ class Splits:
     """Dimensions of channels that a reshape takes apart, by the reshape's name and the first new dimension.
 
     Which of the new dimensions counts attention heads shows only later in the graph. A first walk gives each of them
-    labels of its own, and `found` tells after it where heads are; a second walk knows.
+    labels of its own, and `head_axes` tells after it where heads are; a second walk knows.
 
     Attributes:
         axes: For a split the number, among the new dimensions, of the one that counts heads; None in the first walk.
@@ -54,18 +54,18 @@ class Splits:
     inputs: dict[tuple[str, int], Array] = field(default_factory=dict)
     outputs: dict[tuple[str, int], list[Array]] = field(default_factory=dict)
 
-    def found(self, classes: Classes) -> dict[tuple[str, int], int]:
+    def head_axes(self, classes: Classes) -> dict[tuple[str, int], int]:
         """Return which dimension counts heads: the first that is free and that a matrix product takes one by one."""
-        heads, found = classes.heads.copy(), dict[tuple[str, int], int]()
+        heads, axes = classes.heads.copy(), dict[tuple[str, int], int]()
         for key, dims in reversed(self.outputs.items()):
             for number, labels in enumerate(dims):
                 of = classes.of[labels[labels >= 0]]
                 if of.size and (classes.reason[of] < 0).all() and heads[of].all():
-                    found[key] = number
+                    axes[key] = number
                     # What is taken apart further on passes it on to what it was taken from.
                     heads[classes.of[self.inputs[key]]] = True
                     break
-        return found
+        return axes
 
 
 @dataclass(frozen=True)
@@ -118,13 +118,16 @@ class Call:
         """Couple equal parts of a dimension, position by position, and return the labels of one part."""
         return self.labels.tie(labels.reshape(parts, -1), self.place)
 
-    def fix(self, labels: Array, what: str) -> None:
+    def fix(self, labels: Array, what: str, split: bool = False) -> None:
         """Note that these labels cannot be removed because of what happens here."""
-        self.labels.fix(labels, f"{what} at {self.place}")
+        self.labels.fix(labels, self._reason(what, split))
 
-    def constant(self, what: str, size: int) -> Array:
+    def constant(self, what: str, size: int, split: bool = False) -> Array:
         """Return labels of channels that cannot be removed because of what happens here."""
-        return self.labels.constant(f"{what} at {self.place}", size)
+        return self.labels.constant(self._reason(what, split), size)
+
+    def _reason(self, what: str, split: bool) -> Reason:
+        return Reason(f"{what} at {self.place}", split)
 
     def produces(self, name: str, dim: int) -> None:
         """Note that this dimension of the weight holds the output channels of a layer."""

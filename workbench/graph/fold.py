@@ -94,14 +94,14 @@ def followers(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, str]:
     """
     program = trace(model, example)
     signature = program.graph_signature
-    found: dict[str, set[str]] = {}
+    uses: dict[str, set[str]] = {}
     for node in program.graph.nodes:
         if is_layer(node):
             weight = argument(node, 1, "weight")
             parameter = signature.inputs_to_parameters.get(getattr(weight, "name", ""), "")
-            used = found.setdefault(parameter.rpartition(".")[0], set())
+            used = uses.setdefault(parameter.rpartition(".")[0], set())
             used.update("relu" if name in ("relu", "relu_") else "" for name in _uses(node))
-    return {name: "relu" if used == {"relu"} else "" for name, used in found.items() if name}
+    return {name: "relu" if used == {"relu"} else "" for name, used in uses.items() if name}
 
 
 def summed_inputs(model: nn.Module, example: tuple[Tensor, ...]) -> set[str]:
@@ -111,12 +111,12 @@ def summed_inputs(model: nn.Module, example: tuple[Tensor, ...]) -> set[str]:
         WorkbenchError: The model cannot be traced.
     """
     reader = Reader.of(model, example)
-    found = set()
+    layers = set()
     for node in reader.nodes:
         source = argument(node, 0, "input")
         if is_convolution(node) and isinstance(source, Node) and _added_to_convolution(source):
-            found.add(reader.owner(argument(node, 1, "weight"), "weight") or "")
-    return found - {""}
+            layers.add(reader.owner(argument(node, 1, "weight"), "weight") or "")
+    return layers - {""}
 
 
 def _added_to_convolution(node: Node) -> bool:

@@ -37,6 +37,7 @@ class Group:
             computes statistics over the units.
         protected: Why the units cannot be removed, None if they can.
         heads: Whether the units are attention heads.
+        split: Whether they are protected because a reshape takes them apart, as it does attention heads.
     """
 
     name: str
@@ -46,3 +47,9 @@ class Group:
     exact: bool
     protected: str | None
     heads: bool = False
+    split: bool = False
+
+
+def not_cut(name: str, why: str) -> str:
+    """Return the note on a group that a step left alone; the report tells by it which notes its table says already."""
+    return f"{name}: not cut, {why}"

@@ -24,7 +24,7 @@ def open_heads(program: ExportedProgram, walk: Walk) -> None:
         value = walk.values.get(node)
         if node.op != "call_function" or operator_name(node.target) not in RESHAPES or not isinstance(value, Labelled):
             continue
-        sizes = next((place for place, given in enumerate(node.args) if isinstance(given, list | tuple)), None)
+        sizes = next((place for place, argument in enumerate(node.args) if isinstance(argument, list | tuple)), None)
         if sizes is not None:
             node.update_arg(sizes, _opened(node, sizes, value, classes))
 

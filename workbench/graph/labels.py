@@ -16,6 +16,19 @@ _FIRST_REASON = -2
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why channels cannot be removed.
+
+    Attributes:
+        words: The reason as people read it.
+        split: Whether it is that a reshape takes the channels apart, as it does attention heads.
+    """
+
+    words: str
+    split: bool = False
+
+
+@dataclass(frozen=True)
 class Classes:
     """The classes of equivalent labels.
 
@@ -24,16 +37,16 @@ class Classes:
         reason: For every class the number of the first reason why it is fixed, or -1, [classes].
         inexact: Whether a norm computes statistics over the class, [classes].
         heads: Whether a matrix product takes the class one by one, as it does attention heads, [classes].
-        reasons: The texts.
+        reasons: All reasons, by their numbers.
     """
 
     of: Array
     reason: Array
     inexact: npt.NDArray[np.bool_]
     heads: npt.NDArray[np.bool_]
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
-    def why(self, number: int) -> str | None:
+    def why(self, number: int) -> Reason | None:
         """Return the reason why the class is fixed, None if it is free."""
         reason = int(self.reason[number])
         return None if reason < 0 else self.reasons[reason]
@@ -49,7 +62,7 @@ class Labels:
     def __init__(self) -> None:
         self._count = 0
         self._edges: list[tuple[Array, Array]] = []
-        self._reasons: dict[str, int] = {}
+        self._reasons: dict[Reason, int] = {}
         self._fixed: list[tuple[Array, int]] = []
         self._inexact: list[Array] = []
         self._heads: list[Array] = []
@@ -59,12 +72,12 @@ class Labels:
         start, self._count = self._count, self._count + size
         return np.arange(start, self._count, dtype=np.int64)
 
-    def constant(self, reason: str, size: int) -> Array:
+    def constant(self, reason: Reason, size: int) -> Array:
         """Return labels of channels that cannot be removed, [size]."""
         number = self._reasons.setdefault(reason, len(self._reasons))
         return np.full(size, _FIRST_REASON - number, dtype=np.int64)
 
-    def fix(self, labels: Array, reason: str) -> None:
+    def fix(self, labels: Array, reason: Reason) -> None:
         """Note that these labels cannot be removed; of several reasons for a class the first is told."""
         free = labels[labels >= 0]
         if free.size:
@@ -100,7 +113,7 @@ class Labels:
         mixed = (free >= 0) & (other < 0)
         for value in np.unique(other[mixed]):
             if value == POSITION:
-                reason = f"tied to a dimension that holds no channels at {place}"
+                reason = Reason(f"tied to a dimension that holds no channels at {place}")
             else:
                 reason = list(self._reasons)[_FIRST_REASON - int(value)]
             self.fix(free[mixed & (other == value)], reason)

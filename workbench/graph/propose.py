@@ -46,8 +46,8 @@ def _units(walk: Walk, classes: Classes) -> dict[int, Unit]:
 
 def _positions(of: Array, wanted: npt.NDArray[np.bool_]) -> Iterable[tuple[int, tuple[int, ...]]]:
     """Yield every wanted class of a dimension with its indices."""
-    kept = np.flatnonzero(wanted[of])
-    by_class = kept[np.argsort(of[kept], kind="stable")]
+    places = np.flatnonzero(wanted[of])
+    by_class = places[np.argsort(of[places], kind="stable")]
     numbers, starts = np.unique(of[by_class], return_index=True)
     for number, indices in zip(numbers.tolist(), np.split(by_class, starts[1:]), strict=False):
         yield number, tuple(indices.tolist())
@@ -64,7 +64,8 @@ def _group(walk: Walk, classes: Classes, units: dict[int, Unit], numbers: Sequen
     consumers = _layers(walk.roles.consumers, first)
     exact, heads = not classes.inexact[list(numbers)].any(), bool(classes.heads[list(numbers)].any())
     why = classes.why(numbers[0])
-    return Group(layers[0], layers, consumers, tuple(units[n] for n in numbers), bool(exact), why, heads)
+    words, split = (why.words, why.split) if why else (None, False)
+    return Group(layers[0], layers, consumers, tuple(units[n] for n in numbers), bool(exact), words, heads, split)
 
 
 def _named(groups: Iterable[Group]) -> tuple[Group, ...]:

@@ -19,7 +19,7 @@ def norm_readers(model: nn.Module, example: tuple[Tensor, ...]) -> list[tuple[st
         WorkbenchError: The model cannot be traced.
     """
     reader = Reader.of(model, example)
-    found = []
+    norms = []
     for node in reader.nodes:
         if operator(node) != "layer_norm" or len(argument(node, 1, "normalized_shape")) != 1:  # type: ignore[arg-type]  # a list of sizes
             continue
@@ -27,13 +27,13 @@ def norm_readers(model: nn.Module, example: tuple[Tensor, ...]) -> list[tuple[st
         shift = reader.owner(argument(node, 3, "bias"), "bias")
         weights = _readers(node, reader)
         if norm is not None and shift == norm and weights:
-            found.append((norm, tuple(weights)))
-    return found
+            norms.append((norm, tuple(weights)))
+    return norms
 
 
 def _readers(node: Node, reader: Reader) -> list[str]:
     """Return the weights that multiply the node's last dimension, [] if anything else uses it."""
-    found: list[str] = []
+    weights: list[str] = []
     for user in node.users:
         if argument(user, 0, "input") is not node:
             return []
@@ -46,8 +46,8 @@ def _readers(node: Node, reader: Reader) -> list[str]:
             return []
         if not more:
             return []
-        found.extend(more)
-    return found
+        weights.extend(more)
+    return weights
 
 
 def _keeps_last(node: Node) -> bool:

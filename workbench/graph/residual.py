@@ -50,22 +50,22 @@ def branches(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[GraphModule
     """
     program = trace(model, example)
     without_mutation(program.graph)
-    made = as_module(program, model)
-    check_same(model, made, example)
-    found = [branch for node in made.graph.nodes if (branch := _branch(made, node)) is not None]
-    inner = [branch for branch, lost in found if not any(other.sum in lost for other, _ in found)]
+    traced = as_module(program, model)
+    check_same(model, traced, example)
+    candidates = [branch for node in traced.graph.nodes if (branch := _branch(traced, node)) is not None]
+    inner = [branch for branch, lost in candidates if not any(other.sum in lost for other, _ in candidates)]
     counted = Counter(branch.name for branch in inner)
-    return made, tuple(
+    return traced, tuple(
         replace(branch, name=_span(branch.layers)) if counted[branch.name] > 1 else branch for branch in inner
     )
 
 
-def without_branches(made: GraphModule, gone: Sequence[Branch]) -> GraphModule:
+def without_branches(traced: GraphModule, gone: Sequence[Branch]) -> GraphModule:
     """Return a copy of a model made of its graph without these branches, their layers and parameters."""
-    smaller = sharing_copy(made)
+    smaller = sharing_copy(traced)
     nodes = {node.name: node for node in smaller.graph.nodes}
     # The last one first: a branch often starts from the sum before it.
-    for branch in sorted(gone, key=lambda one: list(nodes).index(one.sum), reverse=True):
+    for branch in sorted(gone, key=lambda branch: list(nodes).index(branch.sum), reverse=True):
         nodes[branch.sum].replace_all_uses_with(nodes[branch.start])
     # Attention and dropout draw random numbers while they train, and are as dead as the rest.
     smaller.graph.eliminate_dead_code(lambda node: node.is_impure(impure_random=False))
@@ -86,11 +86,11 @@ class Bypass(Interpreter):
         """Return what the model gives."""
         return self.run(*inputs)
 
-    def __init__(self, made: GraphModule, skipped: Collection[Branch] = (), watched: Collection[Branch] = ()) -> None:
-        super().__init__(made)
+    def __init__(self, traced: GraphModule, skipped: Collection[Branch] = (), watched: Collection[Branch] = ()) -> None:
+        super().__init__(traced)
         self._skipped = {branch.sum: branch.start for branch in skipped}
         self._watched = {branch.sum: branch.start for branch in watched}
-        self._nodes = {node.name: node for node in made.graph.nodes}
+        self._nodes = {node.name: node for node in traced.graph.nodes}
         self.seen: dict[str, tuple[Tensor, Tensor]] = {}
 
     def run_node(self, n: Node) -> Any:
@@ -102,7 +102,7 @@ class Bypass(Interpreter):
         return result
 
 
-def _branch(made: GraphModule, node: Node) -> tuple[Branch, set[str]] | None:
+def _branch(traced: GraphModule, node: Node) -> tuple[Branch, set[str]] | None:
     """Return the branch that a sum adds, and the names of the nodes that nobody needs without it."""
     if operator(node) != "add" or argument(node, 2, "alpha") not in (None, 1):
         return None
@@ -113,14 +113,14 @@ def _branch(made: GraphModule, node: Node) -> tuple[Branch, set[str]] | None:
         if _shape(start) != _shape(node) or _shape(start) is None or start not in _ancestors(added):
             continue
         lost = _lost(start, added, node)
-        if layers := _layers(made, lost):
-            return Branch(_name(made, layers), layers, start.name, node.name), {n.name for n in lost}
+        if layers := _layers(traced, lost):
+            return Branch(_name(traced, layers), layers, start.name, node.name), {n.name for n in lost}
     return None
 
 
-def _name(made: GraphModule, layers: Sequence[str]) -> str:
+def _name(traced: GraphModule, layers: Sequence[str]) -> str:
     # A module that gives a factor of its own holds the others, or would name more than there is.
-    called = [layer for layer in layers if not list(made.get_submodule(layer).children())] or layers
+    called = [layer for layer in layers if not list(traced.get_submodule(layer).children())] or layers
     paths = [layer.split(".")[:-1] for layer in called]
     alike = takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
     return ".".join(parts[0] for parts in alike) or _span(called)
@@ -136,13 +136,13 @@ def _shape(node: Node) -> tuple[str, ...] | None:
 
 
 def _ancestors(node: Node) -> set[Node]:
-    found, left = set[Node](), [node]
+    ancestors, left = set[Node](), [node]
     while left:
         for source in left.pop().all_input_nodes:
-            if source not in found:
-                found.add(source)
+            if source not in ancestors:
+                ancestors.add(source)
                 left.append(source)
-    return found
+    return ancestors
 
 
 def _lost(start: Node, added: Node, total: Node) -> set[Node]:
@@ -156,15 +156,15 @@ def _lost(start: Node, added: Node, total: Node) -> set[Node]:
     return lost
 
 
-def _layers(made: GraphModule, lost: Collection[Node]) -> tuple[str, ...]:
+def _layers(traced: GraphModule, lost: Collection[Node]) -> tuple[str, ...]:
     """Return the modules whose parameters only these nodes read."""
-    kept = {str(n.target) for n in made.graph.nodes if n.op in ("call_module", "get_attr") and n not in lost}
-    parameters = {name for name, _ in made.named_parameters(remove_duplicate=False)}
+    staying = {str(n.target) for n in traced.graph.nodes if n.op in ("call_module", "get_attr") and n not in lost}
+    parameters = {name for name, _ in traced.named_parameters(remove_duplicate=False)}
     names, owners = list[str](), list[str]()
-    for node in made.graph.nodes:
-        if node not in lost or str(node.target) in kept:
+    for node in traced.graph.nodes:
+        if node not in lost or str(node.target) in staying:
             continue
-        if node.op == "call_module" and any(True for _ in made.get_submodule(str(node.target)).parameters()):
+        if node.op == "call_module" and any(True for _ in traced.get_submodule(str(node.target)).parameters()):
             names.append(str(node.target))
         elif node.op == "get_attr" and str(node.target) in parameters:
             owners.append(str(node.target).rpartition(".")[0] or str(node.target))

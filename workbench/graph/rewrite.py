@@ -75,10 +75,10 @@ def fold_norms(graph: Graph) -> None:
             continue
         weight, bias, eps = layer.args[1], argument(layer, 2, "bias"), argument(norm, 7, "eps")
         with graph.inserting_before(layer):
-            given: Any = (weight, bias, mean, var, eps, gain, shift)
-            fused = graph.call_function(fuse_conv_bn_weights, given)
-            one, two = (graph.call_function(operator.getitem, (fused, place)) for place in (0, 1))
-        layer.args = (layer.args[0], one, two, *layer.args[3:])
+            arguments: Any = (weight, bias, mean, var, eps, gain, shift)
+            fused = graph.call_function(fuse_conv_bn_weights, arguments)
+            folded_weight, folded_bias = (graph.call_function(operator.getitem, (fused, place)) for place in (0, 1))
+        layer.args = (layer.args[0], folded_weight, folded_bias, *layer.args[3:])
         layer.kwargs = {name: value for name, value in layer.kwargs.items() if name != "bias"}
         layer.meta["val"] = norm.meta["val"]
         norm.replace_all_uses_with(layer)
@@ -131,9 +131,9 @@ def fuse(graph: Graph) -> None:
         end = relu or last
         if end is layer:
             continue
-        given: list[Any] = [argument(layer, place, name) for place, name in CONVOLUTION]
+        arguments: list[Any] = [argument(layer, place, name) for place, name in CONVOLUTION]
         with graph.inserting_before(end):
-            fused = graph.call_function(convolve, (layer.args[0], layer.args[1], *given, other, relu is not None))
+            fused = graph.call_function(convolve, (layer.args[0], layer.args[1], *arguments, other, relu is not None))
         fused.meta["val"] = end.meta["val"]
         end.replace_all_uses_with(fused)
         for node in dict.fromkeys((end, last, layer)):

@@ -14,7 +14,7 @@ from torch.fx import Node
 from torch.fx.node import map_arg
 
 from workbench.graph.flow import Call, Dims, Labelled, Roles, Splits
-from workbench.graph.labels import Labels
+from workbench.graph.labels import Labels, Reason
 from workbench.graph.rules import RULES, opaque
 
 IGNORED = ("_assert", "sym_", "_guard")
@@ -72,14 +72,14 @@ class Walk:
                 self.parameters[name] = Labelled(tuple(map(self.labels.fresh, shape)), name)
             return self.parameters[name]
         why = "tied to the model's input" if spec.kind is InputKind.USER_INPUT else "tied to a constant tensor"
-        return Labelled(tuple(self.labels.constant(why, size) for size in shape))
+        return Labelled(tuple(self.labels.constant(Reason(why), size) for size in shape))
 
     def _output(self, node: Node) -> None:
         for source in node.all_input_nodes:
             value = self.values[source]
             for tensor in value if isinstance(value, list) else [value]:
                 for labels in tensor.dims if isinstance(tensor, Labelled) else ():
-                    self.labels.fix(labels, "reaches the model's output")
+                    self.labels.fix(labels, Reason("reaches the model's output"))
 
     def _call(self, node: Node, name: str, shapes: tuple[tuple[int, ...], ...]) -> list[Labelled]:
         place = module_of(node)
@@ -109,9 +109,9 @@ class Walk:
         if not isinstance(node.target, torch._ops.OpOverload):
             return {**{str(number): value for number, value in enumerate(args)}, **kwargs}
         schema = node.target._schema.arguments
-        given = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
-        given.update(zip((argument.name for argument in schema), args, strict=False))
-        return {**given, **kwargs}
+        arguments = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
+        arguments.update(zip((argument.name for argument in schema), args, strict=False))
+        return {**arguments, **kwargs}
 
     def _owner(self, parameter: str, place: str) -> str:
         """Return the layer that uses a parameter; a tied one has several, a lone one is its own."""
@@ -122,7 +122,9 @@ class Walk:
 def walked(program: ExportedProgram, model: nn.Module) -> Walk:
     """Return the walk over a traced graph that knows where attention heads are."""
     first = Walk(program, model, Splits())
-    return Walk(program, model, Splits(first.splits.found(first.labels.classes()))) if first.splits.outputs else first
+    return (
+        Walk(program, model, Splits(first.splits.head_axes(first.labels.classes()))) if first.splits.outputs else first
+    )
 
 
 def canonical_names(model: nn.Module) -> dict[str, str]:

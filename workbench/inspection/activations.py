@@ -85,8 +85,8 @@ class _Sums:
         self.squares += float(rows.double().square().sum())
 
     def tally(self, rows: Tensor, bins: int) -> None:
-        found = histogram(rows, bins, self.span)
-        counts = torch.tensor(found.counts)
+        added = histogram(rows, bins, self.span)
+        counts = torch.tensor(added.counts)
         self.counts = counts if self.counts is None else self.counts + counts
 
     @property
@@ -141,13 +141,13 @@ def _run(
     names: Sequence[str],
     data: Samples,
     seen: int,
-    found: Callable[[str, Tensor], None],
+    observe: Callable[[str, Tensor], None],
     progress: Progress,
 ) -> None:
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, _: Any, output: Any) -> None:
             value = output if isinstance(output, Tensor) else output[0]
-            found(name, _by_unit(module, value, name))
+            observe(name, _by_unit(module, value, name))
 
         return hook
 

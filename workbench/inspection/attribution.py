@@ -44,12 +44,12 @@ def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree,
         )
     with TURN, asking_captum():
         if first.is_floating_point():
-            found = IntegratedGradients(evidence).attribute(
+            attributions = IntegratedGradients(evidence).attribute(
                 first, additional_forward_args=rest, n_steps=STEPS, internal_batch_size=STEPS
             )
         else:
-            found = FeatureAblation(evidence).attribute(first, additional_forward_args=rest)
-    return torch.as_tensor(found).detach().float()
+            attributions = FeatureAblation(evidence).attribute(first, additional_forward_args=rest)
+    return torch.as_tensor(attributions).detach().float()
 
 
 def likeness(one: Tensor, other: Tensor) -> float:

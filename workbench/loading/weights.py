@@ -29,24 +29,24 @@ def load_weights(model: nn.Module, path: Path) -> None:
         WorkbenchError: The file cannot be read without running code, or its keys or shapes do not fit; missing
             and unexpected keys are listed by name. The model is then as it was.
     """
-    found = state_dict(path)
+    tensors = state_dict(path)
     wanted = model.state_dict()
-    found = _fit(found, wanted)
+    tensors = _fit(tensors, wanted)
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}
-    missing = [name for name in wanted if name not in found and name not in counters]
-    unexpected = [name for name in found if name not in wanted]
+    missing = [name for name in wanted if name not in tensors and name not in counters]
+    unexpected = [name for name in tensors if name not in wanted]
     if missing or unexpected:
         raise WorkbenchError(
             f"{path} does not fit the model. Missing: {_some(missing)}. Unexpected: {_some(unexpected)}."
         )
-    wrong = [f"{n} is {tuple(found[n].shape)}, the model has {tuple(wanted[n].shape)}" for n in found
-             if found[n].shape != wanted[n].shape]  # fmt: skip
+    wrong = [f"{n} is {tuple(tensors[n].shape)}, the model has {tuple(wanted[n].shape)}" for n in tensors
+             if tensors[n].shape != wanted[n].shape]  # fmt: skip
     if wrong:
         raise WorkbenchError(f"{path} does not fit the model: {_some(wrong)}")
-    bad = [name for name, value in found.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    bad = [name for name, value in tensors.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if bad:
         raise WorkbenchError(f"{path} holds NaN or infinite values in {_some(bad)}")
-    model.load_state_dict(found, strict=False)
+    model.load_state_dict(tensors, strict=False)
 
 
 def state_dict(path: Path) -> dict[str, Tensor]:
@@ -70,11 +70,11 @@ def state_dict(path: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:  # a damaged pickle or archive trips its reader up anywhere
         raise WorkbenchError(f"{path} cannot be read as a checkpoint: {shown(first_line(error), 200)}") from error
-    found = _unnest(loaded, path)
-    for name, value in found.items():
+    tensors = _unnest(loaded, path)
+    for name, value in tensors.items():
         if (kind := _odd(value)) is not None:
             raise WorkbenchError(f"{path} holds {shown(name)} as {kind}; convert it to a dense tensor of numbers first")
-    return found
+    return tensors
 
 
 def _unnest(loaded: Any, path: Path) -> dict[str, Tensor]:
@@ -106,12 +106,16 @@ def _odd(value: Tensor) -> str | None:
     return None if value.dtype in DTYPES else f"{value.dtype}"
 
 
-def _fit(found: dict[str, Tensor], wanted: Mapping[str, Any]) -> dict[str, Tensor]:
+def _fit(tensors: dict[str, Tensor], wanted: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the state dict without a prefix that all its keys have and the model's have not."""
     for prefix in PREFIXES:
-        if found and all(name.startswith(prefix) for name in found) and not any(n.startswith(prefix) for n in wanted):
-            return _fit({name.removeprefix(prefix): value for name, value in found.items()}, wanted)
-    return found
+        if (
+            tensors
+            and all(name.startswith(prefix) for name in tensors)
+            and not any(n.startswith(prefix) for n in wanted)
+        ):
+            return _fit({name.removeprefix(prefix): value for name, value in tensors.items()}, wanted)
+    return tensors
 
 
 def _some(names: list[str]) -> str:

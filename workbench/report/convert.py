@@ -45,8 +45,8 @@ def to_markdown(notebook: Any) -> str:
     exporter = MarkdownExporter(config=_config(["text/markdown"]))  # type: ignore[no-untyped-call]
     text = str(exporter.from_notebook_node(notebook)[0])
     lines = [line.rstrip() for line in text.splitlines()]
-    kept = [line for n, line in enumerate(lines) if line or (n and lines[n - 1])]
-    return "\n".join(kept).strip() + "\n"
+    single_spaced = [line for n, line in enumerate(lines) if line or (n and lines[n - 1])]
+    return "\n".join(single_spaced).strip() + "\n"
 
 
 def _config(kinds: list[str]) -> Config:
@@ -66,7 +66,7 @@ def print_pdf(page: Path, target: Path, folder: Path) -> None:
     Raises:
         WorkbenchError: There is no Chromium, or it failed.
     """
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if browser is None:
         raise WorkbenchError(
             "a PDF is printed by Chromium or Google Chrome, and none is on the PATH; install the package "

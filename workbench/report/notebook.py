@@ -83,14 +83,14 @@ def with_record(notebook: Any, record: Record) -> Any:
 
     A file beside it would be lost by the first who sends the notebook on, and metadata cannot be read by cells.
     """
-    made = nbformat.from_dict(notebook)  # type: ignore[no-untyped-call]
-    for cell in made.cells:
+    document = nbformat.from_dict(notebook)  # type: ignore[no-untyped-call]
+    for cell in document.cells:
         tags = cell.metadata.get("tags", [])
         if "record" in tags:
             cell.source = f'from workbench import report\n\nrecord = report.unpack("""\n{_lines(pack(record))}\n""")'
             cell.metadata["jupyter"] = {"source_hidden": True}
         cell.metadata.pop("execution", None)
-    return made
+    return document
 
 
 def _lines(text: str, width: int = 110) -> str:

@@ -75,7 +75,7 @@ def allocate(table: Table, cost: Cost, limit: float) -> dict[str, float]:
     if least > limit:
         raise WorkbenchError(f"the budget is {limit:,.0f}; with the strongest choice of every part it is {least:,.0f}")
     spread = max(float(np.ptp(costs)), 1.0)  # numbers near one suit the solver
-    found = milp(
+    solution = milp(
         drops - TIE * costs / spread,
         integrality=np.ones(len(choices)),
         bounds=Bounds(0, 1),
@@ -84,9 +84,9 @@ def allocate(table: Table, cost: Cost, limit: float) -> dict[str, float]:
             LinearConstraint(costs[None] / spread, ub=limit / spread),
         ],
     )
-    if found.x is None:
-        raise WorkbenchError(f"no choice was found within the budget ({found.message})")
-    taken = [choice for choice, chosen in zip(choices, found.x, strict=True) if chosen > 0.5]
+    if solution.x is None:
+        raise WorkbenchError(f"no choice was found within the budget ({solution.message})")
+    taken = [choice for choice, chosen in zip(choices, solution.x, strict=True) if chosen > 0.5]
     return {target: strength for target, strength, *_ in taken if strength is not None}
 
 
@@ -96,7 +96,7 @@ def _choices(table: Table, target: str, cost: Cost) -> list[tuple[str, float | N
     # What cannot be done, or has no score that is a number, is no choice.
     points = [point for point in points if math.isfinite(table.drop(point))]
     priced = sorted(((cost(target, point.strength), point) for point in points), key=lambda pair: -pair[0])
-    found: list[tuple[str, float | None, float, float]] = [(target, None, 0.0, cost(target, None))]
+    choices: list[tuple[str, float | None, float, float]] = [(target, None, 0.0, cost(target, None))]
     for price, point in priced:
-        found.append((target, point.strength, max(found[-1][2], table.drop(point)), price))
-    return found
+        choices.append((target, point.strength, max(choices[-1][2], table.drop(point)), price))
+    return choices

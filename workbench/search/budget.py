@@ -36,9 +36,9 @@ def suggest(table: Table, tolerance: float, together: bool = True) -> dict[str, 
     drops = {(point.target, point.strength): table.drop(point) for point in table.points}
     limits = sorted({0.0, *(drop for drop in drops.values() if 0 < drop <= tolerance)}, reverse=True)
     for limit in limits:
-        found = _within(table, drops, limit)
-        if not together or sum(max(drops[place], 0.0) for place in found.items()) <= tolerance:
-            return found
+        strengths = _within(table, drops, limit)
+        if not together or sum(max(drops[place], 0.0) for place in strengths.items()) <= tolerance:
+            return strengths
     return {}
 
 
@@ -50,13 +50,13 @@ def falls(table: Table) -> bool:
 
 def _within(table: Table, drops: Mapping[tuple[str, float], float], limit: float) -> dict[str, float]:
     order = sorted(table.strengths, reverse=falls(table))
-    found: dict[str, float] = {}
+    strengths: dict[str, float] = {}
     for target in table.targets:
         for strength in order:
             if drops.get((target, strength), math.inf) > limit:
                 break
-            found[target] = strength
-    return found
+            strengths[target] = strength
+    return strengths
 
 
 def budget_steps(step: Step, strengths: Mapping[str, float]) -> tuple[Step, ...]:

@@ -140,7 +140,7 @@ def hold_contest(
     amounts: Sequence[float] = AMOUNTS,
     ranking: str = "local",
     tolerance: float = Tolerance.half_width,
-    found: Callable[[Contest], None] = lambda _: None,
+    report: Callable[[Contest], None] = lambda _: None,
 ) -> Contest:
     """Return how all criteria rank the same units, and the scores that follow.
 
@@ -156,7 +156,7 @@ def hold_contest(
         amounts: Parts of the units, 0 to 1, that go.
         ranking: "local" takes the same part of every group or layer, "global" ranks them together.
         tolerance: Half-width of the interval, in the metric's unit.
-        found: Called with the growing contest.
+        report: Called with the growing contest.
 
     Raises:
         WorkbenchError: An argument is not accepted, or nothing can be ranked.
@@ -179,7 +179,7 @@ def hold_contest(
             reason = str(error)
         entries.append(Entry(kind, CRITERIA[kind].title, time.perf_counter() - start, reason=reason))
     contest = dataclasses.replace(contest, entries=tuple(entries), correlations=_correlations(kinds, ranked))
-    found(contest)
+    report(contest)
     for number, kind in enumerate(ranked):
         low, high = (0.5 + (number + step) / len(ranked) / 2 for step in (0, 1))
         progress = context.progress.part(low, high, f"following {CRITERIA[kind].title}")
@@ -187,14 +187,14 @@ def hold_contest(
             for stop in _follow(track, kind, ranked[kind], contest, trial_context, tolerance, progress):
                 entries = [_longer(entry, stop) if entry.criterion == kind else entry for entry in entries]
                 contest = dataclasses.replace(contest, entries=tuple(entries))
-                found(contest)
+                report(contest)
         except Cancelled:
             raise
         except WorkbenchError as error:
             # A mean over a part of the way would be that of the mildest cuts, so this one is out.
             entries = [_refused(entry, str(error)) if entry.criterion == kind else entry for entry in entries]
             contest = dataclasses.replace(contest, entries=tuple(entries))
-            found(contest)
+            report(contest)
     context.progress.update(1.0)
     return contest
 
@@ -278,11 +278,11 @@ def _refused(entry: Entry, reason: str) -> Entry:
 
 
 def _correlations(kinds: Sequence[str], ranked: Mapping[str, Scores]) -> tuple[tuple[float | None, ...], ...]:
-    found: dict[tuple[str, str], float | None] = {}
-    for one, other in combinations(ranked, 2):
-        found[one, other] = found[other, one] = rank_correlation(ranked[one], ranked[other])
-    found |= {(kind, kind): 1.0 for kind in ranked}
-    return tuple(tuple(found.get((one, other)) for other in kinds) for one in kinds)
+    correlations: dict[tuple[str, str], float | None] = {}
+    for first, second in combinations(ranked, 2):
+        correlations[first, second] = correlations[second, first] = rank_correlation(ranked[first], ranked[second])
+    correlations |= {(kind, kind): 1.0 for kind in ranked}
+    return tuple(tuple(correlations.get((first, second)) for second in kinds) for first in kinds)
 
 
 def rank_correlation(one: Scores, other: Scores) -> float | None:

@@ -71,9 +71,9 @@ class Proposal:
             return "nothing is within the tolerated drop, measured together"
         unit, sign = self.score.unit, -1 if self.score.higher_is_better else 1
         low, high = sorted(sign * end for end in self.drop_interval)
-        told = replace(self.score, change=sign * self.drop, change_low=low, change_high=high)
-        expected, measured = formatting.points(sign * self.expected, unit), formatting.points(told.change, unit)
-        interval = f"all {told.total:,} samples" if told.exact else formatting.change_interval(told)
+        joint = replace(self.score, change=sign * self.drop, change_low=low, change_high=high)
+        expected, measured = formatting.points(sign * self.expected, unit), formatting.points(joint.change, unit)
+        interval = f"all {joint.total:,} samples" if joint.exact else formatting.change_interval(joint)
         return f"expected {expected} from single drops, measured together {measured} ({interval.strip('()')})"
 
 
@@ -96,14 +96,14 @@ def propose(trial_context: TrialContext, table: Table, tolerance: float, folder:
     """
     progress = trial_context.context.progress
     moves = _moves(table, suggest(table, tolerance))
-    looks, scored = len(moves).bit_length() + 1, dict[int, Proposal]()
+    expected, scored = len(moves).bit_length() + 1, dict[int, Proposal]()
 
     def within(undone: int) -> bool:
-        progress.update(min(len(scored) / looks, 1.0), f"scored together: {len(scored)} of about {looks}")
+        progress.update(min(len(scored) / expected, 1.0), f"scored together: {len(scored)} of about {expected}")
         strengths = dict(moves[: len(moves) - undone])  # of a part, the strongest comes last
         how = Tolerance(tolerance / SHARPER)
-        found = scored[undone] = measured(trial_context, table, strengths, how, folder)
-        return found.drop_interval[1] <= tolerance + ROUNDING
+        proposal = scored[undone] = measured(trial_context, table, strengths, how, folder)
+        return proposal.drop_interval[1] <= tolerance + ROUNDING
 
     if moves and within(0):
         return scored[0]

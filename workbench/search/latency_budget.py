@@ -77,8 +77,8 @@ def graded(step: Step) -> bool:
 
 def by_strength(step: Step) -> list[Step]:
     """Return a graded step at all its strengths, the mildest first."""
-    found = step.strength_option()
-    low, high, width = found.low or 0.0, found.high or 1.0, found.step or 0.01
+    option = step.strength_option()
+    low, high, width = option.low or 0.0, option.high or 1.0, option.step or 0.01
     return [step.at_strength(round(low + number * width, 9)) for number in range(round((high - low) / width) + 1)]
 
 
@@ -113,28 +113,28 @@ def mildest(steps: Sequence[Step], state: State, context: Context, part: float, 
     """
     tried: dict[int, Latency] = {}
     refused: list[WorkbenchError] = []
-    looks = len(steps).bit_length() + 1
+    expected = len(steps).bit_length() + 1
 
     def enough(place: int) -> bool:
         number = len(tried) + len(refused)
-        share = context.progress.part(min(number / looks, 1.0), min((number + 1) / looks, 1.0))
-        share.update(0.0, f"look {number + 1} of about {looks}")
+        share = context.progress.part(min(number / expected, 1.0), min((number + 1) / expected, 1.0))
+        share.update(0.0, f"look {number + 1} of about {expected}")
         try:
-            made = steps[place].build(state, replace(context, progress=share))
+            candidate = steps[place].build(state, replace(context, progress=share))
         except Cancelled:
             raise
         except WorkbenchError as error:
             # So much cannot go at all, and less may.
             refused.append(error)
             return True
-        tried[place] = clock.compare(made, replace(context, progress=share))
+        tried[place] = clock.compare(candidate, replace(context, progress=share))
         if tried[place].busy:
             raise WorkbenchError(f"latency cannot be told now: {tried[place].reason}")
         return tried[place].ratio_low >= 1 / (1 - part)
 
     place = least_enough(len(steps) - 1, enough)
     if place is None or place not in tried:
-        best = max((found.ratio_low for found in tried.values()), default=1.0)
+        best = max((latency.ratio_low for latency in tried.values()), default=1.0)
         why = f" ({refused[-1]})" if refused else ""
         raise WorkbenchError(
             f"{steps[-1].title}: {part:.0%} of the latency on {title_of(clock.runtime)} cannot go; "

@@ -46,8 +46,8 @@ class Point:
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Point:
         """Return the point of plain JSON."""
-        found = facts["score"]
-        return cls(**{**facts, "score": Score.read(found) if found else None})
+        score = facts["score"]
+        return cls(**{**facts, "score": Score.read(score) if score else None})
 
 
 def worse(score: Score) -> float:
@@ -125,7 +125,7 @@ def scan(
     seconds: float | None = None,
     executor: Executor | None = None,
     folder: Path | None = None,
-    found: Callable[[Table], None] = lambda _: None,
+    report: Callable[[Table], None] = lambda _: None,
 ) -> Table:
     """Return the sensitivity of every part to a step.
 
@@ -138,7 +138,7 @@ def scan(
             furthest from the tolerance is refined.
         executor: Who does the work, None for the calling thread.
         folder: Where points are kept; a scan that was cancelled or killed goes on where it was.
-        found: Called with the growing table.
+        report: Called with the growing table.
 
     Raises:
         WorkbenchError: The step has no strength to vary, or no part of the model fits it.
@@ -174,7 +174,7 @@ def scan(
         )
         context.progress.update(len(points) / len(places), f"{target} at {strength:g}")
         table = dataclasses.replace(table, points=tuple(points[place] for place in places if place in points))
-        found(table)
+        report(table)
     context.progress.update(1.0)
     return dataclasses.replace(table, points=tuple(points[place] for place in places))
 

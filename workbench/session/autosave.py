@@ -41,5 +41,5 @@ class Autosave:
 
     def earlier(self) -> tuple[Path, ...]:
         """Return the files of other sessions on the same subject, the newest first."""
-        found = [path for path in self.folder.glob("session-*.json") if path != self.path]
-        return tuple(sorted(found, key=lambda path: path.stat().st_mtime, reverse=True))
+        files = [path for path in self.folder.glob("session-*.json") if path != self.path]
+        return tuple(sorted(files, key=lambda path: path.stat().st_mtime, reverse=True))

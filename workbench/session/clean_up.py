@@ -56,7 +56,7 @@ def removable(folder: Path, older_than: float, sessions: bool = False) -> list[R
     ]
     halves = sorted(home.rglob(f"*{PART}"))
     listed += [Removable(LEFT, path, _bytes(path)) for path in (*halves, *_beside(folder))]
-    return [one for one in listed if _age(one.path) >= older_than or _stranded(one.path)]
+    return [file for file in listed if _age(file.path) >= older_than or _stranded(file.path)]
 
 
 def remove(folder: Path, chosen: list[Removable]) -> int:
@@ -67,13 +67,13 @@ def remove(folder: Path, chosen: list[Removable]) -> int:
     Raises:
         WorkbenchError: Something cannot be removed; it says what.
     """
-    for one in chosen:
+    for file in chosen:
         try:
-            if one.path.parent != folder:
-                one.path.unlink(missing_ok=True)
+            if file.path.parent != folder:
+                file.path.unlink(missing_ok=True)
         except OSError as error:
-            raise WorkbenchError(f"{one.path} cannot be removed: {error}") from error
-    for name in sorted({name for one in chosen if (name := _owner(one.path)) and one.path.parent == folder}):
+            raise WorkbenchError(f"{file.path} cannot be removed: {error}") from error
+    for name in sorted({name for file in chosen if (name := _owner(file.path)) and file.path.parent == folder}):
         with suppress(WorkbenchError), locked(folder / f".{name}.{LOCK}", name) as sole:
             if sole:
                 recover(folder / name, 0.0)
@@ -81,7 +81,7 @@ def remove(folder: Path, chosen: list[Removable]) -> int:
     for empty in sorted((folder / HOME).glob("*/scans/*")):
         with suppress(OSError):  # it is not empty
             empty.rmdir()
-    return sum(one.bytes for one in chosen if not one.path.exists())
+    return sum(file.bytes for file in chosen if not file.path.exists())
 
 
 def _beside(folder: Path) -> Iterator[Path]:
@@ -120,8 +120,8 @@ def _age(path: Path) -> float:
 
 def total(chosen: list[Removable]) -> dict[str, tuple[int, int]]:
     """Return for each kind how many files there are, and how many bytes they take."""
-    kinds = dict.fromkeys(one.what for one in chosen)
+    kinds = dict.fromkeys(file.what for file in chosen)
     return {
-        kind: (sum(one.what == kind for one in chosen), sum(one.bytes for one in chosen if one.what == kind))
+        kind: (sum(file.what == kind for file in chosen), sum(file.bytes for file in chosen if file.what == kind))
         for kind in kinds
     }

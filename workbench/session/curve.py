@@ -45,4 +45,6 @@ class Curve:
         """Return all points in the order of the training."""
         if len(self._points) == 1:
             return tuple(next(iter(self._points.values())))
-        return tuple(sorted((point for points in self._points.values() for point in points), key=lambda one: one[0]))
+        return tuple(
+            sorted((point for points in self._points.values() for point in points), key=lambda point: point[0])
+        )

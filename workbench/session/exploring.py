@@ -86,7 +86,7 @@ class SessionExploring(SessionEditing):
             seconds=seconds,
             executor=executor,
             folder=self._folder("scans"),
-            found=grow,
+            report=grow,
         )
         self.table = replace(table, state=number, lost=lost)
         return self.table
@@ -195,9 +195,9 @@ class SessionExploring(SessionEditing):
             strength = getattr(step, step.strength)
             steps = by_parts(step, self.sensitivity(step, (strength,), progress=progress.part(0.0, scanned)))
         clock = Clock(baseline, self.subject.task.example(self.settings.batch), runtime, self.settings.seconds)
-        found, latency = mildest(steps, self.state, self._context(progress.part(scanned, 0.95)), part, clock)
+        milder, latency = mildest(steps, self.state, self._context(progress.part(scanned, 0.95)), part, clock)
         context = self._trial_context(progress.part(0.95, 1.0))
-        return Pace(found, latency, cast(Score, score_of(context, (found,), self._clear, self._folder("scans"))))
+        return Pace(milder, latency, cast(Score, score_of(context, (milder,), self._clear, self._folder("scans"))))
 
     def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
         """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`.
@@ -205,13 +205,13 @@ class SessionExploring(SessionEditing):
         The contest grows in `standings` meanwhile.
         """
         progress = progress or Progress()
-        tell = options.pop("found", lambda _: None)
+        tell = options.pop("report", lambda _: None)
 
         def grow(contest: Contest) -> None:
             self.standings = contest
             tell(contest)
 
-        return hold_contest(self._trial_context(progress), found=grow, **options)
+        return hold_contest(self._trial_context(progress), report=grow, **options)
 
     def impact(self, step: Step | None = None, progress: Progress | None = None) -> Impact:
         """Return which classes and samples of validation pay for the current state, or for it after one more step.

@@ -81,7 +81,7 @@ def _threshold(before: Tensor, after: Tensor) -> float | None:
     """Return the magnitude under which weights became zero, None where there is no such border."""
     if before.shape != after.shape:
         return None
-    gone, kept = before[(after == 0) & (before != 0)].abs(), before[after != 0].abs()
-    if not len(gone) or not len(kept) or float(gone.max()) > float(kept.min()) * 1.001:
+    gone, staying = before[(after == 0) & (before != 0)].abs(), before[after != 0].abs()
+    if not len(gone) or not len(staying) or float(gone.max()) > float(staying.min()) * 1.001:
         return None
     return float(gone.max())

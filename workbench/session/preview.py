@@ -134,8 +134,8 @@ def stages(step: Step, evaluation: EvaluationContext) -> Iterator[Preview]:
     )
     seen = replace(seen, stage=Stage.LATENCY, latency=latency, unavailable=unavailable)
     yield seen
-    for found in scores:
-        stage = Stage.EXACT if found.exact else Stage.NARROW if found.half_width <= NARROW else Stage.LATENCY
-        seen = replace(seen, stage=stage, score=found)
+    for score in scores:
+        stage = Stage.EXACT if score.exact else Stage.NARROW if score.half_width <= NARROW else Stage.LATENCY
+        seen = replace(seen, stage=stage, score=score)
         yield seen
     yield replace(seen, stage=Stage.EXACT, done=True)

@@ -41,12 +41,12 @@ class History:
 
     def path(self, number: int | None = None) -> tuple[Node, ...]:
         """Return the nodes from the subject to one, by default the current one."""
-        found = []
+        lineage = []
         node: Node | None = self.nodes[self.at if number is None else number]
         while node is not None:
-            found.append(node)
+            lineage.append(node)
             node = self.nodes[node.parent] if node.parent is not None else None
-        return tuple(reversed(found))
+        return tuple(reversed(lineage))
 
     def recipe(self, seed: int, number: int | None = None) -> Recipe:
         """Return the steps that lead to a node."""

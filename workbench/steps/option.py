@@ -66,11 +66,11 @@ class Option:
         Raises:
             WorkbenchError: The text is no value of the field's type.
         """
-        given: dict[str, Any] = {"true": True, "false": False} if self.type is bool else {}
+        flags: dict[str, Any] = {"true": True, "false": False} if self.type is bool else {}
         try:
-            return self.check(given[text.lower()] if given else self.type(text))
+            return self.check(flags[text.lower()] if flags else self.type(text))
         except (KeyError, ValueError):
-            accepted = " or ".join(given) or {int: "a whole number", float: "a number"}.get(self.type, "a text")
+            accepted = " or ".join(flags) or {int: "a whole number", float: "a number"}.get(self.type, "a text")
             raise WorkbenchError(f"{self.name} must be {accepted}, not {text!r}") from None
 
 

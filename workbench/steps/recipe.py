@@ -117,12 +117,12 @@ def read_step(facts: Any, number: int = 1) -> Step:
 
 def step_code(step: Step) -> str:
     """Return the Python that makes a step, with only the fields that differ from their defaults."""
-    given = [
+    arguments = [
         f"{option.name}={getattr(step, option.name)!r}"
         for option in step.options()
         if getattr(step, option.name) != option.default
     ]
-    return f"wb.{type(step).__name__}({', '.join(given)})"
+    return f"wb.{type(step).__name__}({', '.join(arguments)})"
 
 
 def run(

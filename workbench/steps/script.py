@@ -17,12 +17,12 @@ def replay_script(name: str, source: str, settings: Mapping[str, Any], steps: Se
         settings: Those that differ from the defaults.
         steps: Each as the Python that makes it, such as "wb.Prune(amount=0.7)".
     """
-    given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+    arguments = ", ".join(f"{key}={value!r}" for key, value in settings.items())
     lines = [
         "import workbench as wb",
         "",
         *_subject(name, source),
-        f"session = wb.Session(subject{f', wb.Settings({given})' if given else ''})",
+        f"session = wb.Session(subject{f', wb.Settings({arguments})' if arguments else ''})",
         *(f"session.apply({step})" for step in steps),
     ]
     return "\n".join([*lines, ""])

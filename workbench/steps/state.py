@@ -69,18 +69,18 @@ class State:
         """
         parameters = dict(model.named_parameters(remove_duplicate=False))
         before = self.codings if codings is None else codings
-        kept = {
+        fitting = {
             name: coding
             for name, coding in before.items()
             if name in parameters and coding.holds(parameters[name].detach())
         }
-        lost = [name for name in before if name in parameters and name not in kept] if why else []
+        lost = [name for name in before if name in parameters and name not in fitting] if why else []
         modules = {name for name, _ in model.named_modules()}
         traced = {**self.origins, **{new: self.origin(old) for new, old in (origins or {}).items()}}
         return replace(
             self,
             model=model,
-            codings=kept,
+            codings=fitting,
             pruned=self.pruned & parameters.keys(),
             notes=(*self.notes, *(f"{name}: stored in full again, because {why}" for name in lost)),
             origins={name: origin for name, origin in traced.items() if name in modules},

@@ -33,9 +33,9 @@ def sums(bits: int) -> Tensor:
     Term i of n adds 0 or 2**-(i + j n) for j = 0, 1, 2, so that the terms take turns in the powers.
     """
     terms = -(-bits // 2)
-    found = torch.zeros(1, dtype=torch.float64)
+    levels = torch.zeros(1, dtype=torch.float64)
     for term in range(terms):
         count = 1 if term == terms - 1 and bits % 2 else 3
         choices = torch.cat([torch.zeros(1), torch.exp2(-(term + terms * torch.arange(count)).double())])
-        found = (found[:, None] + choices).flatten()
-    return found
+        levels = (levels[:, None] + choices).flatten()
+    return levels

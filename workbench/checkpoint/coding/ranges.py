@@ -30,9 +30,9 @@ def least_error(error: Callable[[Tensor], Tensor], count: int) -> Tensor:
         centre = torch.zeros(count) if len(parts) == COARSE - 1 else best.clone()
         for part in parts.tolist():
             tried = (centre + part).clamp(NARROWEST, 1.0)
-            found = error(tried)
-            better = found < least
-            best, least = torch.where(better, tried, best), torch.where(better, found, least)
+            errors = error(tried)
+            better = errors < least
+            best, least = torch.where(better, tried, best), torch.where(better, errors, least)
     return best
 
 
@@ -95,15 +95,15 @@ def _rounding_error(counts: Tensor, centres: Tensor, low: float, high: float, bi
 def _divergence(counts: Tensor, centres: Tensor, low: float, high: float, bits: int) -> float:
     """Return the Kullback-Leibler divergence of the clipped distribution from its rounded one, in nats."""
     levels, inside = 2**bits, (centres >= low) & (centres <= high)
-    kept = int(inside.sum())
-    if kept < levels:
+    bins = int(inside.sum())
+    if bins < levels:
         return float("inf")
     seen = counts[inside]
     clipped = seen.clone()
     clipped[0] += counts[centres < low].sum()
     clipped[-1] += counts[centres > high].sum()
     # Every level spreads what it holds evenly over those of its bins that were seen at all.
-    level = torch.arange(kept) * levels // kept
+    level = torch.arange(bins) * levels // bins
     held = torch.zeros(levels, dtype=torch.float64).index_add(0, level, seen)
     used = torch.zeros(levels, dtype=torch.float64).index_add(0, level, (seen > 0).double())
     spread = torch.where(seen > 0, held[level] / used[level].clamp(min=1), torch.zeros_like(seen))

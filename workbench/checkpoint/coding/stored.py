@@ -77,13 +77,13 @@ def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
     """Return the smallest way to store `tensor`, with its exact sizes in bytes."""
     count, raw = tensor.numel(), tensor.numel() * tensor.element_size()
     width = coding.bits if coding else tensor.element_size() * 8
-    kept = int(torch.count_nonzero(tensor)) if tensor.is_floating_point() and count > 64 else count
+    nonzero = int(torch.count_nonzero(tensor)) if tensor.is_floating_point() and count > 64 else count
     index_dtype = torch.uint16 if count <= 1 << 16 else torch.int32
-    positions = {"dense": 0, "bitmask": bits.packed_bytes(count, 1), "index": kept * index_dtype.itemsize}
+    positions = {"dense": 0, "bitmask": bits.packed_bytes(count, 1), "index": nonzero * index_dtype.itemsize}
     if coding and coding.entropy:
         positions["gaps"] = len(_gaps(tensor.flatten() != 0))
-    stored = {name: count if name == "dense" else kept for name in positions}
-    sizes = {name: bits.packed_bytes(kept_, width) for name, kept_ in stored.items()}
+    stored = {name: count if name == "dense" else nonzero for name in positions}
+    sizes = {name: bits.packed_bytes(number, width) for name, number in stored.items()}
     # Sizes with entropy coding are known only once it was done, which takes milliseconds for a million codes.
     short = {name: min(sizes[name], len(stream)) for name, stream in _streams(tensor, coding).items()}
     layout = min(
@@ -94,11 +94,11 @@ def plan(tensor: Tensor, coding: Coding | None = None) -> Plan:
     if coding:
         shapes["values"] = ("U8", (sizes[layout] - saved,))
     else:
-        shapes["values"] = (DTYPES[tensor.dtype], tuple(tensor.shape) if layout == "dense" else (kept,))
+        shapes["values"] = (DTYPES[tensor.dtype], tuple(tensor.shape) if layout == "dense" else (nonzero,))
     if layout == "bitmask":
         shapes["mask"] = ("U8", (positions["bitmask"],))
     if layout == "index":
-        shapes["index"] = (DTYPES[index_dtype], (kept,))
+        shapes["index"] = (DTYPES[index_dtype], (nonzero,))
     if layout == "gaps":
         shapes["gaps"] = ("U8", (positions["gaps"],))
     tables = coding.tables() if coding else {}
@@ -121,8 +121,8 @@ def _streams(tensor: Tensor, coding: Coding | None) -> dict[str, Tensor]:
     if coding is None or not coding.entropy:
         return {}
     codes = coding.codes(tensor).flatten()
-    dense, kept = (huffman.squeeze(part, coding.bits) for part in (codes, codes[tensor.flatten() != 0]))
-    return {name: dense if name == "dense" else kept for name in LAYOUTS}
+    dense, nonzero = (huffman.squeeze(part, coding.bits) for part in (codes, codes[tensor.flatten() != 0]))
+    return {name: dense if name == "dense" else nonzero for name in LAYOUTS}
 
 
 def _gaps(nonzero: Tensor) -> Tensor:
@@ -150,16 +150,16 @@ def _places(stream: Tensor, count: int) -> Tensor:
 def _facts(tensor: Tensor, coding: Coding | None, layout: str, squeezed: bool) -> dict[str, Any]:
     if coding is None and layout == "dense":
         return {}
-    found: dict[str, Any] = {"shape": list(tensor.shape)}
+    facts: dict[str, Any] = {"shape": list(tensor.shape)}
     if layout != "dense":
-        found["layout"] = layout
+        facts["layout"] = layout
     if coding:
-        found |= {"coding": coding.kind, **coding.facts()}
+        facts |= {"coding": coding.kind, **coding.facts()}
         if coding.entropy:
-            found["entropy"] = squeezed
+            facts["entropy"] = squeezed
         if tensor.dtype != torch.float32:
-            found["dtype"] = DTYPES[tensor.dtype]
-    return found
+            facts["dtype"] = DTYPES[tensor.dtype]
+    return facts
 
 
 def store(tensor: Tensor, coding: Coding | None = None) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
@@ -222,16 +222,16 @@ def _restore(
     if coding is not None and "entropy" in facts:
         coding = replace(coding, entropy=True)
     places = _read_places(parts, facts.get("layout", "dense"), count)
-    kept = count if places is None else len(places)
+    number = count if places is None else len(places)
     squeezed = coding is not None and facts.get("entropy", False)
-    expected = bits.packed_bytes(kept, coding.bits) if coding else kept
+    expected = bits.packed_bytes(number, coding.bits) if coding else number
     if not squeezed and parts["values"].numel() != expected:
         raise ValueError(f"{parts['values'].numel()} stored numbers where {expected} belong")
     if coding is None:
         flat = torch.zeros(count, dtype=parts["values"].dtype)
         flat[slice(None) if places is None else places] = parts["values"].flatten()
         return flat.view(shape), None
-    stored = (huffman.expand if squeezed else bits.unpack)(parts["values"], coding.bits, kept)
+    stored = (huffman.expand if squeezed else bits.unpack)(parts["values"], coding.bits, number)
     if len(stored) and int(stored.max()) >= coding.count:
         raise ValueError(f"a code {int(stored.max())} where there are {coding.count}")
     if places is None:

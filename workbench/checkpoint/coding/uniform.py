@@ -84,12 +84,12 @@ class Uniform(Coding):
 
     def facts(self) -> dict[str, Any]:
         # What follows from the bits is left out: in a small network the header is a part of the file that counts.
-        given: dict[str, Any] = {"bits": self.bits}
+        facts: dict[str, Any] = {"bits": self.bits}
         if (self.low, self.high) != integer_range(self.bits, symmetric=True):
-            given |= {"low": self.low, "high": self.high}
+            facts |= {"low": self.low, "high": self.high}
         if self.groups:
-            given["groups"] = _shortened(self.groups)
-        return given if self.axis is None else {**given, "axis": self.axis}
+            facts["groups"] = _shortened(self.groups)
+        return facts if self.axis is None else {**facts, "axis": self.axis}
 
     @classmethod
     def read(cls, facts: Mapping[str, Any], tables: Mapping[str, Tensor]) -> Uniform:
@@ -102,13 +102,13 @@ class Uniform(Coding):
         )  # fmt: skip
 
     def select(self, dim: int, keep: Sequence[int]) -> Uniform:
-        kept = torch.as_tensor(keep)
+        indices = torch.as_tensor(keep)
         if dim == self.axis:
-            return replace(self, scale=self.scale[kept], zero_point=self.zero_point[kept])
+            return replace(self, scale=self.scale[indices], zero_point=self.zero_point[indices])
         if not self.groups or self.axis is None or dim != 1 - self.axis:
             return self
         group = torch.arange(len(self.groups)).repeat_interleave(torch.tensor(self.groups))
-        sizes = torch.bincount(group[kept], minlength=len(self.groups))
+        sizes = torch.bincount(group[indices], minlength=len(self.groups))
         left = sizes.nonzero().flatten()
         return replace(
             self, scale=self.scale[:, left], zero_point=self.zero_point[:, left], groups=tuple(sizes[left].tolist())

@@ -41,34 +41,34 @@ def bound(call: Call, operator: Operator, kinds: Kinds) -> tuple[tuple[Any, ...]
         WorkbenchError: An argument is unknown, given twice, missing, or of a kind or range that the operator
             does not take.
     """
-    given: dict[str, Any] = {}
-    for name, value, _ in call.given:
-        if name not in operator.arguments or name in given:
-            raise _error(call, name, "is not one of its arguments" if name not in given else "is given twice")
+    values: dict[str, Any] = {}
+    for name, value, _ in call.arguments:
+        if name not in operator.arguments or name in values:
+            raise _error(call, name, "is not one of its arguments" if name not in values else "is given twice")
         kind, _ = operator.arguments[name]
         if not _takes(kind, value, kinds) or not _in_range(name, value):
             raise _error(call, name, f"is {_shown(value)}")
-        given[name] = value
+        values[name] = value
     first = next(iter(operator.arguments))
-    if operator.pure and not (isinstance(given.get(first), Ref) and kinds[given[first].name] == "tensor"):
+    if operator.pure and not (isinstance(values.get(first), Ref) and kinds[values[first].name] == "tensor"):
         raise _error(call, first, "is a number")
-    _check_effects(call, given)
+    _check_effects(call, values)
     schema = operator.schema.arguments
     positional: list[Any] = []
     for argument in schema:
         if argument.kwarg_only:
             continue
-        if argument.name in given:
-            positional.append(given[argument.name])
+        if argument.name in values:
+            positional.append(values[argument.name])
         elif argument.has_default_value():
             positional.append(argument.default_value)
         else:
             raise _error(call, argument.name, "is missing")
     # What was left out at the end stays out, so that a graph read back is the graph that was written.
-    while positional and schema[len(positional) - 1].name not in given:
+    while positional and schema[len(positional) - 1].name not in values:
         positional.pop()
     by_name = [argument.name for argument in schema if argument.kwarg_only]
-    named = {name: given[name] for name in by_name if name in given}
+    named = {name: values[name] for name in by_name if name in values}
 
     return tuple(positional), named
 
@@ -79,10 +79,10 @@ def operands(call: Call, kinds: Kinds) -> tuple[Any, ...]:
     Raises:
         WorkbenchError: There are too many or too few, or one is something else.
     """
-    values = tuple(value for _, value, _ in call.given)
+    values = tuple(value for _, value, _ in call.arguments)
     if len(values) != OPERANDS[call.target]:
         raise WorkbenchError(f"the graph calls {call.target} with {len(values)} operands")
-    for name, value, _ in call.given:
+    for name, value, _ in call.arguments:
         if not _takes("number", value, kinds):
             raise _error(call, name, f"is {_shown(value)}")
     return values
@@ -104,7 +104,7 @@ def _takes(kind: str, value: Any, kinds: Kinds) -> bool:
     if kind.startswith("List["):
         inner = kind[5:-1]
         if isinstance(value, list):
-            return all(_takes(inner, one, kinds) for one in value)
+            return all(_takes(inner, element, kinds) for element in value)
         return inner == "int" and _takes("int", value, kinds)  # one number stands for all dimensions
     if isinstance(value, Ref):
         # A number stands for a tensor of one value, as in x * 2.
@@ -144,14 +144,14 @@ def _in_range(name: str, value: Any) -> bool:
     return all(low <= number <= MOST for number in numbers if type(number) is int)
 
 
-def _check_effects(call: Call, given: Mapping[str, Any]) -> None:
+def _check_effects(call: Call, values: Mapping[str, Any]) -> None:
     """Refuse forms that draw random numbers, or write into running statistics."""
-    training = given.get("train") or given.get("training") or given.get("use_input_stats")
-    statistics = given.get("running_mean") is not None or given.get("running_var") is not None
+    training = values.get("train") or values.get("training") or values.get("use_input_stats")
+    statistics = values.get("running_mean") is not None or values.get("running_var") is not None
     norm = "batch_norm" in call.target or "instance_norm" in call.target
     if training and (statistics or not norm):
         raise WorkbenchError(f"the graph calls {call.target} as in training: it is random, or changes the model")
-    if given.get("dropout_p"):
+    if values.get("dropout_p"):
         raise WorkbenchError(f"the graph calls {call.target} with dropout, which is random")
-    if given.get("generator") is not None:
+    if values.get("generator") is not None:
         raise WorkbenchError(f"the graph calls {call.target} with a generator of random numbers")

@@ -68,17 +68,17 @@ def _run(node: Node, known: Operator | None) -> Any:
         _check_parts(node, known, args)
         args, kwargs = _without_memory(known, args, kwargs)
     try:
-        made = target(*args, **kwargs)
+        results = target(*args, **kwargs)
     except WorkbenchError:
         raise
     except Exception as error:  # whatever kernels raise at what they do not take
         name = node.meta["operator"] or "an operator with several results"
         raise WorkbenchError(f"the graph calls {name}, which fails: {first_line(error)[:200]}") from error
     expected = node.meta.get("outputs")
-    found = len(made) if isinstance(made, list | tuple) else None
-    if node.target is not operator.getitem and found != expected:
-        raise WorkbenchError(f"the graph takes {expected} results of {node.meta['operator']}, which gives {found}")
-    return made
+    count = len(results) if isinstance(results, list | tuple) else None
+    if node.target is not operator.getitem and count != expected:
+        raise WorkbenchError(f"the graph takes {expected} results of {node.meta['operator']}, which gives {count}")
+    return results
 
 
 def _without_memory(known: Operator, args: Any, kwargs: Any) -> tuple[Any, Any]:
@@ -99,7 +99,7 @@ def _check_parts(node: Node, known: Operator, args: Any) -> None:
         return
     name = node.meta["operator"].removeprefix("torch.ops.aten.").partition(".")[0]
     source, expected = args[0], node.meta.get("outputs") or 0
-    dim = next((one for one in args[(1 if name == "unbind" else 2) :] if type(one) is int), 0)
+    dim = next((argument for argument in args[(1 if name == "unbind" else 2) :] if type(argument) is int), 0)
     length = source.shape[dim] if -source.dim() <= dim < source.dim() else 0
     count = length
     if name in ("split", "unsafe_split", "chunk", "unsafe_chunk", "tensor_split") and type(args[1]) is int:
@@ -127,11 +127,11 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
         self._most = TOTAL_BYTES + TOTAL_FACTOR * room
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for value in made if isinstance(made, list | tuple) else (made,):
+        results = func(*args, **(kwargs or {}))
+        for value in results if isinstance(results, list | tuple) else (results,):
             if isinstance(value, Tensor):
                 self._count(value)
-        return made
+        return results
 
     def _count(self, value: Tensor) -> None:
         if value.dim() > DIMENSIONS:
@@ -140,13 +140,13 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
         size = _bytes(value)
         self._total += size
         self._constants += size if self.constant else 0
-        for found, most, what in (
+        for used, most, what in (
             (self._constants, self._most_constant, "constants"),
             (size, self._most_one, "one tensor"),
             (self._total, self._most, "all that it computes"),
         ):
-            if found > most:
+            if used > most:
                 raise WorkbenchError(
-                    f"the graph asks for {found / MIB:,.0f} MiB for {what}; beside inputs and weights of this size "
+                    f"the graph asks for {used / MIB:,.0f} MiB for {what}; beside inputs and weights of this size "
                     f"{most // MIB:,} MiB may be"
                 )

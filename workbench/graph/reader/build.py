@@ -113,17 +113,17 @@ class Builder:
                 raise WorkbenchError(f"the graph reads {value.name[:80]!r} before it is computed")
             return self._known[value.name]
         if isinstance(value, list | tuple):
-            return [self._resolved(one) for one in value]
+            return [self._resolved(element) for element in value]
         return value
 
     def _check_order(self, call: Call) -> None:
-        for _, value, _ in call.given:
+        for _, value, _ in call.arguments:
             self._resolved(value)
 
     def _arithmetic(self, call: Call) -> None:
         self._check_order(call)
-        given = tuple(self._resolved(value) for value in operands(call, self._kinds))
-        self._outputs(call, self._call(ARITHMETIC[call.target], given, {}), "number")
+        numbers = tuple(self._resolved(value) for value in operands(call, self._kinds))
+        self._outputs(call, self._call(ARITHMETIC[call.target], numbers, {}), "number")
 
     def _operator(self, call: Call, known: Operator) -> None:
         self._check_order(call)

@@ -90,10 +90,10 @@ def _symbolic(kind: str, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a reader of a number that is either plain or computed by a node."""
 
     def reader(record: Any) -> Any:
-        found, value = one(record)
-        if found == "as_name":
+        form, value = one(record)
+        if form == "as_name":
             return Ref(typed(value, str, "a value's name"))
-        return read(value) if found == kind else refuse(record)
+        return read(value) if form == kind else refuse(record)
 
     return reader
 

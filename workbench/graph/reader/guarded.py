@@ -30,23 +30,23 @@ def _lstm(
     for place in range(num_layers * both):
         inside = x.shape[2] if place < both else both * hidden
         wanted = [(4 * hidden, inside), (4 * hidden, hidden), (4 * hidden,), (4 * hidden,)][:parts]
-        if [tuple(one.shape) for one in params[place * parts : (place + 1) * parts]] != wanted:
+        if [tuple(parameter.shape) for parameter in params[place * parts : (place + 1) * parts]] != wanted:
             raise WorkbenchError("the graph calls an LSTM with weights of other shapes than it has")
-    made: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.lstm.input(
+    outputs: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.lstm.input(
         x, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first
     )
-    return made
+    return outputs
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, *given: Any, **named: Any) -> Tensor:
+def _attention(query: Tensor, key: Tensor, value: Tensor, *options: Any, **named: Any) -> Tensor:
     """`aten.scaled_dot_product_attention`."""
     if min(query.dim(), key.dim(), value.dim()) < 2:
         raise WorkbenchError("the graph calls attention with vectors")
     if key.shape[-2] != value.shape[-2] or key.shape[-1] != query.shape[-1]:
-        shapes = [tuple(one.shape) for one in (query, key, value)]
+        shapes = [tuple(tensor.shape) for tensor in (query, key, value)]
         raise WorkbenchError(f"the graph calls attention with queries, keys and values of {shapes}")
-    made: Tensor = torch.ops.aten.scaled_dot_product_attention.default(query, key, value, *given, **named)
-    return made
+    output: Tensor = torch.ops.aten.scaled_dot_product_attention.default(query, key, value, *options, **named)
+    return output
 
 
 GUARDED: Mapping[str, Callable[..., Any]] = {

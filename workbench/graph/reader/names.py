@@ -40,16 +40,16 @@ def plain_names(names: Iterable[str]) -> dict[str, str]:
     both = [name for name in every if tuple(parts[name]) in folders]
     if both:
         raise WorkbenchError(f"the graph names {both[0][:40]!r} as a tensor and as what holds one")
-    made: dict[tuple[str, ...], str] = {}
+    plain: dict[tuple[str, ...], str] = {}
     taken: dict[tuple[str, ...], set[str]] = {}
     numbers: Counter[tuple[str, ...]] = Counter()
     # Plain parts first, so that only the others move out of each other's way.
     paths = [tuple(path[:end]) for path in parts.values() for end in range(1, len(path) + 1)]
     for path in sorted(dict.fromkeys(paths), key=lambda path: not _is_plain(path[-1])):
         used = taken.setdefault(path[:-1], set())
-        made[path] = path[-1] if _is_plain(path[-1]) else _resembling(path, used, numbers)
-        used.add(made[path])
-    return {name: ".".join(made[tuple(path[:end])] for end in range(1, len(path) + 1)) for name, path in parts.items()}
+        plain[path] = path[-1] if _is_plain(path[-1]) else _resembling(path, used, numbers)
+        used.add(plain[path])
+    return {name: ".".join(plain[tuple(path[:end])] for end in range(1, len(path) + 1)) for name, path in parts.items()}
 
 
 def _is_plain(part: str) -> bool:

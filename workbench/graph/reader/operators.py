@@ -21,15 +21,15 @@ LARGEST_SIZE = 1 << 63
 def _bounded(name: str, compute: Callable[..., Any]) -> Callable[..., Any]:
     """Return arithmetic on sizes that refuses what no size is: Python's numbers would grow without end."""
 
-    def bounded(*given: Any) -> Any:
+    def bounded(*numbers: Any) -> Any:
         try:
-            made = compute(*given)
+            size = compute(*numbers)
         except (ArithmeticError, TypeError, ValueError) as error:
             raise WorkbenchError(f"the graph computes a size that there is not ({name}: {error})") from error
         # While a graph is traced a size is a symbol, which is neither.
-        if isinstance(made, int | float) and not abs(made) < LARGEST_SIZE:
+        if isinstance(size, int | float) and not abs(size) < LARGEST_SIZE:
             raise WorkbenchError(f"the graph computes a size of more than 64 bits ({name})")
-        return made
+        return size
 
     bounded.__name__ = name.rpartition(".")[2]
     return bounded
@@ -51,7 +51,7 @@ _ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "torch.sym_max": torch.sym_max, "torch.sym_min": torch.sym_min, "torch.sym_not": torch.sym_not,
     "torch.sym_ite": torch.sym_ite, "torch.sym_sqrt": getattr(torch, "_sym_sqrt", math.sqrt),
 }  # fmt: skip
-ARITHMETIC: Mapping[str, Callable[..., Any]] = {name: _bounded(name, made) for name, made in _ARITHMETIC.items()}
+ARITHMETIC: Mapping[str, Callable[..., Any]] = {name: _bounded(name, compute) for name, compute in _ARITHMETIC.items()}
 OPERANDS = {
     name: 1 if name.rpartition(".")[2] in ("neg", "pos", "trunc", "sym_int", "sym_float", "sym_not", "sym_sqrt")
     else 3 if name == "torch.sym_ite" else 2
@@ -85,12 +85,12 @@ class Operator:
 @cache
 def operators() -> Mapping[str, Operator]:
     """Return the list by full name. An overload that this release of torch has not is not on it."""
-    made: dict[str, Operator] = {}
+    listed: dict[str, Operator] = {}
     for name in (*PURE.split(), *WRITES.split()):
         call = _overload(name)
         if call is not None:
-            made[f"torch.ops.aten.{name}"] = _described(name, call)
-    return made
+            listed[f"torch.ops.aten.{name}"] = _described(name, call)
+    return listed
 
 
 def _overload(name: str) -> Any:

@@ -38,12 +38,12 @@ class Call:
 
     Attributes:
         target: Name of the operator, as the file says it.
-        given: Arguments in order, each (name, value, whether it is passed by name).
+        arguments: Arguments in order, each (name, value, whether it is passed by name).
         outputs: Names of what comes out: one value, or a tuple of them where the operator returns several.
     """
 
     target: str
-    given: tuple[tuple[str, Any, bool], ...]
+    arguments: tuple[tuple[str, Any, bool], ...]
     outputs: str | tuple[str, ...]
 
 
@@ -110,7 +110,7 @@ def parse(text: bytes) -> Program:
     stored, inputs = _inputs(field(signature, "input_specs", list))
     tensors = field(graph, "tensor_values", dict)
     _check_symbols(graph)
-    wanted = (*(one.value for one in stored), *inputs)
+    wanted = (*(holder.value for holder in stored), *inputs)
     return Program(
         stored=stored,
         inputs=inputs,
@@ -132,16 +132,16 @@ def _argument(record: Any) -> Any:
 
 def _call(record: Any) -> Call:
     node = typed(record, dict, "a node")
-    given = []
+    arguments = []
     for part in field(node, "inputs", list):
         named = typed(part, dict, "an argument")
-        given.append((field(named, "name", str), _argument(named.get("arg")), named.get("kind") == 2))
+        arguments.append((field(named, "name", str), _argument(named.get("arg")), named.get("kind") == 2))
     outputs = many(field(node, "outputs", list), _result, LIST)
     # An operator that returns a list has one output of many names, even where it holds one.
     names = outputs[0] if len(outputs) == 1 else tuple(name for name in outputs if isinstance(name, str))
     if len(outputs) > 1 and len(names) != len(outputs):
         refuse(node["outputs"])
-    return Call(field(node, "target", str), tuple(given), names)
+    return Call(field(node, "target", str), tuple(arguments), names)
 
 
 def _result(record: Any) -> str | tuple[str, ...]:

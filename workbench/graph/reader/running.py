@@ -86,11 +86,11 @@ class ProgramModule(nn.Module):
         x8: Any = None, x9: Any = None, x10: Any = None, x11: Any = None, x12: Any = None, x13: Any = None,
         x14: Any = None, x15: Any = None,
     ) -> Any:  # fmt: skip
-        given = (x, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11, x12, x13, x14, x15)
+        arguments = (x, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11, x12, x13, x14, x15)
         inputs = self._steps.inputs
-        if any(value is None for value in given[:inputs]) or any(value is not None for value in given[inputs:]):
+        if any(value is None for value in arguments[:inputs]) or any(value is not None for value in arguments[inputs:]):
             raise TypeError(f"the model takes {inputs} inputs")
-        return self._run(given[:inputs])
+        return self._run(arguments[:inputs])
 
     def _run(self, inputs: tuple[Tensor, ...]) -> Any:
         values: list[Any] = [*inputs, *(None for _ in range(self._steps.size - len(inputs)))]
@@ -103,36 +103,38 @@ class ProgramModule(nn.Module):
                 values[step.slot] = self._callable(step)(*args, **named)
             for slot in step.spent:
                 values[slot] = None
-        made = _filled(self._steps.output, values)
-        return tuple(made) if type(made) is list else made
+        output = _filled(self._steps.output, values)
+        return tuple(output) if type(output) is list else output
 
     def _tensor(self, path: str) -> Any:
         *places, name = path.split(".")
         holder = self._module(places)
-        found = holder._parameters.get(name)
-        return holder._buffers[name] if found is None else found
+        parameter = holder._parameters.get(name)
+        return holder._buffers[name] if parameter is None else parameter
 
     def _module(self, places: list[str]) -> nn.Module:
         """Return a submodule, looked up at each call: steps and overlays put others in its place."""
-        found: Any = self
+        module: Any = self
         for place in places:
-            found = found._modules[place]
-        return found  # type: ignore[no-any-return]  # a module, or nothing was put there
+            module = module._modules[place]
+        return module  # type: ignore[no-any-return]  # a module, or nothing was put there
 
     def _callable(self, step: Step) -> Callable[..., Any]:
         if step.kind == "layer":
             return self._module(step.target.split("."))
         if step.kind == "part":
             return operator.getitem
-        found: Callable[..., Any] = ARITHMETIC[step.target] if step.kind == "number" else operators()[step.target].call
-        return found
+        function: Callable[..., Any] = (
+            ARITHMETIC[step.target] if step.kind == "number" else operators()[step.target].call
+        )
+        return function
 
 
 def _filled(value: Any, values: list[Any]) -> Any:
     # By exact types, which is quicker: this is done for every argument of every node.
     if type(value) is Slot:
         return values[value.number]
-    return [_filled(one, values) for one in value] if type(value) is list else value
+    return [_filled(element, values) for element in value] if type(value) is list else value
 
 
 def plan(graph: Graph) -> Steps:
@@ -178,5 +180,5 @@ def _slotted(value: Any, slots: Mapping[Node, int]) -> Any:
     if isinstance(value, tuple) and not value:
         return []
     if isinstance(value, list | tuple):
-        return [_slotted(one, slots) for one in value]
+        return [_slotted(element, slots) for element in value]
     return value

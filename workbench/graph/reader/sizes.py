@@ -59,9 +59,9 @@ class _Recogniser:
 
     def sign(self, *wanted: str) -> bool:
         """Step over the next token if it is one of these signs, and return whether it was."""
-        found = self.place < len(self.tokens) and self.tokens[self.place] in [("sign", one) for one in wanted]
-        self.place += found
-        return found
+        matches = self.place < len(self.tokens) and self.tokens[self.place] in [("sign", sign) for sign in wanted]
+        self.place += matches
+        return matches
 
     def expression(self, depth: int) -> bool:
         if depth > DEEPEST or not self.term(depth):

@@ -76,10 +76,10 @@ class _Writes:
         written: Any = node.args[0]
         roots = self.roots[written]
         held = any(root.op == "get_attr" for root in roots)
-        given = any(root.op == "placeholder" for root in roots)
+        is_input = any(root.op == "placeholder" for root in roots)
         name = known.name.removeprefix("torch.ops.aten.")
         if self._is_seen(written, roots, self.order[node]):
-            if held or given:
+            if held or is_input:
                 what = "a tensor that the model holds" if held else "an input"
                 raise WorkbenchError(f"the graph writes into the memory of {what} ({name})")
             self._set(node, roots)
@@ -127,4 +127,4 @@ class _Writes:
 
 def _places(value: Any) -> list[int]:
     values = value if isinstance(value, list | tuple) else [value]
-    return [one.untyped_storage()._cdata for one in values if isinstance(one, Tensor)]
+    return [tensor.untyped_storage()._cdata for tensor in values if isinstance(tensor, Tensor)]

@@ -88,10 +88,10 @@ def reduction(call: Call) -> list[Dims]:
     axes = axes_of(call.arguments.get("dim"), len(source))
     for axis in axes:
         call.fix(source[axis], f"combined with other channels by '{call.op}'")
-    kept = tuple(positions(1) if axis in axes else labels for axis, labels in enumerate(source))
+    remaining = tuple(positions(1) if axis in axes else labels for axis, labels in enumerate(source))
     if not call.arguments.get("keepdim"):
-        kept = tuple(labels for axis, labels in enumerate(kept) if axis not in axes)
-    return [kept] * len(call.shapes)
+        remaining = tuple(labels for axis, labels in enumerate(remaining) if axis not in axes)
+    return [remaining] * len(call.shapes)
 
 
 def along(call: Call) -> list[Dims]:

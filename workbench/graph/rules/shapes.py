@@ -10,7 +10,6 @@ import numpy as np
 from workbench.graph.flow import Call, Dims, Rule, is_tracked, positions
 from workbench.graph.labels import Array
 
-SPLIT = "split by a reshape, as attention heads are,"
 RESHAPES = (
     "view",
     "reshape",
@@ -62,21 +61,22 @@ def _regroup(call: Call, ins: list[Array], sizes: list[int], key: tuple[str, int
     tracked = [axis for axis, labels in enumerate(ins) if is_tracked(labels)]
     if not tracked:
         # A reason outlives the reshape, so that what it meets later is explained by it.
-        told = min(int(labels.min()) for labels in ins)
-        return [np.full(size, told, dtype=np.int64) for size in sizes]
+        reason = min(int(labels.min()) for labels in ins)
+        return [np.full(size, reason, dtype=np.int64) for size in sizes]
     if len(tracked) == 1:
-        found = _one_axis(ins, tracked[0], sizes)
-        if found is not None:
-            return found
+        moved = _one_axis(ins, tracked[0], sizes)
+        if moved is not None:
+            return moved
     if call.splits.axes is None:
         if all((ins[axis] >= 0).all() for axis in tracked):
             return _explored(call, ins, tracked, sizes, key)
     elif len(tracked) == 1 and key in call.splits.axes:
         return _taken_apart(call, ins, tracked[0], sizes, call.splits.axes[key])
-    why = SPLIT if len(sizes) > 1 else "merged with other channels by a reshape"
+    split = len(sizes) > 1
+    why = "split by a reshape, as attention heads are," if split else "merged with other channels by a reshape"
     for labels in ins:
-        call.fix(labels, why)
-    return [call.constant(why, size) for size in sizes]
+        call.fix(labels, why, split)
+    return [call.constant(why, size, split) for size in sizes]
 
 
 def _one_axis(ins: list[Array], tracked: int, sizes: list[int]) -> list[Array] | None:
@@ -137,8 +137,8 @@ def permute(call: Call) -> Dims:
 
 def transpose(call: Call) -> Dims:
     source = list(call.dims("self"))
-    one, other = (call.arguments.get(n, d) for n, d in (("dim0", -2), ("dim1", -1)))
-    source[one], source[other] = source[other], source[one]
+    first, second = (call.arguments.get(n, d) for n, d in (("dim0", -2), ("dim1", -1)))
+    source[first], source[second] = source[second], source[first]
     return tuple(source)
 
 

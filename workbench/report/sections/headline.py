@@ -47,11 +47,11 @@ def size_words(before: Measurement, after: Measurement) -> list[Fragment]:
 
 def score_words(score: Score) -> list[Fragment]:
     """Return the sentences on the validation score and its change."""
-    found: list[Fragment] = [
+    fragments: list[Fragment] = [
         f"On the {score.split} split its {score.metric} is ", Strong(formatting.score(score)), ", ",
         *change_words(score), ". ",
     ]  # fmt: skip
-    return found
+    return fragments
 
 
 def change_words(score: Score) -> list[Fragment]:
@@ -88,16 +88,16 @@ def speed_words(latency: Mapping[str, Latency]) -> list[Fragment]:
     """Return a sentence a runtime."""
     if not latency:
         return ["Latency could not be measured on any runtime."]
-    found: list[Fragment] = []
+    fragments: list[Fragment] = []
     for row in latency.values():
         baseline = row.verdict == "baseline"
         before = "" if baseline else f", the original {formatting.latency(row.baseline_median)}"
-        found += [
+        fragments += [
             f"On {runtime_title(row.runtime)} a batch of {row.batch} takes {formatting.latency(row.median)}{before}: ",
             Strong("it is the baseline" if baseline else formatting.verdict(row)),
             ". ",
         ]
-    return found
+    return fragments
 
 
 def tiles(before: Measurement, after: Measurement) -> list[Tile]:
@@ -123,11 +123,11 @@ def tiles(before: Measurement, after: Measurement) -> list[Tile]:
     return [first, others[0], *(_speed_tile(row) for row in after.latency.values()), *others[1:]]
 
 
-def _speed_tile(found: Latency) -> Tile:
-    tone = {"faster": GOOD, "slower": BAD}.get(found.verdict, UNSURE)
-    title = f"latency, {runtime_title(found.runtime)}"
-    before = "" if found.verdict == "baseline" else f" from {formatting.latency(found.baseline_median)}"
-    return Tile(title, formatting.latency(found.median), f"{formatting.verdict(found)}{before}", tone=tone)
+def _speed_tile(latency: Latency) -> Tile:
+    tone = {"faster": GOOD, "slower": BAD}.get(latency.verdict, UNSURE)
+    title = f"latency, {runtime_title(latency.runtime)}"
+    before = "" if latency.verdict == "baseline" else f" from {formatting.latency(latency.baseline_median)}"
+    return Tile(title, formatting.latency(latency.median), f"{formatting.verdict(latency)}{before}", tone=tone)
 
 
 def _tile(label: str, value: str, old_text: str, old: float, new: float, how: str = "measured") -> Tile:

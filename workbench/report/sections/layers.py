@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench import formatting
-from workbench.charts import layer_bars, weight_histogram
+from workbench.charts import drawn_charts, layer_bars, weight_histogram
 from workbench.charts.bars import Quantity, Row
 from workbench.inspection import Histogram
 from workbench.measure.record import Record
@@ -79,6 +79,10 @@ def weights(record: Record) -> Section:
         figure = weight_histogram(before, after, row["grid"], row["threshold"], height=SMALL).figure
         figure.legend.visible = False  # the caption says it once for all
         figures.append((row["name"], figure))
+        for chart in drawn_charts(before, after):
+            if chart.figure is not None:
+                chart.figure.height = SMALL
+                figures.append((f"{row['name']}, {chart.title}", chart.figure))
     cells = [_histogram_row(row) for row in rows]
     table = Table(("layer", "lowest", "highest", "largest bin before", "after", "cut below"), cells, (1, 2, 3, 4, 5))
     caption: list[Fragment] = [

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from workbench.graph import not_cut
 from workbench.measure.record import Record
 from workbench.report.blocks import Block, Fragment, Notes, Prose, Section, Sentence, Table, Verbatim
 
 
 def limits(record: Record) -> Section:
     """Return the groups of channels that are protected, each with its reason, and the state's own notes."""
-    found, groups = record["groups"]["error"], record["groups"]["groups"]
+    error, groups = record["groups"]["error"], record["groups"]["groups"]
     blocks: list[Block] = []
     protected = [group for group in groups if group["protected"]]
     # A step notes each group that it left alone; the table below says the same, once.
-    said = [group["protected"] for group in protected]
-    notes: list[Sentence] = [note for note in record["current"]["notes"] if not any(why in note for why in said)]
-    if found:
-        notes.append(f"Coupled channels could not be traced, so no channel can be removed: {found}")
+    tabled = {not_cut(group["name"], group["protected"]) for group in protected}
+    notes: list[Sentence] = [note for note in record["current"]["notes"] if note not in tabled]
+    if error:
+        notes.append(f"Coupled channels could not be traced, so no channel can be removed: {error}")
     if notes:
         blocks.append(Notes(notes))
     if protected:
@@ -34,10 +35,10 @@ def limits(record: Record) -> Section:
 
 
 def _names(layers: list[str]) -> list[Fragment]:
-    found: list[Fragment] = []
+    names: list[Fragment] = []
     for name in layers[:4]:
-        found += [", ", Verbatim(name)] if found else [Verbatim(name)]
-    return [*found, f" and {len(layers) - 4} more"] if len(layers) > 4 else found
+        names += [", ", Verbatim(name)] if names else [Verbatim(name)]
+    return [*names, f" and {len(layers) - 4} more"] if len(layers) > 4 else names
 
 
 def _tolerance(record: Record) -> str:

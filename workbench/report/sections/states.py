@@ -12,7 +12,7 @@ from workbench.report.blocks import Block, Chart, Section, Table
 
 def states(record: Record) -> Section:
     """Return the trade-off of all states that were measured, and the last training's curves."""
-    found = [
+    candidates = [
         Candidate(_title(row["steps"]), Score(**row["score"]), row["bytes"], row["role"], row["number"])
         for row in record["states"]
     ]
@@ -23,11 +23,11 @@ def states(record: Record) -> Section:
             formatting.score(row.score),
             drop_of(row.score).text,
         )
-        for row in found
+        for row in candidates
     ]
     table = Table(("state", "file", "score on validation", "change"), rows, numeric=(1, 2, 3))
     caption = "Every state of the session that was measured; ● is the one this report is on. Lines are 95 % intervals."
-    blocks: list[Block] = [Chart([("", trade_off_chart(found).figure)], table, caption), table]
+    blocks: list[Block] = [Chart([("", trade_off_chart(candidates).figure)], table, caption), table]
     curve = [(float(done), str(name), float(value)) for done, name, value in record["curve"]]
     for name in dict.fromkeys(what for _, what, _ in curve):
         points = [(f"{done:.0%}", f"{value:.4g}") for done, what, value in curve if what == name]

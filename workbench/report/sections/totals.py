@@ -43,15 +43,15 @@ def _test(record: Record) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _in_pairs(found: Latency) -> tuple[str, str]:
+def _in_pairs(latency: Latency) -> tuple[str, str]:
     """Return times of original and compressed from the same pairs: two measurements would compare two moments."""
-    if found.verdict == "baseline":
-        return "", _time(found)
-    return formatting.latency(found.baseline_median), f"{_time(found)}; {formatting.verdict(found)}"
+    if latency.verdict == "baseline":
+        return "", _time(latency)
+    return formatting.latency(latency.baseline_median), f"{_time(latency)}; {formatting.verdict(latency)}"
 
 
-def _time(found: Latency) -> str:
-    return f"{formatting.latency(found.median)} ± {formatting.latency(found.spread / 2)}"
+def _time(latency: Latency) -> str:
+    return f"{formatting.latency(latency.median)} ± {formatting.latency(latency.spread / 2)}"
 
 
 def bytes_went(record: Record) -> Section:

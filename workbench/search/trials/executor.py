@@ -89,15 +89,15 @@ class _Sender:
             for future in done:
                 jobs, looks = self._under_way.pop(future)
                 try:
-                    found = future.result()
+                    outcomes = future.result()
                 except (WorkbenchError, Cancelled):
                     raise
                 except Exception as error:  # a worker fails in as many ways as there are executors
                     raise WorkbenchError(f"a worker of the executor failed: {first_line(error)}") from error
-                if found is None:
+                if outcomes is None:
                     self.send(jobs, looks, self._payload)
                 else:
-                    yield from found
+                    yield from outcomes
 
     def stop(self) -> None:
         for future in self._under_way:

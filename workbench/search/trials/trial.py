@@ -30,9 +30,9 @@ class Tolerance:
     half_width: float = 0.01
     relative: float = 0.1
 
-    def excess(self, found: Score) -> float:
+    def excess(self, score: Score) -> float:
         """Return how many times wider than enough an interval is, as `measure.sequential.excess`."""
-        return excess(found, self.half_width, self.relative)
+        return excess(score, self.half_width, self.relative)
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Outcome:
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Outcome:
         """Return the outcome of plain JSON."""
-        found, seen = facts["score"], tuple(tuple(part) for part in facts["seen"])
-        return cls(**{**facts, "score": Score.read(found) if found else None, "seen": seen})
+        score, seen = facts["score"], tuple(tuple(part) for part in facts["seen"])
+        return cls(**{**facts, "score": Score.read(score) if score else None, "seen": seen})
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,12 @@ def _scored(
     # With a limit of time every look is shown, and a trial that was begun may have been looked at before.
     how = FINAL_LOOK if looks is None and before.score is None else REPEATED_LOOKS
     sampling = Sampling.of(trial_context.reference, how, before.seen)
-    found = before.score
-    while found is None or (tolerance.excess(found) > 1 and looks != 0):
-        wanted = how.first if found is None else next_look(sampling, found, tolerance.half_width, tolerance.relative)
-        found = sampling.look(predict, wanted, progress)
+    score = before.score
+    while score is None or (tolerance.excess(score) > 1 and looks != 0):
+        wanted = how.first if score is None else next_look(sampling, score, tolerance.half_width, tolerance.relative)
+        score = sampling.look(predict, wanted, progress)
         looks = None if looks is None else looks - 1
-    return replace(before, score=found, seen=sampling.facts())
+    return replace(before, score=score, seen=sampling.facts())
 
 
 def clear(outcome: Outcome, tolerance: Tolerance) -> bool:
@@ -141,7 +141,9 @@ def clear(outcome: Outcome, tolerance: Tolerance) -> bool:
 def unclear(outcomes: Mapping[int, Outcome], tolerance: Tolerance) -> list[int]:
     """Return the numbers of what is not clear yet, the furthest from it first."""
     left = {
-        n: (-tolerance.excess(found.score), found.score.n) for n, found in outcomes.items() if found.score is not None
+        n: (-tolerance.excess(outcome.score), outcome.score.n)
+        for n, outcome in outcomes.items()
+        if outcome.score is not None
     }
     # Of those whose intervals are not known, the one comes first of which least was seen.
     return sorted((n for n, (excess, _) in left.items() if excess < -1), key=lambda n: left[n])

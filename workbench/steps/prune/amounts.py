@@ -23,20 +23,20 @@ def own_amounts(text: str, high: float, counts: bool = False) -> Own:
     Raises:
         WorkbenchError: The text is of another form, or an amount out of range.
     """
-    found: list[tuple[str, float]] = []
+    amounts: list[tuple[str, float]] = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
         glob, _, value = (part.strip() for part in entry.rpartition("="))
         if counts and glob and re.fullmatch(r"\d{1,9}", value):
-            found.append((glob, int(value)))
+            amounts.append((glob, int(value)))
         elif glob and re.fullmatch(r"\d*\.?\d+", value) and float(value) <= high:
-            found.append((glob, float(value)))
+            amounts.append((glob, float(value)))
         else:
             also = " or a whole number of channels" if counts else ""
             raise WorkbenchError(
                 f"by_layer must be layers with the part of each that goes, 0 to {high:g}{also}, such as {FORM}; "
                 f"not {entry!r}"
             )
-    return tuple(found)
+    return tuple(amounts)
 
 
 def own_amount(own: Own, names: Iterable[str]) -> float | None:

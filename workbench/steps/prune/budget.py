@@ -57,14 +57,14 @@ def units_to_go(
     Raises:
         WorkbenchError: So much cannot go.
     """
-    given = {group.name: own_amount(own, (group.name, *group.layers)) for group in groups}
-    told = {
+    own_parts = {group.name: own_amount(own, (group.name, *group.layers)) for group in groups}
+    own_counts = {
         name: part if isinstance(part, int) else int(part * len(scores[name]))
-        for name, part in given.items()
+        for name, part in own_parts.items()
         if part is not None
     }
-    fixed = weakest({name: scores[name] for name in told}, told, round_to)
-    rest = {name: score for name, score in scores.items() if name not in told}
+    fixed = weakest({name: scores[name] for name in own_counts}, own_counts, round_to)
+    rest = {name: score for name, score in scores.items() if name not in own_counts}
     if budget == "channels":
         return least_important(rest, amount, ranking != "local", round_to, comparable) | fixed
     costs = costs_of(budget, model, groups, scores, example)
@@ -148,7 +148,7 @@ def _blocks(
     costs: Costs, scores: Scores, drop: Mapping[str, int], ranking: str, round_to: int, comparable: bool
 ) -> list[dict[str, int]]:
     """Return in the order in which blocks go how many units of a group are gone with each."""
-    whole, found = costs.after(drop), []
+    whole, blocks = costs.after(drop), []
     for name, score in alike(scores, comparable).items():
         ordered, start, key = score.double().sort(stable=True).values, 0, 0.0
         dear = ranking == "worth" and len(score) > 1
@@ -159,6 +159,6 @@ def _blocks(
             # A mean of equal scores may come out smaller than the one before by a rounding.
             mean = float(ordered[start:end].mean()) / cost
             key = end / len(score) if ranking == "local" else max(key, mean)
-            found.append((key, name, end))
+            blocks.append((key, name, end))
             start = end
-    return [{name: end} for _, name, end in sorted(found, key=lambda block: block[0])]
+    return [{name: end} for _, name, end in sorted(blocks, key=lambda block: block[0])]

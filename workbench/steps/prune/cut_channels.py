@@ -28,7 +28,7 @@ def channel_numbers(text: str) -> tuple[int, ...]:
     Raises:
         WorkbenchError: The text is of another form.
     """
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"(\d{1,6})(?:\s*-\s*(\d{1,6}))?", part)
         low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
@@ -36,8 +36,8 @@ def channel_numbers(text: str) -> tuple[int, ...]:
             raise WorkbenchError(
                 f"channels must be numbers and ranges with commas between them, such as {FORM}; not {part!r}"
             )
-        found.update(range(low, high + 1))
-    return tuple(sorted(found))
+        numbers.update(range(low, high + 1))
+    return tuple(sorted(numbers))
 
 
 def channel_text(numbers: Iterable[int]) -> str:
@@ -71,8 +71,8 @@ class CutChannels(GraphStep):
         groups = reached(context.groups(state.model), self.layers, self.exclude)
         gone = channel_numbers(self.channels)
         with within(self.title):
-            found, notes = free(groups, state.model, self.layers)
-        for group in found:
+            allowed, notes = free(groups, state.model, self.layers)
+        for group in allowed:
             if gone and gone[-1] >= len(group.units):
                 raise WorkbenchError(
                     f"{self.title}: {group.name} has channels 0 to {len(group.units) - 1}, and no channel {gone[-1]}"
@@ -80,5 +80,5 @@ class CutChannels(GraphStep):
             if len(gone) == len(group.units):
                 raise WorkbenchError(f"{self.title}: one of the {len(gone)} channels of {group.name} must stay")
         if gone:
-            state = without(state, state.model, found, {group.name: list(gone) for group in found}, context)
+            state = without(state, state.model, allowed, {group.name: list(gone) for group in allowed}, context)
         return state.with_notes(*notes)

@@ -36,8 +36,8 @@ def smallest_gone(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor], am
         name: weight.abs().masked_fill(~masks[name], -1.0) if name in masks else weight.abs()
         for name, weight in weights.items()
     }
-    kept = keep_masks(scores, amount, together=True)
-    return {name: mask & (scores[name] >= 0) for name, mask in kept.items()}
+    survivors = keep_masks(scores, amount, together=True)
+    return {name: mask & (scores[name] >= 0) for name, mask in survivors.items()}
 
 
 def drawn_again(model: nn.Module, seed: int) -> None:

@@ -136,16 +136,16 @@ class Prune(WeightStep):
     ) -> dict[str, Tensor]:
         """Return the new weights of layers that are called."""
         parameters = {layer.name: name for name, layer in layers.items()}
-        found = {}
+        compensated = {}
         for layer, moments in input_moments(model, context.subject.task, list(parameters), context.progress):
             context.progress.check()
             name = parameters[layer]
             weight = model.get_parameter(name).detach()
             if self.compensation == "exact":
-                found[name] = least_squares(weight, keep[name], damped(moments.second))
+                compensated[name] = least_squares(weight, keep[name], damped(moments.second))
             else:
-                found[name] = column_update(weight, keep[name], inverse_factor(moments.second))
-        return found
+                compensated[name] = column_update(weight, keep[name], inverse_factor(moments.second))
+        return compensated
 
 
 def _zeroed(state: State, name: str, mask: Tensor) -> Tensor:

@@ -40,25 +40,25 @@ def influence(entering: Tensor, leaving: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(entering.double().flatten(1), leaving.double().flatten(1))
 
 
-def rank_branches(made: GraphModule, found: Sequence[Branch], importance: str, context: Context) -> list[float]:
+def rank_branches(traced: GraphModule, candidates: Sequence[Branch], importance: str, context: Context) -> list[float]:
     """Return the importance of every branch on the calibration split: mean influence, or rise of the mean loss.
 
     Raises:
         WorkbenchError: There is no calibration data.
         Cancelled: It was told to stop.
     """
-    task, totals, total = context.subject.task, [0.0] * len(found), 0
+    task, totals, total = context.subject.task, [0.0] * len(candidates), 0
     for inputs, targets in calibration_batches(task, context.progress, "running branches"):
         total += count(targets)
         with TURN, torch.no_grad():
-            whole = Bypass(made, watched=found)
+            whole = Bypass(traced, watched=candidates)
             outputs = outputs_of(whole, inputs)
-            for number, branch in enumerate(found):
+            for number, branch in enumerate(candidates):
                 if importance == "similarity":
                     totals[number] += float(influence(*whole.seen[branch.sum]).sum())
                 else:
                     loss = task.training_loss
-                    without = loss(outputs_of(Bypass(made, [branch]), inputs), targets)
+                    without = loss(outputs_of(Bypass(traced, [branch]), inputs), targets)
                     totals[number] += float(without - loss(outputs, targets)) * count(targets)
     return [value / total for value in totals]
 
@@ -89,17 +89,21 @@ class PruneBlocks(GraphStep):
 
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
-        made, every = context.branches(state.model)
-        found = reached(every, self.layers, self.exclude)
-        if len(found) < self.blocks:
-            names = ", ".join(branch.name for branch in found)
-            there = f"there are {len(found)}: {names}" if found else "no residual branch leaves its shape as it is"
+        traced, every = context.branches(state.model)
+        candidates = reached(every, self.layers, self.exclude)
+        if len(candidates) < self.blocks:
+            names = ", ".join(branch.name for branch in candidates)
+            there = (
+                f"there are {len(candidates)}: {names}"
+                if candidates
+                else "no residual branch leaves its shape as it is"
+            )
             raise WorkbenchError(f"{self.title}: {self.blocks} of {self.layers} cannot go; {there}")
-        scores = rank_branches(made, found, self.importance, context.within(0.0, 0.8))
-        order = sorted(range(len(found)), key=lambda number: scores[number])[: self.blocks]
-        gone = [found[number] for number in sorted(order)]
-        smaller = without_branches(made, gone)
-        check_same(Bypass(made, gone), smaller, context.example())
+        scores = rank_branches(traced, candidates, self.importance, context.within(0.0, 0.8))
+        order = sorted(range(len(candidates)), key=lambda number: scores[number])[: self.blocks]
+        gone = [candidates[number] for number in sorted(order)]
+        smaller = without_branches(traced, gone)
+        check_same(Bypass(traced, gone), smaller, context.example())
         return state.with_model(smaller).with_notes(
             *(f"{branch.name}: removed, only its shortcut is left" for branch in gone)
         )

@@ -98,5 +98,5 @@ class PruneChannels(GraphStep):
             round_to=self.round_to,
             comparable=criterion.comparable,
         )
-        found = without(state, state.model, groups, remove, context.within(0.5, 1.0)) if remove else state
-        return found.with_notes(*notes)
+        smaller = without(state, state.model, groups, remove, context.within(0.5, 1.0)) if remove else state
+        return smaller.with_notes(*notes)

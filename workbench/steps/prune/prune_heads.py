@@ -91,5 +91,5 @@ class PruneHeads(GraphStep):
             ranking=self.ranking,
             comparable=criterion.comparable,
         )
-        found = without(state, model, groups, remove, context.within(0.5, 1.0)) if remove else state
-        return found.with_notes(*notes)
+        smaller = without(state, model, groups, remove, context.within(0.5, 1.0)) if remove else state
+        return smaller.with_notes(*notes)

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from torch import nn
 
 from workbench.errors import WorkbenchError
-from workbench.graph import Group, cut, kept_indices, verify
+from workbench.graph import Group, cut, kept_indices, not_cut, verify
 from workbench.model.layers import globs
 from workbench.steps.context import Context
 from workbench.steps.prune.importance import Criterion
@@ -49,11 +49,11 @@ def free(
     for group in groups:
         if why := group.protected or (criterion.unfit(model, group) if criterion else ""):
             barred[group.name] = why
-    found = [group for group in groups if group.name not in barred]
-    if not found:
+    allowed = [group for group in groups if group.name not in barred]
+    if not allowed:
         why = "; ".join(f"{name}: {why}" for name, why in barred.items()) or "they produce none"
         raise WorkbenchError(f"nothing in {asked} can be cut. {why}")
-    return found, tuple(f"{name}: not cut, {why}" for name, why in barred.items())
+    return allowed, tuple(not_cut(name, why) for name, why in barred.items())
 
 
 def without(

@@ -41,16 +41,16 @@ def centroids(weight: Tensor, count: int) -> Tensor:
     distinct = torch.unique(values)
     if len(distinct) > count:
         distinct = _clustered(values, count)
-    found: Tensor = torch.unique(torch.cat([distinct, torch.zeros(int(zero))]))
-    return found
+    centroids: Tensor = torch.unique(torch.cat([distinct, torch.zeros(int(zero))]))
+    return centroids
 
 
 def _clustered(values: Tensor, count: int) -> Tensor:
     from sklearn.cluster import KMeans  # slow to import
 
     start = np.linspace(float(values[0]), float(values[-1]), count).reshape(-1, 1)
-    found = KMeans(count, init=start, n_init=1, tol=1e-5).fit(values.double().numpy().reshape(-1, 1))
-    return torch.from_numpy(found.cluster_centers_).flatten().float()
+    clusters = KMeans(count, init=start, n_init=1, tol=1e-5).fit(values.double().numpy().reshape(-1, 1))
+    return torch.from_numpy(clusters.cluster_centers_).flatten().float()
 
 
 @register

@@ -136,11 +136,11 @@ def at_rest(state: State, model: nn.Module, trained: dict[str, Trained]) -> Stat
     done = finished(model, state.model)
     codings = dict(state.codings)
     # Tied weights are one tensor under several names.
-    owners = {id(done.get_parameter(name)): found.coding() for name, found in trained.items()}
+    owners = {id(done.get_parameter(name)): grid.coding() for name, grid in trained.items()}
     with torch.no_grad():
-        for name, found in trained.items():
+        for name, grid in trained.items():
             weight = done.get_parameter(name)
-            weight.copy_(found.coding().round(found.values(model.get_parameter(name))))
+            weight.copy_(grid.coding().round(grid.values(model.get_parameter(name))))
         for name in codings:
             codings[name] = owners.get(id(done.get_parameter(name)), codings[name])
             module = done.get_submodule(name.rpartition(".")[0])
@@ -187,10 +187,10 @@ class TrainQuantized(TaughtStep):
         }
 
         def run(model: nn.Module, inputs: tuple[Tensor, ...]) -> object:
-            values = {name: found.values(model.get_parameter(name)) for name, found in trained.items()}
+            values = {name: grid.values(model.get_parameter(name)) for name, grid in trained.items()}
             return functional_call(model, values, inputs)
 
-        grids = [parameter for found in trained.values() for parameter in found.parameters]
+        grids = [parameter for grid in trained.values() for parameter in grid.parameters]
         masks = zero_masks(model, state.pruned)
         objective = self.objective(state.model, context, run)
         training = self.begin(model, parameters, context, masks, objective, undecayed=grids)

@@ -30,12 +30,12 @@ class EntropyCode(WeightStep):
     )
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
-        found = {
+        codings = {
             layer.parameter: state.codings.get(layer.parameter) for layer in self.chosen(context.layers(state.model))
         }
         return {
             name: Change(state.model.get_parameter(name).detach(), replace(coding, entropy=True))
-            for name, coding in found.items()
+            for name, coding in codings.items()
             if coding is not None
         }
 

@@ -77,14 +77,14 @@ class Layerwise(Rounding):
             share.update(0.0)
             weight = model.get_parameter(name).detach()
             layer = name.rpartition(".")[0]
-            found = None
+            moments = None
             if isinstance(model.get_submodule(layer), (nn.Linear, *CONVOLUTIONS)):
-                found = next(input_moments(twin(model, rounded), task, [layer], share), None)
-            if found is None:
+                moments = next(input_moments(twin(model, rounded), task, [layer], share), None)
+            if moments is None:
                 rounded[name] = coding.round(weight).to(weight.dtype)
             else:
                 keep = masks.get(name, torch.ones_like(weight, dtype=torch.bool))
-                rounded[name] = self._apart(weight, found[1].second, coding, keep).to(weight.dtype)
+                rounded[name] = self._apart(weight, moments[1].second, coding, keep).to(weight.dtype)
         return rounded
 
     def _apart(self, weight: Tensor, seconds: Tensor, coding: Coding, keep: Tensor) -> Tensor:

@@ -27,5 +27,5 @@ class Nearest(Rounding):
         task: Task,
         progress: Progress,
     ) -> dict[str, Tensor]:
-        found = {name: (model.get_parameter(name).detach(), coding) for name, coding in codings.items()}
-        return {name: coding.round(weight).to(weight.dtype) for name, (weight, coding) in found.items()}
+        weights = {name: (model.get_parameter(name).detach(), coding) for name, coding in codings.items()}
+        return {name: coding.round(weight).to(weight.dtype) for name, (weight, coding) in weights.items()}
