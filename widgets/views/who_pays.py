@@ -28,6 +28,7 @@ from workbench.model.twin import twin
 from workbench.session.session import Session
 from workbench.steps import Context, Step, TrainingStep, candidate
 from workbench.steps.recipe import step_code
+from workbench.task.batch import leaves, take
 
 MOST_CARDS = 60
 # What speaks against the answer, and for it.
@@ -154,20 +155,23 @@ class WhoPays(View):
         inputs, targets = task.split("validation").batch([sample.number for sample in shown])
         sign = 1 if self._impact.higher_is_better else -1
         rows = []
-        for sample, values, target in zip(shown, inputs[0], targets, strict=True):
-            image = picture(values, task.mean, task.std)
+        for place, sample in enumerate(shown):
+            values = inputs[0][place]
+            image = picture(values, task.mean, task.std) if task.describe is None else None
+            reads = words(values) if task.describe is None else task.describe(tuple(one[place] for one in inputs))
             if sample.target >= 0:
                 label = f"is {self._name(sample.target)}"
                 said = f"{self._name(sample.before)} → {self._name(sample.after)}"
                 sure = f"\nbefore {sample.sure_before:.0%} sure, now {sample.sure_after:.0%}"
             else:
-                label, sure = f"target {words(target)}", ""
+                target = leaves(take(targets, torch.tensor([place])))
+                label, sure = f"target {words(target[0])}" if target else "", ""
                 said = f"{sample.result_before:.3g} → {sample.result_after:.3g}"
             rows.append(
                 {
                     "number": sample.number,
                     "picture": _png(image) if image is not None else "",
-                    "text": "" if image is not None else words(values),
+                    "text": "" if image is not None else reads,
                     "label": label,
                     "said": said,
                     "verdict": {-1: "lost", 0: "same", 1: "won"}[sign * _direction(sample)],

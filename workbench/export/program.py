@@ -11,7 +11,7 @@ from torch import Tensor
 from workbench.graph import trace
 from workbench.measure.runtimes import Forward
 from workbench.steps import Context, State
-from workbench.task.batch import Tree, outputs_of
+from workbench.task.batch import Tree, flat, outputs_of
 
 FILE = "model.pt2"
 
@@ -28,6 +28,7 @@ def read(folder: Path, context: Context) -> Forward:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = torch.export.load(folder / FILE).module()
+    flat(module)
 
     def forward(inputs: tuple[Tensor, ...]) -> Tree:
         with torch.inference_mode():

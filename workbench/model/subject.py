@@ -98,7 +98,7 @@ class Subject:
 
     def _inputs(self, inputs: Inputs) -> Inputs:
         call = self.task.call
-        return Inputs(inputs, replace(call, structure=inputs.call.structure, constants=inputs.call.constants))
+        return Inputs(inputs, replace(call, structure=inputs.call.structure))
 
     def _changes(self, inputs: Inputs) -> bool:
         """Return whether the model writes into its inputs."""
@@ -117,7 +117,7 @@ class Subject:
         if inputs.call.structure is not None and inputs.arguments()[1]:
             ways.append(replace(call, together=True))
         for way in ways:
-            own = Inputs(inputs, replace(way, structure=inputs.call.structure, constants=inputs.call.constants))
+            own = Inputs(inputs, replace(way, structure=inputs.call.structure))
             try:
                 with torch.no_grad():
                     return way, call_model(twin(self.model), own)

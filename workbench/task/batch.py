@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_flatten_with_path, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_flatten_with_path, tree_map
 
 from workbench.errors import WorkbenchError, first_line
 
@@ -39,12 +39,19 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Slot:
+    """The place of a tensor among the inputs."""
+
+    place: int
+
+
+@dataclass(frozen=True)
 class Call:
     """How tensors are handed to a model, and what of its output is judged.
 
     Attributes:
-        structure: The tree of `(args, kwargs)`; None where all are given by place.
-        constants: Leaves of that tree that are no tensors, by place.
+        structure: The tree of `(args, kwargs)` with a `Slot` in the place of each tensor; None where all tensors are
+            given by place.
         output: What is judged: a key, an attribute, an index, several keys, or a function of the output. None takes a
             tensor, `.logits`, or the one tensor that there is.
         changed: Whether the model writes into its inputs, so that it needs copies.
@@ -52,8 +59,7 @@ class Call:
         free: Dimensions beside the batch's whose size differs from sample to sample, as (tensor, dimension).
     """
 
-    structure: TreeSpec | None = None
-    constants: tuple[tuple[int, Any], ...] = ()
+    structure: Any = None
     output: Output = None
     changed: bool = False
     together: bool = False
@@ -80,17 +86,23 @@ class Inputs(tuple[Tensor, ...]):
         """Return the inputs of a call by place and by name."""
         call = call or Call()
         if not kwargs and all(isinstance(value, Tensor) for value in args):
-            return cls(args, replace(call, structure=None, constants=()))
-        leaves, structure = tree_flatten((tuple(args), dict(kwargs or {})))
-        constants = tuple((place, leaf) for place, leaf in enumerate(leaves) if not isinstance(leaf, Tensor))
-        tensors = (leaf for leaf in leaves if isinstance(leaf, Tensor))
-        return cls(tensors, replace(call, structure=structure, constants=constants))
+            return cls(args, replace(call, structure=None))
+        tensors: list[Tensor] = []
+
+        def slot(leaf: Any) -> Any:
+            if not isinstance(leaf, Tensor):
+                return leaf
+            tensors.append(leaf)
+            return Slot(len(tensors) - 1)
+
+        structure = tree_map(slot, (tuple(args), dict(kwargs or {})))
+        return cls(tensors, replace(call, structure=structure))
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what is given by place, and what by name."""
         if self.call.structure is None:
             return tuple(self), {}
-        args, kwargs = tree_unflatten(self._leaves(self), self.call.structure)
+        args, kwargs = tree_map(lambda leaf: self[leaf.place] if isinstance(leaf, Slot) else leaf, self.call.structure)
         return ((*args, kwargs), {}) if self.call.together else (args, kwargs)
 
     def names(self, model: nn.Module) -> tuple[str, ...]:
@@ -114,10 +126,6 @@ class Inputs(tuple[Tensor, ...]):
                     plain = plain if not plain[0].isdigit() else f"input_{plain}"
                     found.append(plain if plain not in found else f"{plain}_{len(found)}")
         return tuple(found)
-
-    def _leaves(self, tensors: Iterable[Tensor]) -> list[Any]:
-        constants, rest = dict(self.call.constants), iter(tensors)
-        return [constants[place] if place in constants else next(rest) for place in range(len(self) + len(constants))]
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         return tuple(self), self.call

@@ -11,6 +11,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.task.batch import Tree
 from workbench.task.classes import Classes
+from workbench.task.detection import detection_loss
 
 Loss = Callable[[Tree, Tree], Tensor]
 
@@ -34,6 +35,7 @@ LOSSES: dict[str, Callable[[Tree, Tree, Classes], Tensor]] = {
     "l1": _like_outputs(F.l1_loss),
     "smooth_l1": _like_outputs(F.smooth_l1_loss),
     "bce": _like_outputs(F.binary_cross_entropy_with_logits),
+    "detection": lambda outputs, targets, _: detection_loss(outputs, targets),
 }
 
 

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 
 from workbench.task.batch import Tree, count, take
 from workbench.task.classes import Classes
+from workbench.task.detection import mean_average_precision
 from workbench.task.metric import NAMES, UNSAID, Judge, Metric
 from workbench.task.taken import is_torchmetrics, taken
 
@@ -215,6 +216,11 @@ def auc(_: Classes) -> Metric:
     return Metric("area under ROC", judge, "%", bounds=FRACTION, decomposes=False, loss="bce")
 
 
+def boxes(_: Classes) -> Metric:
+    """Return the metric: mean average precision of boxes, at an overlap of 0.5; `task/detection.py` says of what."""
+    return Metric("mAP at 0.5", mean_average_precision, "%", bounds=FRACTION, decomposes=False, loss="detection")
+
+
 def _error(loss: Callable[..., Tensor]) -> Judge:
     def judge(outputs: Tree, targets: Tree) -> Tensor:
         wide = targets.reshape(outputs.shape).double()
@@ -287,6 +293,7 @@ NAMES.update(
         "error rate": words,
         "multilabel accuracy": labels_right,
         "auc": auc,
+        "map": boxes,
         "mse": squared_error,
         "mae": absolute_error,
     }

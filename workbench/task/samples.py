@@ -168,8 +168,7 @@ class ArraySamples(Samples):
 
     def batch(self, indices: Sequence[int]) -> Read:
         chosen = torch.as_tensor(indices, dtype=torch.int64)
-        whole = self._whole.call
-        call = replace(self.call, structure=whole.structure, constants=whole.constants)
+        call = replace(self.call, structure=self._whole.call.structure)
         return Inputs((self._read(value, chosen) for value in self._whole), call), take(self.targets, chosen)
 
     @cached_property

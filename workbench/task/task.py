@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
@@ -52,6 +52,7 @@ class Task:
         mean: Per channel, for uint8 images, after division by 255.
         std: Per channel, for uint8 images.
         name: What people read.
+        describe: A sample's inputs, without the batch, as text; for samples that are no pictures.
 
     Raises:
         WorkbenchError: The data is missing, empty or of no known kind; a label is outside of the classes.
@@ -75,10 +76,11 @@ class Task:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         name: str = "",
+        describe: Callable[[tuple[Tensor, ...]], str] | None = None,
     ) -> None:
         if (mean is None) != (std is None):
             raise WorkbenchError("normalisation needs both mean and std")
-        self.name = name
+        self.name, self.describe = name, describe
         self._counting = Classes(class_dim, ignored)
         self.metric = metric_of(metric, self._counting, higher_is_better)
         self.loss = loss_of(loss or self.metric.loss, self.metric.classes or self._counting)

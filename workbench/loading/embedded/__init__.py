@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from safetensors.torch import load_file
-from torch import nn
 
 from workbench.errors import WorkbenchError
-from workbench.loading.embedded.digits_data import CLASSES, MEAN, STD, digits
-from workbench.loading.embedded.resnet import digits_resnet
-from workbench.loading.embedded.transformer import digits_transformer
+from workbench.loading.embedded.subjects import SUBJECTS
 from workbench.model.subject import Subject
-from workbench.task.task import Task
 
-# Untrained, by name; the file of trained weights bears the same name.
-NETS: dict[str, Callable[[], nn.Module]] = {
-    "digits-resnet": digits_resnet,
-    "digits-transformer": digits_transformer,
-}
-NAMES: tuple[str, ...] = tuple(NETS)
+NAMES: tuple[str, ...] = tuple(SUBJECTS)
 
 
 def build(name: str) -> Subject:
@@ -30,24 +19,12 @@ def build(name: str) -> Subject:
     Raises:
         WorkbenchError: There is no such subject.
     """
-    if name not in NETS:
+    if name not in SUBJECTS:
         raise WorkbenchError(f"no embedded subject {name!r}: there are {', '.join(NAMES)}")
-    model = NETS[name]()
+    model = SUBJECTS[name].net()
     model.load_state_dict(load_file(weights_path(name)))
-    return Subject(name, model.eval(), _task(), source=name)
+    return Subject(name, model.eval(), SUBJECTS[name].task(), source=name)
 
 
 def weights_path(name: str) -> Path:
     return Path(__file__).with_name(f"{name}.safetensors")
-
-
-def _task() -> Task:
-    return Task(
-        train=partial(digits, "train"),
-        validation=partial(digits, "validation"),
-        test=partial(digits, "test"),
-        classes=CLASSES,
-        mean=MEAN,
-        std=STD,
-        name="digits",
-    )

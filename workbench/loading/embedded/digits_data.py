@@ -70,10 +70,10 @@ def originals(split: str) -> npt.NDArray[np.int64]:
     return np.tile(_deal()[split], COPIES)
 
 
-def training_originals() -> tuple[npt.NDArray[np.float32], Labels]:
-    """Return the originals of train, (N, 8, 8) in 0-1, and their labels (N,), to be jittered afresh."""
+def originals_of(split: str) -> tuple[npt.NDArray[np.float32], Labels]:
+    """Return the originals of a split, (N, 8, 8) in 0-1, and their labels (N,), to be jittered afresh."""
     pixels, labels = _load()
-    return pixels[_deal()["train"]], labels[_deal()["train"]]
+    return pixels[_deal()[split]], labels[_deal()[split]]
 
 
 def jitter(pixels: npt.NDArray[np.float32], rng: np.random.Generator) -> Images:
