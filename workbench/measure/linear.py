@@ -44,7 +44,7 @@ class Linear:
         return cls(gradient, change)
 
     def limits(self, metric: Metric, sums: Tensor) -> tuple[float, float]:
-        """Return the most that a sample, of those with these sums [n, K], can lose and gain, times their number N."""
+        """Return the most that a sample, of those with these sums [n, K], can lose and gain of the score."""
         if metric.limits is None or not len(sums):
             return -math.inf, math.inf
         ends = [(end - sums) * self.gradient for end in metric.limits(sums)]

@@ -158,7 +158,8 @@ class Sampling:
             part.take(len(sums) * (rows @ slope.gradient))
         for part in self.parts:
             low, high = slope.limits(self.reference.metric, sums[part.stratum.numbers])
-            part.stratum = replace(part.stratum, low=low, high=high)
+            # As of a mean, to which a sample adds a part in N.
+            part.stratum = replace(part.stratum, low=len(sums) * low, high=len(sums) * high)
 
     def estimate(self) -> Score:
         """Return the score of what was seen."""

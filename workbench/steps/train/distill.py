@@ -29,7 +29,7 @@ from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.train.taught import TaughtStep
-from workbench.steps.train.training import Objective, finished, full, judge, refuse_grid, trainable, zero_masks
+from workbench.steps.train.training import Objective, finished, full, judge, refuse_grid, suited, trainable, zero_masks
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
 from workbench.task.batch import Tree, call, outputs_of
 from workbench.task.task import Task
@@ -216,7 +216,7 @@ class Distill(TaughtStep):
     def _matching(self, teacher: nn.Module, task: Task, taken: Mapping[str, str]) -> Objective:
         def loss(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree) -> Tensor:
             with torch.no_grad(), watched(teacher, list(taken)) as theirs:
-                wanted = full(outputs_of(teacher, inputs))
+                wanted = full(outputs_of(teacher, suited(teacher, inputs)))
             with watched(model, list(taken.values())) as mine:
                 outputs = full(outputs_of(model, inputs))
             total = self.taught_loss(task, outputs, wanted, targets)

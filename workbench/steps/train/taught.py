@@ -18,7 +18,7 @@ from workbench.model.twin import twin
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.train.gradient_step import GradientStep
-from workbench.steps.train.training import Objective, full
+from workbench.steps.train.training import Objective, full, suited
 from workbench.task.batch import Tree, leaves, outputs_of
 from workbench.task.task import Task
 
@@ -105,7 +105,7 @@ class TaughtStep(GradientStep):
             if teacher is None:
                 return task.training_loss(outputs, targets)
             with torch.no_grad():
-                wanted = full(outputs_of(teacher, inputs))
+                wanted = full(outputs_of(teacher, suited(teacher, inputs)))
             return self.taught_loss(task, outputs, wanted, targets)
 
         return loss

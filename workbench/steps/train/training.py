@@ -23,10 +23,11 @@ from workbench.steps.state import State
 from workbench.steps.train.chance import OwnChance
 from workbench.steps.train.schedules import batches
 from workbench.task.augmentation import augmented
-from workbench.task.batch import Tree, count, outputs_of
+from workbench.task.batch import Tree, count, like, outputs_of
 from workbench.task.task import Task
 
 JUDGED_SAMPLES = 1000
+HALVES = (torch.float16, torch.bfloat16)
 LARGE_BYTES = 64 << 20  # of parameters, from which on gradients are used and freed one by one
 Objective = Callable[[nn.Module, tuple[Tensor, ...], Tree], Tensor]
 
@@ -110,7 +111,7 @@ class Training:
         precision: Precision | None = None,
         augmentation: str = "none",
     ) -> None:
-        self.model, self.masks, self._undecayed = model, dict(masks), list(undecayed)
+        self.model, self.masks, self._undecayed = widened(model), dict(masks), list(undecayed)
         self._modules = trained.modules
         self._task, self._size, self._augmentation = context.subject.task, batch_size, augmentation
         self._objective = objective or task_loss(self._task)
@@ -142,6 +143,7 @@ class Training:
         for indices in batches(order, self._size):
             inputs, targets = data.batch(indices.tolist())
             changed = augmented(inputs, self._augmentation, self._generator)
+            changed = suited(self.model, changed)
             with TURN, self._chance.drawing():
                 loss = self._descend(changed, targets)
             self._schedule.step()
@@ -230,6 +232,26 @@ class Training:
             raise
 
 
+def widened(model: nn.Module) -> nn.Module:
+    """Return a model of half precision in float32, changed in place; any other as it is.
+
+    Steps of a small rate are lost in half precision, and squares of gradients are zero, by which AdamW divides.
+    Micikevicius et al., "Mixed Precision Training", 2018, section 3.1: a master copy of the weights in float32.
+    """
+    return model.float() if any(value.dtype in HALVES for value in model.parameters()) else model
+
+
+def suited(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return inputs of half precision in the model's precision, where one is float32 and the other is not."""
+    own = next(model.parameters()).dtype
+    halves = [value.dtype in HALVES for value in inputs]
+    if own == torch.float32 and any(halves):
+        return like(inputs, (value.float() if half else value for value, half in zip(inputs, halves, strict=True)))
+    if own in HALVES and any(value.dtype == torch.float32 for value in inputs):
+        return like(inputs, (value.to(own) if value.dtype == torch.float32 else value for value in inputs))
+    return inputs
+
+
 def task_loss(task: Task) -> Objective:
     """Return the task's own loss of what a model gives."""
     loss = task.training_loss
@@ -238,7 +260,7 @@ def task_loss(task: Task) -> Objective:
 
 def full(outputs: Tree) -> Tree:
     """Return outputs in no less than float32, in which losses are computed."""
-    return tree_map(lambda value: value.float() if value.dtype in (torch.bfloat16, torch.float16) else value, outputs)
+    return tree_map(lambda value: value.float() if value.dtype in HALVES else value, outputs)
 
 
 def judge(model: nn.Module, task: Task) -> float:
@@ -250,7 +272,7 @@ def judge(model: nn.Module, task: Task) -> float:
         for numbers in torch.split(order, 128):
             inputs, targets = data.batch(numbers.tolist())
             with TURN, torch.inference_mode():
-                parts.append((outputs_of(model, inputs), targets, numbers))
+                parts.append((outputs_of(model, suited(model, inputs)), targets, numbers))
         with torch.inference_mode():
             score = task.metric.score_of(parts)
     except WorkbenchError:  # the metric is no number here, and no epoch is worse than that
@@ -275,7 +297,10 @@ def finished(model: nn.Module, before: nn.Module) -> nn.Module:
     for module in done.modules():
         module.training = False
     flags = {name: parameter.requires_grad for name, parameter in before.named_parameters()}
+    types = {name: value.dtype for name, value in before.state_dict(keep_vars=True).items()}
     with torch.no_grad():
+        for name, value in done.state_dict(keep_vars=True).items():
+            value.data = value.data.to(types.get(name, value.dtype))
         for name, parameter in done.named_parameters():
             # -0.0 comes of a mask times a negative number; a file that leaves zeros out gives back +0.0.
             parameter.add_(0.0)
