@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# What terminals take for colours; libraries put it into errors.
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class WorkbenchError(Exception):
@@ -43,8 +47,17 @@ def enough_memory(doing: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its type where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Return the first line of what an error says, in plain letters, or its type where it says nothing."""
+    return (COLOURS.sub("", str(error)).strip() or type(error).__name__).splitlines()[0]
+
+
+def cause_line(error: BaseException) -> str:
+    """Return the first line of what began an error: of the innermost one that it was raised from."""
+    seen: list[BaseException] = []
+    while error.__cause__ is not None and error not in seen:
+        seen.append(error)
+        error = error.__cause__
+    return first_line(error)
 
 
 def shown(text: str, most: int = 80) -> str:

@@ -5,6 +5,7 @@ The text may come from anywhere, so torch's own reader never sees it: `workbench
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -15,8 +16,10 @@ from workbench.errors import WorkbenchError
 from workbench.graph.reader import read_program
 from workbench.graph.tracing import trace
 from workbench.graph.walk import canonical_names
+from workbench.task.identity import tensor_bytes
 
 ALIASES = "aliases"
+CONSTANTS = "constants"
 
 
 def to_text(model: nn.Module, example: tuple[Tensor, ...]) -> bytes:
@@ -28,10 +31,14 @@ def to_text(model: nn.Module, example: tuple[Tensor, ...]) -> bytes:
     from torch._export.serde.serialize import serialize  # it takes longer to import than torch itself
 
     program = trace(model, example)
-    if program.constants:
-        names = ", ".join(program.constants)
-        raise WorkbenchError(f"the graph holds constant tensors ({names}) that are neither parameters nor buffers")
+    strange = [name for name, value in program.constants.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise WorkbenchError(
+            f"the graph holds objects that are no tensors ({', '.join(strange)}), which no file stores"
+        )
     made = json.loads(serialize(program).exported_program)
+    # Tensors that are no parameters, and buffers that are not stored with the weights: positions, masks, means.
+    made[CONSTANTS] = {name: written(value) for name, value in program.constants.items()}
     # Guards, such as that two inputs have the same batch, are code; nothing is read that holds any.
     made["guards_code"] = []
     _forget_source(made)
@@ -47,6 +54,12 @@ def from_text(text: bytes, tensors: Mapping[str, Tensor]) -> nn.Module:
         WorkbenchError: The text is damaged, says what a program may not, or the tensors do not fit.
     """
     return read_program(text, tensors).model
+
+
+def written(value: Tensor) -> dict[str, Any]:
+    """Return a tensor as JSON: its type, its shape and its bytes."""
+    data = base64.b64encode(tensor_bytes(value)).decode()
+    return {"dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape), "data": data}
 
 
 def _forget_source(facts: Any) -> None:

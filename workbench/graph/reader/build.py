@@ -34,9 +34,10 @@ def modules(program: Program, tensors: Mapping[str, Tensor]) -> tuple[nn.Module,
     for stored in program.stored:
         # A file holds tied tensors once, under their first name.
         first = program.aliases.get(stored.name, stored.name)
-        if first not in tensors:
+        source = program.constants if stored.constant else tensors
+        if first not in source:
             raise WorkbenchError(f"the graph wants the tensor {shown(first)}, which is not in the file")
-        value, facts = tensors[first], program.tensors[stored.value]
+        value, facts = source[first], program.tensors[stored.value]
         if tuple(value.shape) != facts.shape or value.dtype != facts.dtype:
             raise WorkbenchError(
                 f"the graph wants {shown(stored.name)} as {facts.dtype} of {facts.shape}, "
@@ -48,7 +49,7 @@ def modules(program: Program, tensors: Mapping[str, Tensor]) -> tuple[nn.Module,
             known = parameters.setdefault(first, nn.Parameter(value, value.is_floating_point()))
             holder.register_parameter(leaf, known)
         else:
-            holder.register_buffer(leaf, value)
+            holder.register_buffer(leaf, value, persistent=not stored.constant)
     return root, plain
 
 

@@ -6,6 +6,7 @@ no tree specs, no argument names, no guards, no metadata.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.graph.reader.fields import (
@@ -57,11 +59,15 @@ class TensorFacts:
 
 @dataclass(frozen=True)
 class Stored:
-    """A parameter or a buffer: its value's name in the graph, its own name, and whether it is a parameter."""
+    """A tensor that the graph reads: its value's name in the graph, its own name, and what it is.
+
+    A constant lies in the text; parameters and other buffers lie beside it.
+    """
 
     value: str
     name: str
     parameter: bool
+    constant: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Program:
         outputs: What is handed out, `Ref`s and plain numbers.
         tensors: Facts of stored tensors and inputs by the value's name.
         aliases: Names of tied tensors, and the name under which the file holds them.
+        constants: Tensors that the text itself holds, by their names.
     """
 
     stored: tuple[Stored, ...]
@@ -83,6 +90,7 @@ class Program:
     outputs: tuple[Any, ...]
     tensors: Mapping[str, TensorFacts]
     aliases: Mapping[str, str]
+    constants: Mapping[str, Tensor]
 
 
 def parse(text: bytes) -> Program:
@@ -118,9 +126,17 @@ def parse(text: bytes) -> Program:
         outputs=many(field(signature, "output_specs", list), _output, LIST),
         tensors={name: _tensor(field(tensors, name, dict)) for name in wanted},
         aliases={name: typed(value, str, "a name") for name, value in field(facts, "aliases", dict, {}).items()},
+        constants={name: _constant(value) for name, value in field(facts, "constants", dict, {}).items()},
     )
 
 
+CONSTANT_TYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int8, torch.int16, torch.int32, torch.int64,
+        torch.uint8, torch.bool,
+    )
+}  # fmt: skip
 RESULTS = frozenset(("as_tensor", "as_tensors", "as_sym_int", "as_sym_float", "as_sym_bool"))
 HANDED_OUT = frozenset(("as_tensor", "as_none", "as_int", "as_float", "as_bool", "as_sym_int", "as_sym_float"))
 
@@ -156,9 +172,12 @@ def _inputs(specs: list[Any]) -> tuple[tuple[Stored, ...], tuple[str, ...]]:
     stored, inputs = [], []
     for spec in many(specs, one, NODES):
         kind, inner = spec[0], typed(spec[1], dict, "an input")
-        if kind in ("parameter", "buffer"):
+        if kind in ("parameter", "buffer", "tensor_constant"):
             name = field(inner, f"{kind}_name", str)
-            stored.append(Stored(name_of(inner.get("arg")).name, name, kind == "parameter"))
+            constant = kind == "tensor_constant" or (
+                kind == "buffer" and field(inner, "persistent", bool, True) is False
+            )
+            stored.append(Stored(name_of(inner.get("arg")).name, name, kind == "parameter", constant))
         elif kind == "user_input":
             value = _argument(inner.get("arg"))
             inputs.append(value.name if isinstance(value, Ref) else refuse(inner))
@@ -167,6 +186,29 @@ def _inputs(specs: list[Any]) -> tuple[tuple[Stored, ...], tuple[str, ...]]:
     if not 1 <= len(inputs) <= INPUTS:
         raise WorkbenchError(f"the graph takes {len(inputs)} inputs; 1 to {INPUTS} may be")
     return tuple(stored), tuple(inputs)
+
+
+def _constant(record: Any) -> Tensor:
+    """Return a tensor of its type, shape and bytes.
+
+    Raises:
+        WorkbenchError: The type is none that is stored, or the bytes are not as many as the shape says.
+    """
+    facts = typed(record, dict, "a constant")
+    dtype = CONSTANT_TYPES.get(field(facts, "dtype", str))
+    shape = many(field(facts, "shape", list), lambda size: whole(typed(size, int, "a size")), DIMENSIONS)
+    if dtype is None or any(size < 0 for size in shape):
+        raise WorkbenchError(
+            f"the graph has a constant of the type {str(facts.get('dtype'))[:40]!r} and the sizes {shape}"
+        )
+    try:
+        data = base64.b64decode(field(facts, "data", str), validate=True)
+    except ValueError as error:
+        raise WorkbenchError("the graph has a constant whose bytes are no base64") from error
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise WorkbenchError(f"the graph has a constant of {len(data)} bytes for {dtype} of {shape}")
+    flat = torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0, dtype=dtype)
+    return flat.reshape(shape)
 
 
 def _output(spec: Any) -> Any:

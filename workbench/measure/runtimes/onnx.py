@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workbench.errors import WorkbenchError, first_line
+from workbench.errors import WorkbenchError, cause_line, first_line
 from workbench.graph.tracing import TRACING, one_by_one
 from workbench.jobs.turn import TURN
 from workbench.measure.runtimes.qdq import with_integers
@@ -27,7 +27,7 @@ from workbench.measure.runtimes.runtime import Forward, Runtime
 from workbench.model.agreement import agree
 from workbench.model.quantizer import simulate
 from workbench.model.structure import structure
-from workbench.model.twin import twin
+from workbench.model.twin import sharing_copy, twin
 from workbench.registry import register
 from workbench.steps import State
 from workbench.task.batch import Inputs, Tree, how, judged, leaves, outputs_of
@@ -191,29 +191,66 @@ def _agreeing(graph: onnx.ModelProto, model: nn.Module, example: tuple[Tensor, .
 
 
 def _export(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
-    plain = _plain(model)
+    # In tensors of its own: the exporter takes another way through what needs gradients, and fails on it.
+    plain = sharing_copy(_plain(model))
+    for parameter in plain.parameters():
+        parameter.requires_grad_(False)
     free, any_size = how(example).free, torch.export.Dim.DYNAMIC
     dynamic: Any = tuple(
         {0: any_size, **{dim: any_size for tensor, dim in free if tensor == place}} if value.dim() else {}
         for place, value in enumerate(example)
     )
-    names = example.names(plain) if isinstance(example, Inputs) else None
-    plain = one_by_one(plain, example)
-    given: dict[str, Any] = {"dynamo": True, "optimize": False, "verbose": False, "input_names": names}
+    names = Inputs(example, how(example)).names(plain)
+    whole = _Whole(one_by_one(plain, example))
+    options: dict[str, Any] = {"dynamo": True, "optimize": False, "verbose": False, "input_names": names}
     try:
         with _quiet():
             try:
-                program = torch.onnx.export(plain, tuple(example), dynamic_shapes=dynamic, **given)
+                program = torch.onnx.export(whole, tuple(example), dynamic_shapes=(dynamic,), **options)
             except Exception:  # a model that fixes its batch size is still worth a graph of that size
-                program = torch.onnx.export(plain, tuple(example), **given)
+                program = torch.onnx.export(whole, tuple(example), **options)
     except Exception as error:
-        raise WorkbenchError(f"the model cannot be converted to ONNX: {first_line(error)}") from error
+        raise WorkbenchError(f"the model cannot be converted to ONNX: {cause_line(error)}") from error
     if program is None:
         raise WorkbenchError("the model cannot be converted to ONNX: the exporter gave nothing")
     proto: onnx.ModelProto = program.model_proto
+    _own_names(proto)
     _drop_zero_biases(proto)
     _forget_source(proto)
     return proto
+
+
+class _Whole(nn.Module):
+    """A model as part of another, so that each of its tensors has a name that no operator gives to what it computes.
+
+    The exporter calls what `torch.mean` gives "mean", and so a tensor of the model of that name.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *tensors: Tensor) -> Any:
+        return self.model(*tensors)
+
+
+PREFIX = "model."
+
+
+def _own_names(proto: onnx.ModelProto) -> None:
+    """Give tensors the names that they have in the model, and move what is computed out of their way."""
+    graph = proto.graph
+    tensors = {one.name: one.name.removeprefix(PREFIX) for one in graph.initializer}
+    computed = {name for node in graph.node for name in node.output}
+    taken = {*tensors.values(), *(one.name for one in graph.input)}
+    renamed = {name: f"{name}_computed" for name in computed & taken} | tensors
+    for one in (*graph.initializer, *graph.output, *graph.value_info):
+        one.name = renamed.get(one.name, one.name)
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                if name in renamed:
+                    names[place] = renamed[name]
 
 
 def _drop_zero_biases(proto: onnx.ModelProto) -> None:
