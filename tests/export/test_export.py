@@ -11,8 +11,10 @@ import torch
 import workbench as wb
 from workbench.errors import WorkbenchError
 from workbench.export import FORMATS
+from workbench.export.fresh import FRESH
 from workbench.jobs.progress import Progress
 from workbench.loading.exported import hash_file
+from workbench.model.twin import sharing_copy
 
 FILES = {
     "model.safetensors", "program.json.gz", "model.onnx", "model.pt2", "recipe.json", "measurement.json", "README.md",
@@ -203,8 +205,13 @@ def only_autosave(tmp_path):
 def test_a_file_that_gives_other_answers_is_not_exported(session, tmp_path, monkeypatch):
     import dataclasses
 
-    lying = dataclasses.replace(FORMATS["safetensors"], read=lambda *_: lambda inputs: torch.randn(len(inputs[0]), 4))
-    monkeypatch.setitem(FORMATS, "safetensors", lying)
+    honest = FORMATS["safetensors"]
+
+    def lying(folder, state, context):
+        weights = {name: torch.randn_like(value) for name, value in state.model.named_parameters()}
+        honest.write(folder, state.with_model(sharing_copy(state.model, weights)), context)
+
+    monkeypatch.setitem(FORMATS, "safetensors", dataclasses.replace(honest, write=lying))
     with pytest.raises(
         WorkbenchError,
         match=r"model\.safetensors, reloaded in .* they may differ by 0\.50 points, so it was not exported",
@@ -255,3 +262,24 @@ def test_a_regression_is_exported_and_compared_by_value(regression, open_session
     record = json.loads((out / "measurement.json").read_text())
     assert record["test"] is None
     assert all(row["agreement"] == 1.0 for row in record["verified"])
+
+
+def test_a_file_that_needs_this_process_is_not_exported(session, tmp_path, monkeypatch):
+    """Whoever opens it has not imported what happens to be loaded here."""
+    import dataclasses
+
+    def broken(folder, state, context):
+        (folder / "model.safetensors").write_bytes(b"nothing")
+
+    monkeypatch.setitem(FORMATS, "safetensors", dataclasses.replace(FORMATS["safetensors"], write=broken))
+    with pytest.raises(WorkbenchError, match=r"model\.safetensors was not exported: in a process without the model's"):
+        session.export(tmp_path / "out", ("safetensors",))
+    monkeypatch.undo()
+    session.export(tmp_path / "out", ("safetensors",))  # the process answers on
+
+
+def test_the_process_that_opens_files_is_started_again_when_it_has_died(session, tmp_path):
+    session.export(tmp_path / "out", ("safetensors",))
+    FRESH._running.kill()
+    FRESH._running.wait()
+    session.export(tmp_path / "out", ("safetensors", "pt2"))

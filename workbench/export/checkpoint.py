@@ -20,8 +20,8 @@ def write_folder(folder: Path, state: State, context: Context) -> None:
     (folder / PROGRAM).write_bytes(gzip.compress(text, mtime=0))
 
 
-def open_folder(folder: Path, context: Context) -> Forward:
+def open_folder(folder: Path) -> Forward:
     """Return the forward of what was written, made from the files alone."""
     values, codings = read(folder / WEIGHTS)
     model = from_text(gzip.decompress((folder / PROGRAM).read_bytes()), values)
-    return eager.prepare(State(model, codings), context.example())
+    return eager.prepare(State(model, codings), ())

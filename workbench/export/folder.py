@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.checkpoint.folders import check_place, replaced
-from workbench.errors import WorkbenchError, first_line, shown
+from workbench.errors import WorkbenchError, first_line, shown, within
 from workbench.export import checkpoint, onnx, program
 from workbench.export.card import card
+from workbench.export.fresh import FRESH
 from workbench.export.verify import Verification, verify
 from workbench.loading.exported import CHECKSUMS, RECORD, hash_file
 from workbench.measure import Reference
@@ -30,14 +31,14 @@ class Format:
         file: Name of the file that holds the model.
         runtime: What it is reloaded in.
         write: `(folder, state, context)`, writes the file and what belongs to it.
-        read: `(folder, context) -> callable`, opens it as a user would.
+        read: `(folder) -> callable`, opens it as a user would.
         agreement: Part of the predictions that must be the session's.
     """
 
     file: str
     runtime: str
     write: Callable[[Path, State, Context], None]
-    read: Callable[[Path, Context], Forward]
+    read: Callable[[Path], Forward]
     agreement: float
 
 
@@ -130,7 +131,9 @@ def _fill(
         chosen = FORMATS[name]
         low = 0.4 + 0.6 * number / len(formats)
         share = context.progress.part(low, low + 0.6 / len(formats), f"verifying {chosen.file}")
-        reloaded = chosen.read(folder, context)
+        # Elsewhere nobody has imported the model.
+        with within(f"{chosen.file} was not exported"):
+            reloaded = FRESH.opened(name, folder)
         size = (folder / chosen.file).stat().st_size
         verified.append(verify(chosen.file, chosen.runtime, size, reloaded, state, reference, chosen.agreement, share))
     whole = {**record, "verified": [dataclasses.asdict(row) for row in verified]}

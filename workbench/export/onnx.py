@@ -20,6 +20,6 @@ def write(folder: Path, state: State, context: Context) -> None:
     onnx.save(graph, folder / FILE)
 
 
-def read(folder: Path, context: Context) -> Forward:
+def read(folder: Path) -> Forward:
     """Return the file's forward in ONNX Runtime."""
     return open_graph((folder / FILE).read_bytes())

@@ -23,7 +23,7 @@ def write(folder: Path, state: State, context: Context) -> None:
         torch.export.save(trace(state.model, context.example()), folder / FILE)
 
 
-def read(folder: Path, context: Context) -> Forward:
+def read(folder: Path) -> Forward:
     """Return the file's forward. pt2 files hold pickles: only one that `write` made a moment ago is read."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
