@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Lock, RLock, local
 from typing import Any
 
 import traitlets
+from traitlets.utils.bunch import Bunch
 
 from workbench.graph import Group
 from workbench.jobs.progress import Progress
@@ -31,6 +33,12 @@ from workbench.steps.history import History
 from workbench.steps.recipe import Recipe, step_code
 from workbench.steps.script import replay_script
 from workbench.task.task import Split
+
+
+class _Held(local):
+    """What a thread keeps from observers for a moment, by name of the trait; None while it tells at once."""
+
+    changes: dict[str, Any] | None = None
 
 
 class SessionCore(traitlets.HasTraits):
@@ -57,6 +65,7 @@ class SessionCore(traitlets.HasTraits):
     saved_to = traitlets.Unicode(help="Where the last export or report was written.")
 
     def __init__(self, subject: Subject, settings: Settings | None, autosave: str | Path | None) -> None:
+        self._held = _Held()
         super().__init__()
         self.set_trait("subject", subject)
         self._settings = settings or Settings()
@@ -224,7 +233,7 @@ class SessionCore(traitlets.HasTraits):
 
         Nobody is told while the lock is held: an observer may call the session.
         """
-        with self.hold_trait_notifications(), self._history_lock:  # a view must see all of it or nothing
+        with self._told_together(), self._history_lock:  # a view must see all of it or nothing
             history = change(self.history)
             measured = values.pop("measured", None)
             if measured is not None:
@@ -234,6 +243,30 @@ class SessionCore(traitlets.HasTraits):
             self.history = history
             self._states.pin(history.recipe(self.settings.seed))
         self._save()
+
+    @contextmanager
+    def _told_together(self) -> Iterator[None]:
+        """Tell observers of what this thread sets in the block when the block is over.
+
+        Traitlets' own way holds the changes of all threads: one that comes while another is telling is not held, and
+        would tell in the middle of its block, under locks that observers wait for.
+        """
+        held: dict[str, Any] = {}
+        self._held.changes = held
+        try:
+            yield
+        finally:
+            self._held.changes = None
+            for change in held.values():
+                self.notify_change(change)
+
+    def notify_change(self, change: Any) -> None:
+        """Tell observers of a change, or keep it for the end of `_told_together`."""
+        held = self._held.changes
+        if held is None:
+            super().notify_change(change)
+        else:
+            held[change.name] = change if change.name not in held else Bunch(change, old=held[change.name].old)
 
     def _save(self) -> None:
         if self._autosave is not None:
