@@ -2,8 +2,8 @@
 
 Hooker et al.: "What Do Compressed Deep Neural Networks Forget?", 2019: a mean that holds can hide a class that broke.
 Both models see every sample of the split, so nothing is estimated about the split itself. The intervals say what the
-same change means for new samples, by `workbench/measure/population.py`. As all classes are looked at, they hold together
-(Bonferroni): with 10 classes each is one of 99.5 %.
+same change means for new samples, by `workbench/measure/population.py`. As all classes are looked at, they hold
+together (Bonferroni): with 10 classes each is one of 99.5 %.
 """
 
 from __future__ import annotations
