@@ -21,7 +21,7 @@ from workbench.steps.context import Context
 from workbench.steps.state import State
 from workbench.steps.step import Step
 
-FORMAT = 3  # of what is kept; raised when what training needs changes
+FORMAT = 4  # of what is kept; raised when what training needs changes
 FIELDS = {"epochs", "now", "best", "pick"}
 
 
@@ -105,6 +105,6 @@ def _key(context: Context, step: Step, state: State) -> str:
     subject = context.subject
     facts = (
         FORMAT, subject.fingerprint, subject.task.digest("train", "validation", "calibration"), context.seed,
-        json.dumps(step.facts()), state.digest(),
+        json.dumps(step.facts()), step.outside(), state.digest(),
     )  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
