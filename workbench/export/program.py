@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import IO, cast
 
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from workbench.checkpoint.files import open_for_torch
 from workbench.graph import trace
 from workbench.graph.reader.names import plain_names
 from workbench.measure.runtimes import Forward
@@ -22,9 +24,9 @@ def write(folder: Path, state: State, context: Context) -> None:
     """Write the program with its weights."""
     program = trace(state.model, context.example())
     _make_plain(program)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), open_for_torch(folder / FILE) as file:
         warnings.simplefilter("ignore")  # torch's remarks on its own archive format
-        torch.export.save(program, folder / FILE)
+        torch.export.save(program, cast(IO[bytes], file))
 
 
 def _make_plain(program: ExportedProgram) -> None:

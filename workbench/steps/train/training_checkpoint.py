@@ -10,11 +10,11 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
-from workbench.checkpoint.files import keep, remove_halves
+from workbench.checkpoint.files import keep, open_for_torch, remove_halves
 from workbench.checkpoint.reading import open_file
 from workbench.errors import WorkbenchError, first_line, shown
 from workbench.steps.context import Context
@@ -73,13 +73,18 @@ class TrainingCheckpoint:
     def write(self, facts: dict[str, Any]) -> None:
         """Keep tensors and plain values; a disk that is full or read-only costs only the going on."""
         if self._path is not None:
-            keep(self._path, lambda half: torch.save(facts, half))
+            keep(self._path, lambda half: _save(facts, half))
 
     def forget(self) -> None:
         """Keep nothing any more."""
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
+
+
+def _save(facts: dict[str, Any], path: Path) -> None:
+    with open_for_torch(path) as file:
+        torch.save(facts, cast(IO[bytes], file))
 
 
 def _loaded(path: Path) -> dict[str, Any]:
