@@ -42,6 +42,21 @@ def _converted(state: State, context: Context) -> onnx.ModelProto:
         return convert(State(made.model, codings), example)
 
 
+def integers_of(folder: Path) -> str:
+    """Return how weights are held that meet 8-bit activations: "INT8" or "UINT8", "" if there are none."""
+    if not (folder / FILE).is_file():
+        return ""
+    import onnx
+
+    graph = onnx.load(folder / FILE).graph
+    if not any(node.op_type == "QuantizeLinear" for node in graph.node):
+        return ""
+    read = {node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    weights = [value for value in graph.initializer if value.name in read and len(value.dims) > 1]
+    kinds = {onnx.TensorProto.DataType.Name(value.data_type) for value in weights}
+    return next((kind for kind in ("UINT8", "INT8") if kind in kinds), "")
+
+
 def read(folder: Path, context: Context) -> Forward:
     """Return the file's forward in ONNX Runtime."""
     return open_graph((folder / FILE).read_bytes())
