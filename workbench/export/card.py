@@ -13,9 +13,9 @@ from workbench.steps.recipe import Recipe
 # What `model.onnx` holds where activations and weights are integers of eight bits.
 INTEGERS = {
     "INT8": (
-        "`model.onnx` holds 8-bit weights as signed integers. Processors with instructions for it (VNNI and the like), as "
-        "that where this was exported, multiply them exactly; on others ONNX Runtime adds two products in 16 bits, which "
-        "may overflow: export there, or compare there."
+        "`model.onnx` holds 8-bit weights as signed integers. Processors with instructions for it (VNNI and the like), "
+        "as that where this was exported, multiply them exactly; on others ONNX Runtime adds two products in 16 bits, "
+        "which may overflow: export there, or compare there."
     ),
     "UINT8": (
         "`model.onnx` holds 8-bit weights as unsigned integers, because the processor where this was exported does not "
