@@ -28,6 +28,7 @@ from workbench.session.baseline import Baseline
 from workbench.session.preview import Preview
 from workbench.session.settings import Settings
 from workbench.session.states import States
+from workbench.session.steady import check_steady
 from workbench.steps import Context, State
 from workbench.steps.history import History
 from workbench.steps.recipe import Recipe, step_code
@@ -67,6 +68,7 @@ class SessionCore(traitlets.HasTraits):
     def __init__(self, subject: Subject, settings: Settings | None, autosave: str | Path | None) -> None:
         self._held = _Held()
         super().__init__()
+        check_steady(subject.task.split("validation"), "validation")
         self.set_trait("subject", subject)
         self._settings = settings or Settings()
         self.history = History()
