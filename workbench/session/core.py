@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock, RLock, local
 from typing import Any
+from weakref import ref
 
 import traitlets
 from traitlets.utils.bunch import Bunch
@@ -40,6 +41,14 @@ class _Held(local):
     """What a thread keeps from observers for a moment, by name of the trait; None while it tells at once."""
 
     changes: dict[str, Any] | None = None
+
+
+class _Measuring:
+    """That a state is being measured, and what came out last."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.found: ref[Measurement] | None = None  # nobody else may need it any more
 
 
 class SessionCore(traitlets.HasTraits):
@@ -75,7 +84,7 @@ class SessionCore(traitlets.HasTraits):
         self._baseline = self._new_baseline()
         # Held while the history is looked at and replaced, never while anybody is told of it.
         self._history_lock = RLock()
-        self._measuring: dict[str, Lock] = defaultdict(Lock)
+        self._measuring: dict[str, _Measuring] = defaultdict(_Measuring)
         self._autosave = Autosave(Path(autosave), subject) if autosave is not None else None
         self._states = States(subject, self._folder("training"))
 
@@ -204,9 +213,14 @@ class SessionCore(traitlets.HasTraits):
     def _measure(self, recipe: Recipe, progress: Progress) -> Measurement:
         """Measure a state; whoever asks for one that is being measured waits for that and takes it."""
         with self._history_lock:
-            lock = self._measuring[recipe.key]
-        with lock:
-            return self._known(recipe) or self._measure_now(recipe, progress)
+            measuring = self._measuring[recipe.key]
+            before = measuring.found
+        with measuring.lock:
+            # Who measured it while this thread waited may not have put it among the measurements yet.
+            fresh = measuring.found() if measuring.found is not None and measuring.found is not before else None
+            measured = self._known(recipe) or fresh or self._measure_now(recipe, progress)
+            measuring.found = ref(measured)
+            return measured
 
     def _known(self, recipe: Recipe) -> Measurement | None:
         """Return what was measured of a recipe's state, wherever it stands in the history."""
