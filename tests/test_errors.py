@@ -56,9 +56,8 @@ def test_a_sample_of_a_dataset_that_is_no_number_is_named():
     images = torch.zeros(400, 1, 4, 4)
     images[300, 0, 2, 2] = float("inf")
     subject = wb.Subject("net", net(), wb.Task(validation=TensorDataset(images, torch.arange(400) % 3)))
-    session = wb.Session(subject, threaded=False, autosave=None)
     with pytest.raises(WorkbenchError, match="sample 300 holds NaN or infinite values"):
-        session.measure()
+        wb.Session(subject, threaded=False, autosave=None).measure()
     with pytest.raises(WorkbenchError, match="complex numbers; give their real and imaginary parts"):
         wb.Task(validation=(torch.zeros(4, 3, dtype=torch.complex64), torch.zeros(4)))
 

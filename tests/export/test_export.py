@@ -12,6 +12,7 @@ import workbench as wb
 from workbench.errors import WorkbenchError
 from workbench.export import FORMATS
 from workbench.export.fresh import FRESH
+from workbench.export.verify import Verification
 from workbench.jobs.progress import Progress
 from workbench.loading.exported import hash_file
 from workbench.model.twin import sharing_copy
@@ -20,6 +21,8 @@ FILES = {
     "model.safetensors", "program.json.gz", "model.onnx", "model.pt2", "recipe.json", "measurement.json", "README.md",
     "checksums.txt",
 }  # fmt: skip
+
+VERIFIED = Verification("model.onnx", "ONNX Runtime", 1, 0.9, 0.9, 1.0, 0.0, 400, 0.005, True)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,22 @@ def test_the_cards_code_runs_in_the_folder(exported, monkeypatch):
         outputs = torch.as_tensor(given[0] if isinstance(given, list) else given).detach()
         assert outputs.shape == wanted.shape
         torch.testing.assert_close(outputs, wanted, atol=0.3, rtol=0.1)  # integer kernels add in another order
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_card_says_how_the_onnx_file_holds_integers(images, tmp_path, open_session, monkeypatch, exact):
+    monkeypatch.setattr("workbench.measure.runtimes.qdq.signed_products_exact", lambda: exact)
+    session = open_session(images)
+    session.apply(wb.Quantize(activations=8))
+    # Where signed products are not exact, a file that holds them is not what was simulated, and is not exported.
+    monkeypatch.setattr("workbench.export.folder.verify", lambda *_: VERIFIED)
+    card = (session.export(tmp_path / "out", ("onnx",)) / "README.md").read_text()
+    assert ("8-bit weights as signed integers" in card) == exact
+    assert ("8-bit weights as unsigned integers" in card) == (not exact)
+    other = open_session(images)
+    other.apply(wb.Quantize(bits=8))  # weights alone are not multiplied as integers
+    card = (other.export(tmp_path / "weights", ("onnx",)) / "README.md").read_text()
+    assert "8-bit weights" not in card
 
 
 def test_the_record_and_the_card_say_what_was_measured(exported):

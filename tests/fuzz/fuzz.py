@@ -20,7 +20,7 @@ from tests.fuzz import kinds  # noqa: F401  # each of them signs up
 from tests.fuzz.kind import KINDS
 
 SECONDS = 10
-START = 120  # seconds until the first mutant
+START = 120  # seconds until the first mutant, and between two
 
 
 @dataclass
@@ -69,7 +69,6 @@ def _some(kind: str, first: int, last: int, found: Found) -> int:
             if not line:
                 break
             facts = json.loads(line)
-            wait = SECONDS
             if "done" in facts:
                 seed, done, inside = facts["seed"], facts["done"], True
             elif "ended" in facts:
@@ -80,6 +79,7 @@ def _some(kind: str, first: int, last: int, found: Found) -> int:
             else:
                 found.counts[facts["kind"]] += 1
                 found.problems.append((seed, facts["kind"], done, facts["what"]))
+            wait = SECONDS if inside else START  # making the next one, and the end of the process, are no reading
         process.wait()
         complaints.join(5)
         if inside or process.returncode:

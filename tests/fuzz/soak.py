@@ -2,12 +2,14 @@
 
 Events are what people do: sliders, steps, undo, other states, branches, selections, cancelling, scans. At the end what
 the session says of its state must equal a fresh computation, memory must not have grown with the events, and no thread
-may be left.
+may be left. Memory is what the process has resident after a garbage collection, by /proc/self/statm: after half of the
+events, when caches are full, and after all.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import random
 import resource
@@ -34,6 +36,7 @@ STEPS: tuple[Callable[[float], wb.Step], ...] = (
     lambda amount: wb.PruneChannels(amount=round(amount / 2, 1)),
 )
 MIB = 1 << 20
+STUCK = 300  # seconds after which an event is one that never ends
 GROWN = 64  # MiB that the second half of the events may add: caches that are bounded, and the allocator's pieces
 
 
@@ -76,6 +79,7 @@ def soak(count: int, seed: int = 0) -> list[str]:
     panel, problems, waiting = Panel(session), list[str](), list[Future[Any]]()
     halfway = 0
     for number in range(count):
+        faulthandler.dump_traceback_later(STUCK, exit=True)
         with suppress(WorkbenchError):
             event(rng, session, panel, waiting)
         if len(waiting) > 8:
@@ -94,6 +98,7 @@ def soak(count: int, seed: int = 0) -> list[str]:
     session.take_back()
     gc.collect()
     grown = (memory() - halfway) // MIB
+    print(f"resident memory: {halfway // MIB} MiB after half of the events, {memory() // MIB} MiB after all")
     if grown > GROWN:
         problems.append(f"memory grew by {grown} MiB in the second half")
     said = session.measure()
@@ -105,6 +110,7 @@ def soak(count: int, seed: int = 0) -> list[str]:
     for one in (session, fresh):
         one.close()
     time.sleep(0.5)
+    faulthandler.cancel_dump_traceback_later()
     left = [thread.name for thread in threading.enumerate() if thread.ident not in before and thread.is_alive()]
     return problems + ([f"threads left: {left}"] if left else [])
 

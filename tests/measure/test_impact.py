@@ -1,7 +1,10 @@
 """Who pays: classes and samples that lose, and intervals that hold for new samples."""
 
+from statistics import NormalDist
+
 import pytest
 import torch
+from scipy.stats import multinomial
 
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
@@ -28,16 +31,16 @@ def test_changes_add_up_and_name_the_class_that_broke():
     before, after = targets.clone(), targets.clone()
     before[:50] = (targets[:50] + 1) % 10  # wrong before
     after[:40] = (targets[:40] + 1) % 10  # ten of them are right now
-    after[(targets == 3).nonzero().flatten()[-12:]] = 5
+    after[(targets == 3).nonzero().flatten()[-14:]] = 5
     impact = compare(said(before, targets), said(after, targets), reference(targets), tuple("abcdefghij"))
-    assert impact.after - impact.before == pytest.approx(-0.002)
-    assert sum(found.change * found.count for found in impact.classes) / 1000 == pytest.approx(-0.002)
+    assert impact.after - impact.before == pytest.approx(-0.004)
+    assert sum(found.change * found.count for found in impact.classes) / 1000 == pytest.approx(-0.004)
     assert impact.holds
     assert [found.name for found in impact.broken] == ["d"]
     assert all(found.low <= found.change <= found.high for found in impact.classes)
-    assert len(impact.samples) == 22
-    assert [sample.after for sample in impact.samples[:12]] == [5] * 12, "the worst come first"
-    assert {sample.result_after for sample in impact.samples[12:]} == {1.0}
+    assert len(impact.samples) == 24
+    assert [sample.after for sample in impact.samples[:14]] == [5] * 14, "the worst come first"
+    assert {sample.result_after for sample in impact.samples[14:]} == {1.0}
 
 
 def test_nothing_changed_is_no_alarm_and_no_false_certainty():
@@ -64,11 +67,44 @@ def test_intervals_hold_together_for_new_samples():
     assert missed / 300 <= 0.06
 
 
-def test_the_interval_is_agresti_and_mins():
+def test_the_interval_is_that_of_all_data():
     differences = torch.tensor([1.0] * 3 + [-1.0] * 9 + [0.0] * 88).double()
     low, high = interval(differences, (0.0, 1.0), 1.96)
-    middle, arm = -6 / 102, 1.96 * (13 - 36 / 102) ** 0.5 / 102
+    pseudo = 1.96**2
+    whole = 100 + pseudo
+    middle, arm = -6 / whole, 1.96 * (12 + pseudo - 36 / whole) ** 0.5 / whole
     assert (low, high) == (pytest.approx(middle - arm), pytest.approx(middle + arm))
+
+
+def coverage(count, lost, won, z):
+    """Return the coverage for differences of -1, 0 and 1, summed over all that can come of so many samples.
+
+    Args:
+        count: Of samples.
+        lost: Expected number of samples that change for the worse.
+        won: Expected number that change for the better.
+        z: Half-width in standard errors.
+    """
+    held, most = 0.0, 40  # more losses or gains than this are too unlikely to count
+    for worse in range(min(most, count) + 1):
+        for better in range(min(most, count - worse) + 1 if won else 1):
+            chance = multinomial.pmf(
+                [worse, better, count - worse - better], count, [lost / count, won / count, 1 - (lost + won) / count]
+            )
+            if chance > 1e-9:
+                values = torch.tensor([-1.0] * worse + [1.0] * better + [0.0] * (count - worse - better))
+                low, high = interval(values.double(), (0.0, 1.0), z)
+                held += chance * (low <= (won - lost) / count <= high)
+    return held
+
+
+@pytest.mark.parametrize("classes", [1, 10])
+@pytest.mark.parametrize(("lost", "won"), [(0.5, 0), (1, 0), (2, 0), (3, 0), (5, 0), (1, 1), (2, 1), (8, 2)])
+@pytest.mark.parametrize("count", [60, 400])
+def test_rare_flips_are_held(count, lost, won, classes):
+    """Also at the level that one of ten classes has, so that all hold together."""
+    missed = 0.05 / classes
+    assert coverage(count, lost, won, NormalDist().inv_cdf(1 - missed / 2)) >= 1 - 1.3 * missed
 
 
 def test_a_metric_of_the_whole_split_is_replaced_or_refused():

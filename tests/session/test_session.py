@@ -220,3 +220,41 @@ def test_what_is_previewed_is_the_draft(session):
     session.preview(wb.Prune(amount=0.4))
     session.take_back()
     assert session.draft == wb.Prune(amount=0.4)
+
+
+def test_nobody_is_told_under_the_lock_when_two_threads_change_the_history(session):
+    """What is told may wait for a view, and the view for the lock."""
+    session.apply(wb.Prune(amount=0.5))
+    told, inside, owned = threading.Event(), threading.Event(), []
+
+    def look(_):
+        owned.append(session._history_lock._is_owned())
+        told.set()
+
+    def first(history):
+        inside.set()
+        other.start()
+        other.join(0.3)  # it waits for the lock by now
+        return history.go(0)
+
+    def second(history):
+        assert told.wait(10)  # the first has told, and holds nothing any more
+        return history.go(1)
+
+    session.observe(look, ["history"])
+    other = threading.Thread(target=session._change, args=(second,))
+    session._change(first)
+    other.join(10)
+    assert not other.is_alive()
+    assert owned == [False, False]
+    assert session.history.at == 1
+
+
+def test_a_view_sees_history_and_measurements_together(session):
+    seen = []
+    session.observe(lambda _: seen.append((len(session.history.nodes), len(session.measurements))), ["measurements"])
+    session.observe(lambda _: seen.append((len(session.history.nodes), len(session.measurements))), ["history"])
+    session.baseline  # noqa: B018  # measured on the first look
+    seen.clear()
+    session.apply(wb.Prune(amount=0.5))
+    assert seen == [(2, 2), (2, 2)]

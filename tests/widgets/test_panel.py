@@ -217,6 +217,7 @@ def test_a_preset_is_shown_changed_and_run(panel: Panel, session: Session) -> No
     assert "plan is empty" in session.error
     panel.plan.preset.value = "smaller"
     assert session.plan[0].kind == "quantize"
+    assert "measured together: " in panel.plan.about.value
     panel.plan.list.index = 0
     panel.plan.edit.click()
     assert panel.steps.kind.value == "quantize"

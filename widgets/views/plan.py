@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from threading import RLock
 
 import ipywidgets as W
@@ -12,6 +13,7 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.search.presets import PRESETS
 from workbench.session.session import Session
+from workbench.steps import TrainingStep
 from workbench.steps.recipe import step_code
 
 NARROW = {"width": "auto"}
@@ -58,7 +60,17 @@ class Plan(View):
 
     def _make(self, name: str, progress: Progress) -> None:
         progress.update(0.0, "sizing the steps up")
-        self.session.plan = PRESETS[name].recipe(self.session.subject).steps
+        preset, subject = PRESETS[name], self.session.subject
+        steps = preset.recipe(subject).steps
+        self.session.plan = steps
+        if any(isinstance(step, TrainingStep) for step in steps):
+            said = "There is training in it, so what it comes to is known when it has run."
+        else:
+            said = preset.outcome(subject, self.session.foresee(steps, progress.part(0.3, 1.0)))
+        with self.lock:
+            # The plan may have been changed meanwhile, and would be another than what was measured.
+            if self.session.plan == steps and self.preset.value == name:
+                self.about.value += f"<p class='wb-hint'>{html.escape(said)}</p>"
 
     def _place(self) -> int:
         if self.list.index is None:

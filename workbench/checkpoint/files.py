@@ -10,9 +10,10 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 PART = ".part"
 OLD_SECONDS = 24 * 3600.0  # after which half a file belongs to nobody who still writes it
@@ -40,6 +41,42 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         with suppress(OSError):
             half.unlink(missing_ok=True)
         raise
+
+
+class _Untold:
+    """A file that goes on taking bytes after one could not be written, and remembers why."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        if self.error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self.error = error
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        """Leave that to the end."""
+
+
+@contextmanager
+def open_for_torch(path: Path) -> Iterator[_Untold]:
+    """Open a file for torch to write to, which fails as files of Python do.
+
+    Torch's archive writer makes a `RuntimeError` of a full disk, and in some places ends the whole process. So it is
+    not told, and the error is raised at the end of the block.
+
+    Raises:
+        OSError: Something could not be written.
+    """
+    with path.open("wb") as file:
+        untold = _Untold(file)
+        yield untold
+        if untold.error is not None:
+            raise untold.error
 
 
 def keep(path: Path, write: Callable[[Path], object]) -> bool:

@@ -10,9 +10,29 @@ from workbench.measure import HOW, Measurement, Score
 from workbench.measure.runtimes import title_of
 from workbench.steps.recipe import Recipe
 
+# What `model.onnx` holds where activations and weights are integers of eight bits.
+INTEGERS = {
+    "INT8": (
+        "`model.onnx` holds 8-bit weights as signed integers. Processors with instructions for it (VNNI and the like), "
+        "as that where this was exported, multiply them exactly; on others ONNX Runtime adds two products in 16 bits, "
+        "which may overflow: export there, or compare there."
+    ),
+    "UINT8": (
+        "`model.onnx` holds 8-bit weights as unsigned integers, because the processor where this was exported does not "
+        "multiply signed ones exactly. They give the same on every processor, and take longer than signed ones."
+    ),
+}
 
-def card(record: Mapping[str, Any], recipe: Recipe) -> str:
-    """Return the model card as Markdown."""
+
+def card(record: Mapping[str, Any], recipe: Recipe, integers: str = "") -> str:
+    """Return the model card as Markdown.
+
+    Args:
+        record: All that was measured.
+        recipe: What was done.
+        integers: How `model.onnx` holds weights that are multiplied with 8-bit activations: a key of `INTEGERS`, or ""
+            where it holds none.
+    """
     before, after = Measurement.read(record["baseline"]), Measurement.read(record["current"])
     name = _plain(record["subject"]["name"])
     rows = [
@@ -71,6 +91,8 @@ def card(record: Mapping[str, Any], recipe: Recipe) -> str:
         for row in record["verified"]
     ]
     lines += [f"\n- {_plain(note)}" for note in after.notes]
+    if integers in INTEGERS:
+        lines += ["", INTEGERS[integers]]
     lines += ["", "## Use", "", *_use(record), ""]
     return "\n".join(lines)
 

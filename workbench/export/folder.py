@@ -139,6 +139,6 @@ def _fill(
     whole = {**record, "verified": [dataclasses.asdict(row) for row in verified]}
     recipe.save(folder / "recipe.json")
     (folder / RECORD).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(card(whole, recipe), encoding="utf-8")
+    (folder / "README.md").write_text(card(whole, recipe, onnx.integers_of(folder)), encoding="utf-8")
     lines = [f"{hash_file(path)}  {path.name}" for path in sorted(folder.iterdir())]
     (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from workbench.checkpoint.checkpoint import tensors
+from workbench.errors import WorkbenchError
+from workbench.graph.program import to_text
+from workbench.graph.reader import read_program
 from workbench.measure.runtimes import Forward
 from workbench.measure.runtimes.onnx import convert, open_graph
 from workbench.steps import Context, State
+
+if TYPE_CHECKING:
+    import onnx
 
 FILE = "model.onnx"
 
@@ -15,9 +23,38 @@ def write(folder: Path, state: State, context: Context) -> None:
     """Write the graph, checked against the ONNX standard."""
     import onnx
 
-    graph = convert(state, context.example())
+    graph = _converted(state, context)
     onnx.checker.check_model(graph)
     onnx.save(graph, folder / FILE)
+
+
+def _converted(state: State, context: Context) -> onnx.ModelProto:
+    """Return the graph of a state; where its layers have names that the converter trips over, under plain ones."""
+    example = context.example()
+    try:
+        return convert(state, example)
+    except WorkbenchError:
+        # The converter writes source with names of layers in it, which ends at a quote or a keyword.
+        made = read_program(to_text(state.model, example), tensors(state.model))
+        if all(name == plain for name, plain in made.names.items()):
+            raise
+        codings = {made.names.get(name, name): coding for name, coding in state.codings.items()}
+        return convert(State(made.model, codings), example)
+
+
+def integers_of(folder: Path) -> str:
+    """Return how weights are held that meet 8-bit activations: "INT8" or "UINT8", "" if there are none."""
+    if not (folder / FILE).is_file():
+        return ""
+    import onnx
+
+    graph = onnx.load(folder / FILE).graph
+    if not any(node.op_type == "QuantizeLinear" for node in graph.node):
+        return ""
+    read = {node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    weights = [value for value in graph.initializer if value.name in read and len(value.dims) > 1]
+    kinds = {onnx.TensorProto.DataType.Name(value.data_type) for value in weights}
+    return next((kind for kind in ("UINT8", "INT8") if kind in kinds), "")
 
 
 def read(folder: Path) -> Forward:

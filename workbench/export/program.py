@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import IO, cast
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
+from workbench.checkpoint.files import open_for_torch
 from workbench.graph import trace
+from workbench.graph.reader.names import plain_names
 from workbench.measure.runtimes import Forward
 from workbench.steps import Context, State
 from workbench.task.batch import Tree, flat, outputs_of
@@ -18,9 +22,26 @@ FILE = "model.pt2"
 
 def write(folder: Path, state: State, context: Context) -> None:
     """Write the program with its weights."""
-    with warnings.catch_warnings():
+    program = trace(state.model, context.example())
+    _make_plain(program)
+    with warnings.catch_warnings(), open_for_torch(folder / FILE) as file:
         warnings.simplefilter("ignore")  # torch's remarks on its own archive format
-        torch.export.save(trace(state.model, context.example()), folder / FILE)
+        torch.export.save(program, cast(IO[bytes], file))
+
+
+def _make_plain(program: ExportedProgram) -> None:
+    """Give tensors plain names: torch writes those of layers into source and metadata, which break at quotes, commas...
+
+    Names that are plain already are kept.
+    """
+    plain = plain_names(program.state_dict)
+    for given in program.graph_signature.input_specs:
+        if given.target in plain:
+            given.target = plain[given.target]
+    for name in [name for name, new in plain.items() if new != name]:
+        program.state_dict[plain[name]] = program.state_dict.pop(name)
+    for node in program.graph.nodes:  # which module a node came from, under that module's name
+        node.meta.pop("nn_module_stack", None)
 
 
 def read(folder: Path) -> Forward:

@@ -74,6 +74,17 @@ def check(folder: Path) -> None:
             raise WorkbenchError(f"{folder / name} is not what was exported: its checksum differs")
 
 
+def folder_digest(folder: Path) -> str:
+    """Return hex digits that change with what was exported to a folder, "" if it is no such folder.
+
+    They are of its list of checksums, to which a folder has to keep when it is loaded.
+    """
+    try:
+        return hashlib.sha256(read_plain(folder, CHECKSUMS, LIST_BYTES)).hexdigest()
+    except WorkbenchError:
+        return ""  # loading it says why
+
+
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:

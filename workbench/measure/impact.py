@@ -2,9 +2,8 @@
 
 Hooker et al.: "What Do Compressed Deep Neural Networks Forget?", 2019: a mean that holds can hide a class that broke.
 Both models see every sample of the split, so nothing is estimated about the split itself. The intervals say what the
-same change means for new samples: Agresti and Min, "Simple improved confidence intervals for comparing matched
-proportions", 2005, which adds two pseudo-samples, one unchanged and half a one at each end of what is possible. As all
-classes are looked at, they hold together (Bonferroni): with 10 classes each is one of 99.5 %.
+same change means for new samples, by `workbench/measure/population.py`. As all classes are looked at, they hold
+together (Bonferroni): with 10 classes each is one of 99.5 %.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.measure import Reference
 from workbench.measure.evaluator import Predict
+from workbench.measure.population import mean_interval
 from workbench.task.batch import Tree, join
 from workbench.task.classes import Classes
 from workbench.task.metric import Metric
@@ -254,7 +254,11 @@ def _classes(
 
 
 def interval(differences: Tensor, bounds: tuple[float, float] | None, z: float) -> tuple[float, float]:
-    """Return the interval of the mean difference for new samples of the same kind.
+    """Return the interval of the mean difference for new samples of the same kind, as `population.mean_interval`.
+
+    z²/2 pseudo-samples stand at each end of what a difference can be. Half a one at each end, as Agresti and Min have
+    it for one interval of 95 %, covers 86 % where two of many samples are expected to change for the worse; and the
+    narrower the level of one class among many, the more of them it takes.
 
     Args:
         differences: After less before of each sample, [n].
@@ -264,11 +268,7 @@ def interval(differences: Tensor, bounds: tuple[float, float] | None, z: float) 
     """
     known = bounds is not None and all(math.isfinite(end) for end in bounds)
     reach = bounds[1] - bounds[0] if bounds is not None and known else float(differences.abs().max())
-    count = len(differences) + 2
-    total = float(differences.sum())
-    squares = float(differences.square().sum()) + reach**2
-    arm = z * math.sqrt(max(squares - total**2 / count, 0.0)) / count
-    return max(total / count - arm, -reach), min(total / count + arm, reach)
+    return mean_interval(len(differences), float(differences.sum()), float(differences.square().sum()), reach, z)
 
 
 def _changed(before: Predictions, after: Predictions, metric: Metric) -> tuple[ChangedSample, ...]:

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,5 +42,9 @@ class Autosave:
 
     def earlier(self) -> tuple[Path, ...]:
         """Return the files of other sessions on the same subject, the newest first."""
-        files = [path for path in self.folder.glob("session-*.json") if path != self.path]
-        return tuple(sorted(files, key=lambda path: path.stat().st_mtime, reverse=True))
+        found = []
+        with suppress(OSError):  # a folder that cannot be read holds nothing for us
+            for path in self.folder.glob("session-*.json"):
+                with suppress(FileNotFoundError):  # somebody cleans up meanwhile
+                    found.append((path.stat().st_mtime, path))
+        return tuple(path for _, path in sorted(found, key=lambda one: one[0], reverse=True) if path != self.path)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Lock, RLock, local
 from typing import Any
+from weakref import ref
 
 import traitlets
+from traitlets.utils.bunch import Bunch
 
 from workbench.graph import Group
 from workbench.jobs.progress import Progress
@@ -26,11 +29,26 @@ from workbench.session.baseline import Baseline
 from workbench.session.preview import Preview
 from workbench.session.settings import Settings
 from workbench.session.states import States
+from workbench.session.steady import check_steady
 from workbench.steps import Context, State
 from workbench.steps.history import History
 from workbench.steps.recipe import Recipe, step_code
 from workbench.steps.script import replay_script
 from workbench.task.task import Split
+
+
+class _Held(local):
+    """What a thread keeps from observers for a moment, by name of the trait; None while it tells at once."""
+
+    changes: dict[str, Any] | None = None
+
+
+class _Measuring:
+    """That a state is being measured, and what came out last."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.found: ref[Measurement] | None = None  # nobody else may need it any more
 
 
 class SessionCore(traitlets.HasTraits):
@@ -57,14 +75,16 @@ class SessionCore(traitlets.HasTraits):
     saved_to = traitlets.Unicode(help="Where the last export or report was written.")
 
     def __init__(self, subject: Subject, settings: Settings | None, autosave: str | Path | None) -> None:
+        self._held = _Held()
         super().__init__()
+        check_steady(subject.task.split("validation"), "validation")
         self.set_trait("subject", subject)
         self._settings = settings or Settings()
         self.history = History()
         self._baseline = self._new_baseline()
         # Held while the history is looked at and replaced, never while anybody is told of it.
         self._history_lock = RLock()
-        self._measuring: dict[str, Lock] = defaultdict(Lock)
+        self._measuring: dict[str, _Measuring] = defaultdict(_Measuring)
         self._autosave = Autosave(Path(autosave), subject) if autosave is not None else None
         self._states = States(subject, self._folder("training"))
 
@@ -193,9 +213,14 @@ class SessionCore(traitlets.HasTraits):
     def _measure(self, recipe: Recipe, progress: Progress) -> Measurement:
         """Measure a state; whoever asks for one that is being measured waits for that and takes it."""
         with self._history_lock:
-            lock = self._measuring[recipe.key]
-        with lock:
-            return self._known(recipe) or self._measure_now(recipe, progress)
+            measuring = self._measuring[recipe.key]
+            before = measuring.found
+        with measuring.lock:
+            # Who measured it while this thread waited may not have put it among the measurements yet.
+            fresh = measuring.found() if measuring.found is not None and measuring.found is not before else None
+            measured = self._known(recipe) or fresh or self._measure_now(recipe, progress)
+            measuring.found = ref(measured)
+            return measured
 
     def _known(self, recipe: Recipe) -> Measurement | None:
         """Return what was measured of a recipe's state, wherever it stands in the history."""
@@ -224,7 +249,7 @@ class SessionCore(traitlets.HasTraits):
 
         Nobody is told while the lock is held: an observer may call the session.
         """
-        with self.hold_trait_notifications(), self._history_lock:  # a view must see all of it or nothing
+        with self._told_together(), self._history_lock:  # a view must see all of it or nothing
             history = change(self.history)
             measured = values.pop("measured", None)
             if measured is not None:
@@ -234,6 +259,30 @@ class SessionCore(traitlets.HasTraits):
             self.history = history
             self._states.pin(history.recipe(self.settings.seed))
         self._save()
+
+    @contextmanager
+    def _told_together(self) -> Iterator[None]:
+        """Tell observers of what this thread sets in the block when the block is over.
+
+        Traitlets' own way holds the changes of all threads: one that comes while another is telling is not held, and
+        would tell in the middle of its block, under locks that observers wait for.
+        """
+        held: dict[str, Any] = {}
+        self._held.changes = held
+        try:
+            yield
+        finally:
+            self._held.changes = None
+            for change in held.values():
+                self.notify_change(change)
+
+    def notify_change(self, change: Any) -> None:
+        """Tell observers of a change, or keep it for the end of `_told_together`."""
+        held = self._held.changes
+        if held is None:
+            super().notify_change(change)
+        else:
+            held[change.name] = change if change.name not in held else Bunch(change, old=held[change.name].old)
 
     def _save(self) -> None:
         if self._autosave is not None:

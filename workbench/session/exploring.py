@@ -18,7 +18,7 @@ from workbench.search.contest import Contest, hold_contest
 from workbench.search.joint import Proposal, measured, propose, score_of
 from workbench.search.latency_budget import Clock, by_parts, by_strength, check_part, graded, mildest
 from workbench.search.sensitivity import Table, scan, worse
-from workbench.search.trials import Tolerance, TrialContext
+from workbench.search.trials import Outcome, Tolerance, TrialContext, run_trials
 from workbench.session.editing import SessionEditing
 from workbench.steps import State, Step, candidate
 from workbench.steps.recipe import Recipe, run
@@ -164,6 +164,18 @@ class SessionExploring(SessionEditing):
             progress = progress.part(0.7, 1.0)
         context = self._trial_context(progress, scanned.state)
         return propose(context, scanned, tolerance, self._folder("scans"))
+
+    def foresee(self, steps: Sequence[Step], progress: Progress | None = None) -> Outcome:
+        """Return score and size of the current state after several steps together, which are not applied.
+
+        Raises:
+            WorkbenchError: There are no steps, or the current state is gone.
+            Cancelled: It was told to stop.
+        """
+        if not steps:
+            raise WorkbenchError("there are no steps to look at")
+        context, folder = self._trial_context(progress or Progress()), self._folder("scans")
+        return [outcome for _, outcome in run_trials(context, [tuple(steps)], self._clear, folder=folder)][-1]
 
     def pace(self, step: Step, part: float, runtime: str = "onnxruntime", progress: Progress | None = None) -> Pace:
         """Return the mildest form of `step` that takes `part` of the baseline's latency away, its latency and score.

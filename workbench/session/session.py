@@ -33,6 +33,9 @@ class Session(SessionExploring):
         settings: How it is measured.
         threaded: False does background work and previews on the caller's thread.
         autosave: Folder for the session's file and the scans' cache, None to keep nothing on disk.
+
+    Raises:
+        WorkbenchError: Validation samples are not the same when they are read twice.
     """
 
     def __init__(

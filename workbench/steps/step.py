@@ -98,6 +98,13 @@ class Step(ABC):
                 return given
         raise WorkbenchError(f"{cls.title} has no strength that could be varied")
 
+    def outside(self) -> str:
+        """Return hex digits of what the step reads beside its options, state and data; "" if there is none.
+
+        A path says where that lies and not what it is, so whatever is kept of the step's work is keyed by this too.
+        """
+        return ""
+
     def facts(self) -> dict[str, Any]:
         """Return the step as plain JSON: its kind and its fields."""
         return {"kind": self.kind, **dataclasses.asdict(self)}

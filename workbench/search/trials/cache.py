@@ -11,7 +11,7 @@ from workbench.errors import WorkbenchError
 from workbench.search.trials.trial import Outcome, Trial, TrialContext
 from workbench.steps import Need
 
-FORMAT = 4  # of what is kept; raised when the order of samples or a field changes
+FORMAT = 5  # of what is kept; raised when the order of samples or a field changes
 
 
 class OutcomeCache:
@@ -44,7 +44,7 @@ class OutcomeCache:
             keep(self._file(self._folder, trial), lambda half: half.write_text(text, encoding="utf-8"))
 
     def _file(self, folder: Path, trial: Trial) -> Path:
-        facts = [step.facts() for step in trial]
+        facts = [[step.facts(), step.outside()] for step in trial]
         subject, needs = self._context.context.subject, {need for step in trial for need in step.needs()}
         # Data that a step looks at is a part of what its outcome depends on, beside that on which it is scored.
         data = subject.task.digest("calibration") if Need.CALIBRATION in needs else ""

@@ -14,6 +14,7 @@ from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import Need, TrainingStep
+from workbench.steps.train.alike import within
 from workbench.steps.train.schedules import SCHEDULES, Pick, batches
 from workbench.steps.train.training import Objective, Precision, Trainable, Training, judge
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
@@ -97,6 +98,25 @@ class GradientStep(TrainingStep):
             return torch.optim.AdamW(groups, lr=self.learning_rate)
         return torch.optim.SGD(groups, lr=self.learning_rate, momentum=0.9, nesterov=True)
 
+    def _sound(self, training: Training, facts: dict[str, Any], steps: int) -> bool:
+        """Return whether what a file says is of this training, cut short after one of its epochs.
+
+        Args:
+            training: What is trained.
+            facts: Of the file, of any kind whatsoever.
+            steps: Batches of all epochs.
+        """
+        epochs, best = facts["epochs"], facts["best"]
+        if not within(epochs, 1, self.epochs + 1) or type(epochs) is not int:
+            return False
+        one = steps // self.epochs
+        ends = range(one, epochs * one + 1, one)
+        return (
+            Pick.sound(facts["pick"], epochs)
+            and training.fits(facts["now"], ends[-1:])
+            and (best is None or training.fits(best, ends))
+        )
+
     def best_epochs(
         self,
         training: Training,
@@ -120,8 +140,7 @@ class GradientStep(TrainingStep):
             ready: Whether the state after an epoch may be kept at all.
         """
         steps, first, best = self.steps(task), 0, None
-        earlier = checkpoint.read()
-        earlier = earlier if earlier is not None and training.fits(earlier["now"]) else None
+        earlier = checkpoint.read(lambda facts: self._sound(training, facts, steps))
         pick = Pick(self.patience, start() if start is not None and earlier is None else None)
         if earlier is not None:
             first, best = earlier["epochs"], earlier["best"]

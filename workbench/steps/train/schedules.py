@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,6 +43,16 @@ class Pick:
     def facts(self) -> list[float | None]:
         """Return what was picked so far, as plain values."""
         return [self._best, self._epochs, self._waited]
+
+    @staticmethod
+    def sound(facts: Any, epochs: int) -> bool:
+        """Return whether `facts` may be what was picked of up to so many epochs, whoever wrote them."""
+        if type(facts) is not list or len(facts) != 3:
+            return False
+        best, seen, waited = facts
+        # Of an epoch whose score is no number the score is -inf.
+        scored = best is None or (type(best) is float and best < math.inf)
+        return scored and type(seen) is type(waited) is int and 0 <= waited <= seen <= epochs
 
     def restore(self, facts: Sequence[Any]) -> None:
         """Go on with what `facts` gave."""

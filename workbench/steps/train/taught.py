@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError, first_line
+from workbench.loading.exported import folder_digest
 from workbench.loading.load import load_model
 from workbench.model.twin import twin
 from workbench.steps.context import Context
@@ -53,6 +55,9 @@ class TaughtStep(GradientStep):
     temperature: float = option(
         4.0, "What logits are divided by: more shows more of the wrong classes.", low=0.1, high=100.0, more=True
     )
+
+    def outside(self) -> str:
+        return folder_digest(Path(self.teacher)) if self.teacher else ""
 
     def made_teacher(self, model: nn.Module, context: Context) -> nn.Module:
         """Return the teacher, in evaluation mode.

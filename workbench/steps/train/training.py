@@ -20,6 +20,7 @@ from workbench.model.layers import Layer
 from workbench.model.twin import twin
 from workbench.steps.context import Context
 from workbench.steps.state import State
+from workbench.steps.train.alike import alike, optimizer_alike, same_form, within
 from workbench.steps.train.chance import OwnChance
 from workbench.steps.train.schedules import batches
 from workbench.task.augmentation import augmented
@@ -153,35 +154,52 @@ class Training:
 
     def facts(self) -> dict[str, Any]:
         """Return copies of all that changes in training, as tensors and plain values."""
-        return copy.deepcopy(
-            {
-                "model": self.model.state_dict(),
-                "undecayed": [value.detach() for value in self._undecayed],
-                "masks": self.masks,
-                "optimizer": self._optimizer.state_dict(),
-                "schedule": self._schedule.state_dict(),
-                "scaler": self._scaler.state_dict(),
-                "order": self._generator.get_state(),
-                "chance": self._chance.facts(),
-            }
+        return copy.deepcopy(self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "undecayed": [value.detach() for value in self._undecayed],
+            "masks": self.masks,
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "order": self._generator.get_state(),
+            "chance": self._chance.facts(),
+        }
+
+    def fits(self, facts: Any, batches: range) -> bool:
+        """Return whether `facts` are of a training like this one, so that it can go on with them.
+
+        Nothing of them is used before all of it was looked at: they may come from a file of anybody.
+
+        Args:
+            facts: Of any kind whatsoever.
+            batches: How many may have been trained on.
+        """
+        own = self._facts()
+        if type(facts) is not dict or facts.keys() != own.keys():
+            return False
+        schedule = facts["schedule"]
+        parameters = [one for group in self._optimizer.param_groups for one in group["params"]]
+        return (
+            all(alike(own[name], facts[name]) for name in ("model", "undecayed", "scaler", "schedule"))
+            and schedule["last_epoch"] in batches
+            and schedule["_step_count"] == schedule["last_epoch"] + 1
+            and optimizer_alike(own["optimizer"], facts["optimizer"], parameters, schedule["last_epoch"])
+            and self._masks_fit(facts["masks"])
+            and _states_fit(facts)
         )
 
-    def fits(self, facts: Any) -> bool:
-        """Return whether `facts` are of a training like this one, so that it can go on with them."""
-        try:
-            own, other = self.model.state_dict(), facts["model"]
-            same = own.keys() == other.keys() and all(own[n].shape == other[n].shape for n in own)
-            shapes = [value.shape for value in self._undecayed] == [value.shape for value in facts["undecayed"]]
-            # Twins of what changes: restored by way of trial, since torch checks little of what it is given.
-            torch.Generator().set_state(facts["order"])
-            OwnChance(0).restore(facts["chance"])
-            copy.deepcopy(self._schedule).load_state_dict(facts["schedule"])
-            groups = [len(group["params"]) for group in facts["optimizer"]["param_groups"]]
-            wanted = [len(group["params"]) for group in self._optimizer.param_groups]
-            masks = all(own[name].shape == mask.shape for name, mask in facts["masks"].items())
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
-            return False
-        return same and shapes and masks and groups == wanted
+    def _masks_fit(self, masks: Any) -> bool:
+        """Return whether masks are of this model and hold what is held now; training may hold more by and by."""
+        values = dict(self.model.named_parameters(remove_duplicate=False))
+        return (
+            type(masks) is dict
+            and self.masks.keys() <= masks.keys() <= values.keys()
+            and all(same_form(torch.empty(values[name].shape, dtype=torch.bool), mask) for name, mask in masks.items())
+            and not any(bool((masks[name] & ~mask).any()) for name, mask in self.masks.items())
+        )
 
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Go on with what `facts` gave."""
@@ -196,6 +214,7 @@ class Training:
         self._scaler.load_state_dict(facts["scaler"])
         self._generator.set_state(facts["order"])
         self._chance.restore(facts["chance"])
+        self.hold()  # as it was already, unless somebody wrote otherwise into the file
 
     def hold(self) -> None:
         """Set to zero what the masks say."""
@@ -250,6 +269,22 @@ def suited(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     if own in HALVES and any(value.dtype == torch.float32 for value in inputs):
         return like(inputs, (value.to(own) if value.dtype == torch.float32 else value for value in inputs))
     return inputs
+
+
+def _states_fit(facts: Mapping[str, Any]) -> bool:
+    """Return whether generators take their states; tried on others, since torch alone can tell."""
+    order, chance = facts["order"], facts["chance"]
+    like = torch.Generator().get_state()
+    if type(chance) is not dict or chance.keys() != {"generator", "quiet"} or not within(chance["quiet"], 0, 2**31):
+        return False
+    if not same_form(like, order) or not same_form(like, chance["generator"]):
+        return False
+    try:
+        torch.Generator().set_state(order)
+        torch.Generator().set_state(chance["generator"])
+    except RuntimeError:
+        return False
+    return True
 
 
 def task_loss(task: Task) -> Objective:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
+import logging
+import warnings
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
-from workbench.checkpoint.files import keep, remove_halves
+from workbench.checkpoint.files import keep, open_for_torch, remove_halves
+from workbench.checkpoint.reading import open_file
+from workbench.errors import WorkbenchError, first_line, shown
 from workbench.steps.context import Context
 from workbench.steps.state import State
 from workbench.steps.step import Step
 
-FORMAT = 3  # of what is kept; raised when what training needs changes
-FIELDS = {"epochs": int, "now": dict, "best": dict | None, "pick": list}
+FORMAT = 4  # of what is kept; raised when what training needs changes
+FIELDS = {"epochs", "now", "best", "pick"}
 
 
 class TrainingCheckpoint:
@@ -41,22 +45,35 @@ class TrainingCheckpoint:
         """Whether anything is kept at all; what would be costly to gather need not be for nothing."""
         return self._path is not None
 
-    def read(self) -> dict[str, Any] | None:
-        """Return what was kept, None if nothing was or it cannot be read: training then begins anew."""
-        if self._path is None or not self._path.exists():
+    def read(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+        """Return what was kept, None if nothing was or it is of no use: training then begins anew.
+
+        Args:
+            fits: Whether facts are of this training; asked before anything of them is used, and a file that holds
+                others is told in the log.
+        """
+        if self._path is None:
             return None
         try:
-            facts = torch.load(self._path, weights_only=True)
-        except (OSError, RuntimeError, LookupError, ValueError, AssertionError, EOFError, TypeError,
-                AttributeError, pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
-            return None  # of a damaged file torch raises whatever it trips over
-        sound = isinstance(facts, dict) and all(isinstance(facts.get(name), kind) for name, kind in FIELDS.items())
-        return facts if sound else None
+            facts = _loaded(self._path) if self._path.exists() else None
+        except Exception as error:  # of a damaged file torch raises whatever it trips over
+            self._tell(first_line(error))
+            return None
+        if facts is not None and not fits(facts):
+            self._tell("it is not of this training")
+            return None
+        return facts
+
+    def _tell(self, reason: str) -> None:
+        logging.getLogger(__name__).warning(
+            "what was kept of a training in %s is of no use, and it begins anew: %s",
+            shown(str(self._path), 200), shown(reason, 200),
+        )  # fmt: skip
 
     def write(self, facts: dict[str, Any]) -> None:
         """Keep tensors and plain values; a disk that is full or read-only costs only the going on."""
         if self._path is not None:
-            keep(self._path, lambda half: torch.save(facts, half))
+            keep(self._path, lambda half: _save(facts, half))
 
     def forget(self) -> None:
         """Keep nothing any more."""
@@ -65,10 +82,34 @@ class TrainingCheckpoint:
                 self._path.unlink(missing_ok=True)
 
 
+def _save(facts: dict[str, Any], path: Path) -> None:
+    with open_for_torch(path) as file:
+        torch.save(facts, cast(IO[bytes], file))
+
+
+def _loaded(path: Path) -> dict[str, Any]:
+    """Return tensors and plain values of a file, never code.
+
+    Raises:
+        Exception: It is damaged or foreign.
+    """
+    with open_file(path) as file:
+        with zipfile.ZipFile(file) as archive:  # as torch writes it, with members that are as large as what they hold
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise WorkbenchError("its members are packed")
+        file.seek(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch thinks of how it was saved
+            facts = torch.load(file, map_location="cpu", weights_only=True)
+    if type(facts) is not dict or facts.keys() != FIELDS:
+        raise WorkbenchError("it holds other things")
+    return facts
+
+
 def _key(context: Context, step: Step, state: State) -> str:
     subject = context.subject
     facts = (
         FORMAT, subject.fingerprint, subject.task.digest("train", "validation", "calibration"), context.seed,
-        json.dumps(step.facts()), state.digest(),
+        json.dumps(step.facts()), step.outside(), state.digest(),
     )  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

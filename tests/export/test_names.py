@@ -1,0 +1,63 @@
+"""Layers of any name: compressed, exported in every format, loaded again, and written up."""
+
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+import workbench as wb
+from tests.subjects import vector_splits
+
+# What ends a text in source, metadata, JSON, XML, HTML or a glob; characters that are no letters; keywords; long ones.
+NAMES = (
+    'a:b"c', "a'b\\c", " a b ", "a\nb\tc", "a,b;c", "{a}%s$d[e]*?", "<script>alert(1)</script>", "a\x00\x1b[2J\u202eb",
+    "class", "weight", "]]>&amp;`|#--", "ünïﬁ", "x" * 300,
+)  # fmt: skip
+
+
+class Named(nn.Module):
+    """Vectors [N, 10] to logits [N, 4] through a layer of a given name."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.first = nn.Linear(10, 16)
+        self.layers = nn.ModuleDict({name: nn.Linear(16, 16)})
+        self.last = nn.Linear(16, 4)
+        self.name = name
+
+    def forward(self, x):
+        return self.last(torch.relu(self.layers[self.name](torch.relu(self.first(x)))))
+
+
+def subject_of(name):
+    torch.manual_seed(0)
+    train, validation, calibration = vector_splits((600, 200, 100))
+    task = wb.Task(train=train, validation=validation, calibration=calibration)
+    return wb.Subject("named", Named(name).eval(), task)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_a_layer_of_any_name_is_compressed_exported_and_loaded(name, tmp_path, open_session):
+    session = open_session(subject_of(name))
+    assert any(layer.name == f"layers.{name}" for layer in session.subject_layers)
+    session.extend([wb.Prune(amount=0.3), wb.PruneChannels(amount=0.25), wb.Quantize(bits=4)])
+    assert session.current.nonzero < session.baseline.nonzero
+    folder = session.export(tmp_path / "out")
+    inputs = torch.ones(2, 10)
+    expected = session.state.model(inputs)
+    assert torch.equal(wb.load_model(folder)(inputs), expected)
+    assert torch.equal(torch.export.load(folder / "model.pt2").module()(inputs), expected)
+    ran = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"x": inputs.numpy()})[0]
+    assert torch.allclose(torch.from_numpy(ran), expected, atol=1e-4)
+    again = wb.load(folder, task=session.subject.task)
+    assert sorted(coding.bits for coding in again.codings.values()) == [4, 4, 4]
+    assert list(again.model(inputs).flatten()) == list(expected.flatten())
+
+
+def test_a_name_is_text_in_a_report(tmp_path, open_session):
+    session = open_session(subject_of("<script>alert(1)</script>"))
+    session.apply(wb.Prune(amount=0.3))
+    session.sensitivity(wb.Prune(), (0.5,))
+    page = session.report(tmp_path / "report.html").read_text("utf-8")
+    assert "alert(1)" in page
+    assert "<script>alert(1)</script>" not in page
