@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import workbench as wb
 from tests import nets
 from workbench.errors import WorkbenchError
 from workbench.loading.weights import load_weights, state_dict
@@ -195,3 +196,63 @@ def test_a_damaged_pickle_is_refused_or_read(model, tmp_path, seed):
     (tmp_path / "w.pt").write_bytes(bytes(data))
     with suppress(WorkbenchError):
         load_weights(model, tmp_path / "w.pt")
+
+
+def found_in_the_wild(weights):
+    """Checkpoints as training scripts, wrappers and averaging leave them, with what is left out of each."""
+    later = {name: value + 1 if value.is_floating_point() else value for name, value in weights.items()}
+    return {
+        "parallel": ({f"module.{name}": value for name, value in weights.items()}, ""),
+        "averaged": (
+            {"n_averaged": torch.tensor(3), **{f"module.{name}": value for name, value in weights.items()}},
+            "n_averaged",
+        ),
+        "with criterion and metric": (
+            {
+                "state_dict": {
+                    **{f"net.model.{name}": value for name, value in weights.items()},
+                    "criterion.weight": torch.ones(3), "metric.total": torch.ones(1),
+                },
+                "epoch": 3,
+            },
+            "criterion.weight, metric.total",
+        ),
+        "wrapped inside": ({name.replace("0.", "0.module.", 1): value for name, value in weights.items()}, ""),
+        "compiled": ({f"_orig_mod.{name}": value for name, value in weights.items()}, ""),
+        "one of two": ({"model": later, "ema": weights}, ""),
+    }  # fmt: skip
+
+
+WILD = ("parallel", "averaged", "with criterion and metric", "wrapped inside", "compiled", "one of two")
+
+
+def small():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+
+
+@pytest.mark.parametrize("name", WILD)
+def test_checkpoints_as_they_are_found_are_taken(name, tmp_path):
+    weights = small().state_dict()
+    content, foreign = found_in_the_wild(weights)[name]
+    path = tmp_path / "weights.pth"
+    torch.save(content, path)
+    model = small()
+    if name == "one of two":
+        with pytest.raises(WorkbenchError, match=r"say which one: weights\.pth\[model\], weights\.pth\[ema\]"):
+            load_weights(model, path)
+        path = tmp_path / "weights.pth[ema]"
+    left_out = load_weights(model, path)
+    assert left_out.endswith(foreign)
+    assert bool(left_out) == bool(foreign)
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_programs_and_quantized_nets_are_refused_with_the_way_out(tmp_path):
+    scripted = torch.jit.script(small().eval())
+    scripted.save(str(tmp_path / "scripted.pt"))
+    with pytest.raises(WorkbenchError, match="is a TorchScript program, which is code"):
+        load_weights(small(), tmp_path / "scripted.pt")
+    data = torch.randn(8, 3, 3, 3), torch.zeros(8).long()
+    with pytest.raises(WorkbenchError, match="is a TorchScript program, whose layers cannot be replaced"):
+        wb.Subject("scripted", scripted, wb.Task(validation=data))

@@ -89,8 +89,7 @@ def load(
         examples = ", ".join((*embedded.NAMES, *(source.example for source in SOURCES)))
         raise WorkbenchError(f"{shown(repr(text), 200)} is not known; known are {examples}")
     loaded = source.get(text, pretrained)
-    if checkpoint is not None:
-        load_weights(loaded.model, Path(checkpoint))
+    left_out = load_weights(loaded.model, Path(checkpoint)) if checkpoint is not None else ""
     if task is None and validation is None and loaded.task_source in embedded.NAMES:
         task = embedded.build(loaded.task_source).task
     if task is None:
@@ -99,7 +98,8 @@ def load(
             metric=metric, loss=loss, output=output, target=target, class_dim=class_dim, ignored=ignored,
             higher_is_better=higher_is_better,
         )  # fmt: skip
-    return Subject(name or loaded.name, loaded.model, task, source=text, codings=loaded.codings)
+    notes = (left_out,) if left_out else ()
+    return Subject(name or loaded.name, loaded.model, task, source=text, codings=loaded.codings, notes=notes)
 
 
 def load_model(folder: str | Path) -> nn.Module:

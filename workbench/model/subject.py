@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -45,6 +45,7 @@ class Subject:
         task: What it is for.
         source: How `wb.load` finds it again, "" for a live module.
         codings: How its parameters are stored, where it came from a packed checkpoint.
+        notes: What people should know of how it was loaded.
 
     Raises:
         WorkbenchError: The weights are not finite, the forward fails on the task's inputs, or the labels do
@@ -58,12 +59,27 @@ class Subject:
         task: Task,
         source: str = "",
         codings: Mapping[str, Coding] | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self.name, self.model, self.task, self.source = str(name), model, task, source
-        self.codings = dict(codings or {})
+        self.codings, self.notes = dict(codings or {}), tuple(notes)
+        self._check_kind()
         self._check_weights()
         self._check_forward()
         self._versions = _versions(self.model)
+
+    def _check_kind(self) -> None:
+        if isinstance(self.model, torch.jit.ScriptModule):
+            raise WorkbenchError(
+                f"{self.name}: the model is a TorchScript program, whose layers cannot be replaced; give the module "
+                "that it was scripted of, with its weights: model.load_state_dict(scripted.state_dict())"
+            )
+        packed = [name for name, module in self.model.named_modules() if _is_quantized(module)]
+        if packed:
+            raise WorkbenchError(
+                f"{self.name}: quantized by torch already: {', '.join(packed[:3])}; give the floating-point model, and "
+                "quantize it here"
+            )
 
     def _check_weights(self) -> None:
         if not any(True for _ in self.model.parameters()):
@@ -228,6 +244,10 @@ class Subject:
             raise WorkbenchError(
                 f"{self.name}: the model's weights were changed since it was loaded; make a new wb.Subject of it"
             )
+
+
+def _is_quantized(module: nn.Module) -> bool:
+    return type(module).__module__.startswith(("torch.ao.nn.quantized", "torch.nn.quantized", "torch.ao.nn.intrinsic"))
 
 
 def _versions(model: nn.Module) -> list[tuple[int, int]]:

@@ -38,7 +38,7 @@ class State:
     @classmethod
     def of(cls, subject: Subject) -> State:
         """Return the state of a subject that nothing was done to."""
-        return cls(subject.model, subject.codings)
+        return cls(subject.model, subject.codings, notes=subject.notes)
 
     def origin(self, module: str) -> str:
         """Return the name that a module's counterpart has in the subject; its own, if nothing else is known."""

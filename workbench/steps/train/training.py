@@ -274,10 +274,10 @@ def suited(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 def _states_fit(facts: Mapping[str, Any]) -> bool:
     """Return whether generators take their states; tried on others, since torch alone can tell."""
     order, chance = facts["order"], facts["chance"]
-    like = torch.Generator().get_state()
+    state = torch.Generator().get_state()
     if type(chance) is not dict or chance.keys() != {"generator", "quiet"} or not within(chance["quiet"], 0, 2**31):
         return False
-    if not same_form(like, order) or not same_form(like, chance["generator"]):
+    if not same_form(state, order) or not same_form(state, chance["generator"]):
         return False
     try:
         torch.Generator().set_state(order)
