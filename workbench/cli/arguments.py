@@ -8,6 +8,9 @@ from collections.abc import Callable
 from workbench.cli import commands, lab, serve
 from workbench.loading.embedded import NAMES
 from workbench.steps import KINDS
+from workbench.task.classes import IGNORED
+from workbench.task.loss import LOSSES
+from workbench.task.metric import NAMES as METRIC_NAMES
 
 EXIT_CODES = """exit codes:
   0    done
@@ -137,8 +140,11 @@ def _subject(made: ArgumentParser) -> None:
     data.add_argument("--std", type=_floats, metavar="A,B,…", help="per channel")
     data.add_argument("--size", type=_whole(1), default=224, metavar="PIXELS", help="side of a folder's images")
     data.add_argument("--classes", type=_words, default=(), metavar="A,B,…", help="class names, in order of the labels")
-    data.add_argument("--metric", default="accuracy", help="accuracy, top5, mse or mae")
-    data.add_argument("--loss", default="cross_entropy", help="cross_entropy, mse or l1")
+    data.add_argument("--metric", default="accuracy", help=f"{', '.join(METRICS)}, or top3 and the like")
+    data.add_argument("--loss", help=f"{', '.join(LOSSES)} (default: what fits the metric)")
+    data.add_argument("--output", type=_output, metavar="KEY", help="what of the output is judged: a name or a place")
+    data.add_argument("--class-dim", type=int, metavar="N", help="dimension of the output that counts classes")
+    data.add_argument("--ignored", type=int, default=IGNORED, metavar="LABEL", help="a label that does not count")
     data.add_argument("--pretrained", action="store_true", help="download the library's weights")
     data.add_argument("--name", default="", help="what to call the model")
 
@@ -161,6 +167,14 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+METRICS = [name for name in METRIC_NAMES if name != "top"]
+
+
+def _output(text: str) -> str | int:
+    """Return a key, or a place for whole numbers."""
+    return int(text) if text.lstrip("-").isdigit() else text
 
 
 def _floats(text: str) -> tuple[float, ...]:

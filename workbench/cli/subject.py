@@ -9,7 +9,7 @@ from workbench.session.settings import Settings
 
 FIELDS = (
     "checkpoint", "pretrained", "validation", "train", "test", "classes", "mean", "std", "size", "metric", "loss",
-    "name",
+    "output", "class_dim", "ignored", "name",
 )  # fmt: skip
 
 
