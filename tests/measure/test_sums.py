@@ -93,4 +93,22 @@ def test_a_ratio_near_its_sums_is_linear():
     assert slope.change == pytest.approx(-0.03)
     assert slope.gradient.tolist() == pytest.approx([0.01, -0.585 / 100], rel=1e-3)
     sums = torch.tensor([[1.0, 2.0], [2.0, 2.0]], dtype=torch.float64)
-    assert slope.limits(metric, sums) == pytest.approx((-0.02, 0.01), rel=1e-3)
+    low, high = slope.limits(metric, sums)
+    assert low.tolist() == pytest.approx([-0.01, -0.02], rel=1e-3)
+    assert high.tolist() == pytest.approx([0.01, 0.0], rel=1e-3, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "miou"])
+@pytest.mark.parametrize("changed", [0.02, 0.3])
+def test_intervals_for_other_data_hold_its_change(name, changed):
+    """All samples of a split are seen; what two hundred times as many give is what other data would."""
+    parts = [population(1000 + seed, changed) for seed in range(200)]
+    metric = Metric.of(name, Classes(-1))
+    before, after, targets = (torch.cat([part[place] for part in parts]) for place in range(3))
+    numbers = torch.arange(len(targets))
+    truth = metric.score(after, targets, numbers) - metric.score(before, targets, numbers)
+    held = 0
+    for one, other, right in parts:
+        found = score(predicting(other, right), referred(name, one, right))
+        held += found.population_low <= truth <= found.population_high
+    assert held >= 0.93 * len(parts)

@@ -28,7 +28,8 @@ def main() -> None:
     # What libraries print would be taken for answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    requests: IO[bytes] = os.fdopen(0, "rb", buffering=0)
+    # What waits in its buffer is not seen below; but whoever asks waits for the answer before asking again.
+    requests: IO[bytes] = os.fdopen(0, "rb")
     opened = None
     while sys.platform == "win32" or select.select([requests], [], [], IDLE)[0]:
         try:

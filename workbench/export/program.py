@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import IO, cast
@@ -24,9 +25,15 @@ def write(folder: Path, state: State, context: Context) -> None:
     """Write the program with its weights."""
     program = trace(state.model, context.example())
     _make_plain(program)
+    logger = logging.getLogger("torch.export.pt2_archive._package")
+    level = logger.level
     with warnings.catch_warnings(), open_for_torch(folder / FILE) as file:
         warnings.simplefilter("ignore")  # torch's remarks on its own archive format
-        torch.export.save(program, cast(IO[bytes], file))
+        logger.setLevel(logging.ERROR)  # likewise, on what a file may be
+        try:
+            torch.export.save(program, cast(IO[bytes], file))
+        finally:
+            logger.setLevel(level)
 
 
 def _make_plain(program: ExportedProgram) -> None:

@@ -43,10 +43,10 @@ class Linear:
         change = float(metric.total(torch.stack([base + drift])) - metric.total(torch.stack([base])))
         return cls(gradient, change)
 
-    def limits(self, metric: Metric, sums: Tensor) -> tuple[float, float]:
-        """Return the most that a sample, of those with these sums [n, K], can lose and gain of the score."""
-        if metric.limits is None or not len(sums):
-            return -math.inf, math.inf
+    def limits(self, metric: Metric, sums: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the most that each sample with these sums, [n, K], can lose and gain of the score, [n] each."""
+        if metric.limits is None:
+            endless = torch.full((len(sums),), math.inf, dtype=torch.float64)
+            return -endless, endless
         ends = [(end - sums) * self.gradient for end in metric.limits(sums)]
-        low, high = torch.minimum(*ends).sum(1), torch.maximum(*ends).sum(1)
-        return float(low.min()), float(high.max())
+        return torch.minimum(*ends).sum(1), torch.maximum(*ends).sum(1)

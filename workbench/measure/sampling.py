@@ -99,6 +99,7 @@ class Sampling:
     parts: list[_Seen]
     looks: Looks
     _change: float | None = None
+    _typical: float = 0.0
 
     @classmethod
     def of(cls, reference: Reference, looks: Looks = REPEATED_LOOKS, seen: Sequence[Sequence[float]] = ()) -> Sampling:
@@ -156,10 +157,13 @@ class Sampling:
         for part, rows in wanted:
             part.count, part.total, part.squares, part.largest = 0, 0.0, 0.0, 0.0
             part.take(len(sums) * (rows @ slope.gradient))
+        # As of a mean, to which a sample adds a part in N.
+        low, high = (len(sums) * end for end in slope.limits(self.reference.metric, sums))
+        # Of doubt: samples differ in size, and the largest alone would drown what all others show.
+        self._typical = float(torch.maximum(low.abs(), high.abs()).square().mean().sqrt())
         for part in self.parts:
-            low, high = slope.limits(self.reference.metric, sums[part.stratum.numbers])
-            # As of a mean, to which a sample adds a part in N.
-            part.stratum = replace(part.stratum, low=len(sums) * low, high=len(sums) * high)
+            own = part.stratum.numbers
+            part.stratum = replace(part.stratum, low=float(low[own].min()), high=float(high[own].max()))
 
     def estimate(self) -> Score:
         """Return the score of what was seen."""
@@ -230,9 +234,8 @@ class Sampling:
         """Return how far one sample's result may move: the metric's range, or the largest move seen."""
         bounds = self.reference.metric.bounds
         if self.reference.sums is not None:
-            ends = [abs(end) for part in self.parts for end in (part.stratum.low, part.stratum.high)]
-            known = [end for end in ends if math.isfinite(end)]
-            return max([*known, *(part.largest for part in self.parts), 1e-12])
+            known = self._typical if math.isfinite(self._typical) else max(part.largest for part in self.parts)
+            return max(known, 1e-12)
         if bounds is not None and self.reference.metric.bounded:
             return bounds[1] - bounds[0]
         return max(*(part.largest for part in self.parts), float(self.reference.results.std(correction=0)))
