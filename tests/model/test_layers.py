@@ -177,3 +177,20 @@ def test_the_exported_files_give_the_same_answers(name, tmp_path):
     runner = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
     got = runner.run(None, {runner.get_inputs()[0].name: inputs[0].numpy()})[0]
     assert np.abs(got - wanted).max() < 0.01 * np.abs(wanted).max()
+
+
+def test_the_report_names_what_no_step_touched_with_its_share(tmp_path):
+    session = wb.Session(subject_of("recurrent"), threaded=False, autosave=None, settings=SETTINGS)
+    session.apply(wb.Quantize(bits=8, exclude="lstm"))
+    session.report(tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "No step touched" in text
+    assert "lstm.weight_ih_l1" in text[text.index("No step touched") :][:400]
+
+
+def test_a_step_says_how_much_it_cannot_touch():
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+    data = torch.randn(8, 4), torch.randint(0, 4, (8,))
+    state = run(Subject("net", model.eval(), Task(train=data, validation=data)), Recipe((wb.Quantize(bits=8),)))
+    (note,) = state.notes
+    assert note.startswith("quantize: 58% of the model's bytes are in no layer's weight and stay as they are: 0.bias, ")
