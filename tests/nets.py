@@ -474,9 +474,169 @@ NETS: dict[str, tuple[Callable[[], nn.Module], Example]] = {
 }
 
 
+class Recurrent(nn.Module):
+    """Every recurrent layer of torch, and cells that are called step by step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, 8)
+        self.lstm = nn.LSTM(8, 12, 2, batch_first=True, bidirectional=True)
+        self.gru = nn.GRU(24, 10, batch_first=True)
+        self.rnn = nn.RNN(10, 6, batch_first=True)
+        self.cell, self.gate = nn.LSTMCell(6, 8), nn.GRUCell(8, 8)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.rnn(self.gru(self.lstm(self.embed(x))[0])[0])[0]
+        inner, outer = x.new_zeros(x.shape[0], 8), x.new_zeros(x.shape[0], 8)
+        cell = inner
+        for step in range(3):
+            inner, cell = self.cell(x[:, step], (inner, cell))
+            outer = self.gate(inner, outer)
+        return self.head(outer)
+
+
+class Conv1D(nn.Module):
+    """The linear layer of GPT-2, as its library writes it: the weight is [inputs, outputs]."""
+
+    def __init__(self, nf: int, nx: int) -> None:
+        super().__init__()
+        self.nf, self.nx = nf, nx
+        self.weight = nn.Parameter(torch.randn(nx, nf) * 0.2)
+        self.bias = nn.Parameter(torch.randn(nf) * 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (*x.size()[:-1], self.nf)
+        return torch.addmm(self.bias, x.view(-1, x.size(-1)), self.weight).view(shape)
+
+
+class GPT2Block(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.width, self.size = width, width // heads
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.c_attn, self.c_proj = Conv1D(3 * width, width), Conv1D(width, width)
+        self.c_fc, self.c_out = Conv1D(4 * width, width), Conv1D(width, 4 * width)
+
+    def attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.c_attn(x).split(self.width, dim=2)
+        shape = (*q.shape[:-1], -1, self.size)
+        q, k, v = (part.view(shape).transpose(1, 2) for part in (q, k, v))
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.c_proj(out.transpose(1, 2).reshape(*x.shape[:-1], -1).contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attend(self.ln_1(x))
+        return x + self.c_out(F.gelu(self.c_fc(self.ln_2(x)), approximate="tanh"))
+
+
+class GPT2(nn.Module):
+    def __init__(self, width: int = 12, heads: int = 3) -> None:
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(20, width), nn.Embedding(7, width)
+        self.h = nn.ModuleList(GPT2Block(width, heads) for _ in range(2))
+        self.ln_f, self.lm_head = nn.LayerNorm(width), nn.Linear(width, 20, bias=False)
+        self.lm_head.weight = self.wte.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.wte(x) + self.wpe(torch.arange(x.shape[1]))
+        for block in self.h:
+            x = block(x)
+        return self.lm_head(self.ln_f(x))
+
+
+class Experts(nn.Module):
+    """All experts in one tensor, a learnt table of places, a bilinear layer, and a layer that is never called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = nn.Parameter(torch.randn(1, 6, 8) * 0.3)
+        self.gate = nn.Linear(8, 3)
+        self.inner = nn.Parameter(torch.randn(3, 8, 10) * 0.3)
+        self.outer = nn.Parameter(torch.randn(3, 10, 8) * 0.3)
+        self.both = nn.Bilinear(8, 8, 7)
+        self.head = nn.Linear(7, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.view(x.shape[0], 6, 8) + self.place
+        hidden = F.gelu(torch.einsum("bnd,edh->bneh", x, self.inner))
+        parts = torch.einsum("bneh,ehd->bned", hidden, self.outer)
+        x = (parts * self.gate(x).softmax(-1)[..., None]).sum(2)
+        return F.linear(self.both(x[:, 0], x.mean(1)), self.head.weight, self.head.bias)
+
+
+class RMSNorm(nn.Module):
+    """As it is written by hand in language models: in single precision, whatever comes in."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(0.5, 1.5, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        variance = x.pow(2).mean(-1, keepdim=True)
+        return self.weight * (x * torch.rsqrt(variance + 1e-6)).type_as(x)
+
+
+class Llama(nn.Module):
+    """Keys and values of two heads for queries of four, a gated product, and norms by hand."""
+
+    def __init__(self, width: int = 12, heads: int = 4, few: int = 2, size: int = 4) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, width)
+        self.norm1, self.norm2 = RMSNorm(width), RMSNorm(width)
+        self.query = nn.Linear(width, heads * size, bias=False)
+        self.key, self.value = (nn.Linear(width, few * size, bias=False) for _ in range(2))
+        self.out = nn.Linear(heads * size, width, bias=False)
+        self.gate, self.up = (nn.Linear(width, 16, bias=False) for _ in range(2))
+        self.down, self.head = nn.Linear(16, width, bias=False), nn.Linear(width, 4, bias=False)
+        self.size, self.times = size, heads // few
+
+    def attend(self, x: Tensor) -> Tensor:
+        B, N, _ = x.shape
+        q, k, v = (f(x).view(B, N, -1, self.size).swapaxes(1, 2) for f in (self.query, self.key, self.value))
+        k, v = (
+            y[:, :, None].expand(B, y.shape[1], self.times, N, self.size).reshape(B, -1, N, self.size) for y in (k, v)
+        )
+        return self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(B, N, -1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x)
+        x = x + self.attend(self.norm1(x))
+        y = self.norm2(x)
+        x = x + self.down(F.silu(self.gate(y)) * self.up(y))
+        return self.head(x.index_select(1, torch.tensor([2, 0]))[:, 0])
+
+
+class Unrolled(nn.Module):
+    """Sequence to sequence: the state of one recurrent layer is what the other begins with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, 8)
+        self.encoder, self.decoder = nn.LSTM(8, 12, batch_first=True), nn.LSTM(8, 12, batch_first=True)
+        self.narrow = nn.RNN(12, 6, batch_first=True, nonlinearity="relu")
+        self.head = nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x)
+        _, state = self.encoder(x)
+        x = self.narrow(F.normalize(self.decoder(x, state)[0], dim=-1))[0]
+        return self.head(x)
+
+
+# Nets most of whose weights are in something else than convolutions, linear layers, embeddings and attention.
+UNUSUAL: dict[str, tuple[Callable[[], nn.Module], Example]] = {
+    "recurrent": (Recurrent, tokens()),
+    "gpt2": (GPT2, tokens()),
+    "experts": (Experts, vectors(48)),
+    "llama": (Llama, tokens()),
+    "states": (Unrolled, tokens()),
+}
+
+
 def build(name: str, seed: int = 0) -> tuple[nn.Module, Example]:
     """Return the net of that name in eval mode and its example input, the same for the same seed."""
-    factory, example = NETS[name]
+    factory, example = (NETS | UNUSUAL)[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = factory().eval()

@@ -36,7 +36,7 @@ def removals(groups: tuple[Group, ...]) -> list[dict[str, list[int]]]:
     return [*ones, *halves, {name: units for half in halves for name, units in half.items()}]
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [*NETS, "recurrent", "gpt2", "llama", "states"])
 def test_cut_equals_masked(name: str) -> None:
     model, example, groups = analyse(name)
     inexact = {group.name for group in groups if not group.exact}

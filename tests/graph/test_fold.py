@@ -80,8 +80,10 @@ def test_a_norm_that_is_not_alone_stays() -> None:
     assert followers(model, (torch.randn(2, 3, 4, 4),)) == {"conv": ""}
 
 
-def test_followers_look_through_norms_and_keep_apart_what_is_added() -> None:
-    found = followers(*build("padded"))
+def test_followers_keep_apart_what_is_added_and_what_a_norm_still_moves() -> None:
+    model, example = build("padded")
+    assert followers(model, example)["conv1"] == ""
+    found = followers(fold_batchnorm(model, example), example)
     assert found["conv1"] == "relu"
     assert found["layer1.0.conv1"] == "relu"
     assert found["layer1.0.conv2"] == ""

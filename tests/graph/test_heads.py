@@ -83,12 +83,10 @@ def test_dropout_is_still_there_for_training() -> None:
     assert isinstance(opened.get_submodule("attention.dropout"), nn.Dropout)
 
 
-def test_heads_that_something_else_counts_are_protected_and_named() -> None:
-    (group,) = analysed("window")[1]
-    assert group.name == "blocks.0.qkv"
-    assert group.protected is not None
-    assert "heads" in group.protected
-    assert group.split
+def test_a_head_takes_its_column_of_a_table_of_places_with_it() -> None:
+    opened, (group,) = analysed("window")
+    assert (group.name, group.protected) == ("blocks.0.qkv", None)
+    assert cut(opened, [group], {group.name: [1]}).get_parameter("blocks.0.table").shape == (9, 2)
 
 
 @pytest.mark.parametrize("name", ["plain", "shared", "grouped", "dense"])

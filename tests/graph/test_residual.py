@@ -78,3 +78,19 @@ def test_only_the_innermost_branches_that_nobody_else_reads_can_go() -> None:
     before = example[0].clone()
     assert bool((without_branches(made, found)(*example) >= 0).all())
     assert torch.equal(before, example[0])
+
+
+def test_what_is_written_in_place_after_a_flatten_is_seen_by_nobody_else() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.inner, self.head = nn.Conv2d(3, 4, 3), nn.Linear(144, 144), nn.Linear(144, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.relu_(self.conv(x).flatten(1))
+            return self.head(x + torch.relu_(self.inner(x)))
+
+    model, example = Net().eval(), (torch.randn(2, 3, 8, 8),)
+    traced, (branch,) = branches(model, example)
+    assert branch.layers == ("inner",)
+    torch.testing.assert_close(traced(*example), model(*example))

@@ -116,12 +116,13 @@ class Structure(View):
         # With nothing chosen the largest one says most about the model, as in the histogram of weights.
         chosen = chosen or [max(self.session.layers, key=lambda layer: layer.params)]
         split = "calibration" if task.has("calibration") else "validation"
-        names = [layer.name for layer in chosen]
+        # What is no layer of a known kind gives nothing that could be looked at.
+        names = list(dict.fromkeys(layer.module for layer in chosen if layer.output))
         observed = observe_activations(state.model, task, names, split=split, progress=progress.part(0.0, 0.5))
-        self._activations = observed.get(names[0])
+        self._activations = observed.get(chosen[0].module) if chosen[0].output else None
         weight = state.model.get_parameter(chosen[0].parameter).detach()
         with self.lock:
-            self._seen = number, names[0]
+            self._seen = number, chosen[0].name
             self._draw(self.activations, list(observed.values()))
             self._draw(self.spread, channel_spread(weight, chosen[0].outputs))
             self._draw(self.spectrum, singular_spectrum(weight, chosen[0].outputs))
@@ -139,7 +140,9 @@ class Structure(View):
         try:
             state = self.session.state_of(number)
             context = Context(self.session.subject, self.session.settings.seed, progress)
-            channels = channels_of(state.model, context.groups(state.model), layer, self.criterion.value, context)
+            channels = channels_of(
+                state.model, context.groups(state.model), self._module(layer), self.criterion.value, context
+            )
         except WorkbenchError as error:  # what else there is to see stays in sight
             words = str(error)
         with self.lock, self.quietly():
@@ -147,6 +150,10 @@ class Structure(View):
             self.words.value = _about(channels, words)
             self._fill()
             self._follow()
+
+    def _module(self, name: str) -> str:
+        """Return the module that holds a layer, since groups of channels are those of modules."""
+        return next((layer.module for layer in self.session.layers if layer.name == name), name)
 
     def _rank_again(self) -> None:
         if self._seen is not None:

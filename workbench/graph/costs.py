@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from workbench.graph.group import Group
-from workbench.graph.tracing import slow_attention
-from workbench.graph.walk import canonical_names
+from workbench.model.products import Products, written_out
 from workbench.model.twin import twin
 from workbench.task.batch import batch_size, call
 
@@ -63,14 +60,12 @@ def macs_of_parameters(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[d
 
     The model's twin runs once. Tied parameters count under their first name.
     """
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    counter = _Counter(model)
-    with torch.no_grad(), slow_attention(), sdpa_kernel(SDPBackend.MATH), counter:
+    counter = Products(dict(model.named_parameters()))
+    with written_out(), counter:
         call(twin(model), example)
-    share = 2 * batch_size(example)
-    by_layer = {name: flops / share for name, flops in counter.flops.items() if name}
-    return by_layer, counter.flops.get("", 0) / share
+    samples = batch_size(example)
+    by_layer = {name: macs / samples for (name, _), macs in counter.macs.items() if name}
+    return by_layer, counter.macs.get(("", ""), 0) / samples
 
 
 def _taken(group: Group, order: Sequence[int], known: Mapping[str, Tensor]) -> dict[tuple[str, int], Any]:
@@ -82,31 +77,3 @@ def _taken(group: Group, order: Sequence[int], known: Mapping[str, Tensor]) -> d
                 counts = shares.setdefault((slot.parameter, slot.dim), np.zeros(len(order) + 1))
                 counts[place] += len(slot.indices)
     return {key: counts.cumsum() for key, counts in shares.items()}
-
-
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-    """Counts torch's own floating-point operations by the parameter in whose memory an argument lies, "" for none."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # as above
-        first = canonical_names(model)
-        self._names = {
-            value.untyped_storage().data_ptr(): first[name] for name, value in model.named_parameters() if value.numel()
-        }
-        self.flops: dict[str, int] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        from torch.utils.flop_counter import flop_registry
-
-        out = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
-        if count is not None:
-            # The bias comes first where an operator takes one; what is multiplied has two or more dimensions.
-            named = [
-                self._names.get(value.untyped_storage().data_ptr(), "")
-                for value in args
-                if isinstance(value, Tensor) and value.dim() > 1
-            ]
-            name = next(filter(None, named), "")
-            self.flops[name] = self.flops.get(name, 0) + count(*args, **(kwargs or {}), out_val=out)
-        return out

@@ -11,6 +11,7 @@ import numpy as np
 from workbench.graph.labels import POSITION, Array, Classes, Labels, Reason
 
 Dims = tuple[Array, ...]
+CONSTANT = "meets a tensor made with a constant size"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Call:
         roles: Where layers are noted.
         name: The node's name in the graph.
         splits: Where channels that are taken apart are noted.
+        normalises: Whether it is a mean or a variance by which a norm that is written by hand divides or shifts.
     """
 
     op: str
@@ -93,6 +95,7 @@ class Call:
     roles: Roles
     name: str = ""
     splits: Splits = field(default_factory=Splits)
+    normalises: bool = False
 
     def dims(self, name: str) -> Dims:
         """Return the labels of a tensor argument that must be there."""
@@ -136,6 +139,17 @@ class Call:
     def consumes(self, name: str, dim: int) -> None:
         """Note that this dimension of the weight holds the input channels of a layer."""
         self._note(self.roles.consumers, name, dim)
+
+    def holds(self, weight: Labelled, producer: int | None = None, consumer: int | None = None) -> None:
+        """Note which dimensions of a weight hold a layer's outputs and inputs."""
+        for role, dim in ((self.roles.producers, producer), (self.roles.consumers, consumer)):
+            if weight.parameter is not None and dim is not None:
+                role.setdefault((weight.parameter, dim), self.owner(weight.parameter, self.place))
+
+    def is_constant(self, labels: Array) -> bool:
+        """Return whether these are channels of a tensor that was made here, with a size that is not the graph's."""
+        own = self.constant(CONSTANT, 1)[0]
+        return bool((labels == own).all())
 
     def _note(self, role: dict[tuple[str, int], str], name: str, dim: int) -> None:
         parameter = self.arguments[name].parameter

@@ -87,7 +87,8 @@ def fold_batchnorm(model: nn.Module, example: tuple[Tensor, ...], names: Contain
 def followers(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, str]:
     """Return for every convolution and linear layer "relu" if only ReLUs use its output, otherwise "".
 
-    Between the two may lie a batch norm and operators that do nothing in eval mode.
+    Between the two may lie operators that do nothing in eval mode. A batch norm is none of them: one that could be
+    folded into the layer is gone before, and any other moves what a ReLU would cut off.
 
     Raises:
         WorkbenchError: The model cannot be traced.
@@ -166,7 +167,7 @@ def _fold_pair(layer: nn.Module, norm: nn.Module) -> bool:
 def _uses(node: Node) -> Iterator[str]:
     """Yield the operators that use the node's value, "output" for the model's end."""
     for user in node.users:
-        if operator(user) in PASSING and argument(user, 0, "input") is node:
+        if operator(user) in PASSING[1:] and argument(user, 0, "input") is node:
             yield from _uses(user)
         else:
             yield operator(user) or user.op

@@ -15,18 +15,33 @@ from workbench.graph.walk import Walk, operator_name
 
 
 def open_heads(program: ExportedProgram, walk: Walk) -> None:
-    """Leave, in every reshape of a traced graph, the one size open in which heads are counted; in place.
+    """Leave, in every reshape and expansion of a traced graph, the size open in which heads are counted; in place.
 
     A reshape that counts heads in two of its sizes, or leaves another one open for good, stays as it is.
     """
     classes = walk.labels.classes()
     for node in program.graph.nodes:
         value = walk.values.get(node)
-        if node.op != "call_function" or operator_name(node.target) not in RESHAPES or not isinstance(value, Labelled):
+        if node.op != "call_function" or not isinstance(value, Labelled):
+            continue
+        if operator_name(node.target) == "expand":
+            node.update_arg(1, _as_it_is(node, value, classes))
+        if operator_name(node.target) not in RESHAPES:
             continue
         sizes = next((place for place, argument in enumerate(node.args) if isinstance(argument, list | tuple)), None)
         if sizes is not None:
             node.update_arg(sizes, _opened(node, sizes, value, classes))
+
+
+def _as_it_is(node: Node, value: Labelled, classes: Classes) -> Any:
+    """Return the sizes of an expansion, with heads as many as there are: keys that several queries share stand so."""
+    sizes: Any = node.args[1]
+    before = node.all_input_nodes[0].meta["val"].shape
+    added = len(sizes) - len(before)
+    return [
+        -1 if number >= added and before[number - added] == size and _counts(value.dims[number], classes) else size
+        for number, size in enumerate(sizes)
+    ]
 
 
 def _opened(node: Node, place: int, value: Labelled, classes: Classes) -> Any:
@@ -34,7 +49,7 @@ def _opened(node: Node, place: int, value: Labelled, classes: Classes) -> Any:
     # An unflatten gives the sizes of some dimensions only, from the one before them on.
     start: Any = node.args[1] if operator_name(node.target) == "unflatten" else 0
     start %= len(value.dims) - len(sizes) + 1
-    counted = [number for number in range(len(sizes)) if _counts_heads(value.dims[start + number], classes)]
+    counted = [number for number in range(len(sizes)) if _counts(value.dims[start + number], classes)]
     known = node.meta["val"].shape[start:]
     closed = [known[number] if size == -1 else size for number, size in enumerate(sizes)]
     if len(counted) != 1 or any(isinstance(size, torch.SymInt) for size in closed):
@@ -43,5 +58,5 @@ def _opened(node: Node, place: int, value: Labelled, classes: Classes) -> Any:
     return closed
 
 
-def _counts_heads(labels: Array, classes: Classes) -> bool:
+def _counts(labels: Array, classes: Classes) -> bool:
     return bool(classes.heads[classes.of[labels[labels >= 0]]].any())

@@ -32,6 +32,15 @@ def refit(module: nn.Module, depthwise: bool) -> None:
         module.num_channels = len(module.weight)
     elif isinstance(module, nn.Embedding):
         module.num_embeddings, module.embedding_dim = module.weight.shape
+    elif isinstance(module, nn.RNNBase):
+        _refit_recurrent(module)
+    elif isinstance(module, nn.RNNCellBase):
+        module.hidden_size, module.input_size = module.weight_hh.shape[1], module.weight_ih.shape[1]
+    elif isinstance(module, nn.Bilinear):
+        module.out_features, module.in1_features, module.in2_features = module.weight.shape
+    elif type(module).__name__ == "Conv1D" and hasattr(module, "nf"):  # the linear layer of GPT-2
+        for name, size in zip(("nx", "nf"), module.get_parameter("weight").shape, strict=True):
+            setattr(module, name, size)
     elif isinstance(module, nn.PReLU):
         module.num_parameters = len(module.weight)
 
@@ -46,6 +55,15 @@ def _refit_convolution(module: _ConvNd, depthwise: bool) -> None:
         module.in_channels, module.out_channels = first, second * module.groups
     else:
         module.out_channels, module.in_channels = first, second * module.groups
+
+
+def _refit_recurrent(module: nn.RNNBase) -> None:
+    gates = {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
+    inside, again = module.get_parameter("weight_ih_l0"), module.get_parameter("weight_hh_l0")
+    module.input_size, module.hidden_size = inside.shape[1], len(again) // gates
+    if module.proj_size:
+        module.proj_size = again.shape[1]
+    module._flat_weights = [getattr(module, name, None) for name in module._flat_weights_names]
 
 
 def _present(tensor: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -40,7 +41,12 @@ def without_mutation(graph: Graph) -> None:
             continue
         written, pure = node.args[0], getattr(aten, name.removesuffix("_"), None)
         overload = getattr(pure, node.target._overloadname, None)
-        if not isinstance(written, Node) or not name.endswith("_") or overload is None or _is_shared(written):
+        if (
+            not isinstance(written, Node)
+            or not name.endswith("_")
+            or overload is None
+            or _is_shared(written, node, order)
+        ):
             raise WorkbenchError(f"the model writes into memory that others read ({name}), so it is run as a whole")
         node.target = overload
         for user in [user for user in written.users if order[user] > order[node]]:
@@ -52,9 +58,16 @@ def _writes_nothing(node: Node) -> bool:
     return name_of(node) == "batch_norm" and argument(node, 5, "training") is False
 
 
-def _is_shared(node: Node) -> bool:
-    """Whether other values may lie in the same memory."""
-    return node.op != "call_function" or any(_is_view(value) for value in (node, *node.users))
+def _is_shared(written: Node, writer: Node, order: Mapping[Node, int]) -> bool:
+    """Whether a value that is read after the write may lie in the memory that is written to."""
+    if written.op != "call_function" or any(_is_view(user) for user in written.users if order[user] < order[writer]):
+        return True
+    if not _is_view(written):
+        return False
+    # Of what only this view reads nobody sees the write, as when a flattened value is rectified in place.
+    source = written.args[0]
+    alone = written.target is not operator.getitem and isinstance(source, Node) and list(source.users) == [written]
+    return not alone or _is_shared(source, written, order)  # type: ignore[arg-type]  # alone says so
 
 
 def _is_view(node: Node) -> bool:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Lock, RLock
+from threading import RLock
 from typing import Any
 
 import torch
@@ -17,6 +15,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from workbench.errors import WorkbenchError, first_line
+from workbench.model.products import slow_attention
 from workbench.model.twin import twin
 from workbench.task.batch import Inputs, how, is_flat, judged, leaves
 
@@ -134,26 +133,3 @@ def _owner(node: Node) -> Any:
 def _at_least_two(example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """A dimension of size one is always taken for a constant, so a batch of one is doubled."""
     return tuple(torch.cat([v, v]) if v.dim() and v.shape[0] == 1 else v for v in example)
-
-
-class _Slow:
-    """How many are at it, and the switch as it was before the first of them."""
-
-    lock, inside, before = Lock(), 0, True
-
-
-@contextmanager
-def slow_attention() -> Iterator[None]:
-    """The fast path of `torch.nn` attention is one opaque operator, in which nothing can be followed or counted."""
-    with _Slow.lock:
-        if not _Slow.inside:
-            _Slow.before = torch.backends.mha.get_fastpath_enabled()
-            torch.backends.mha.set_fastpath_enabled(False)
-        _Slow.inside += 1
-    try:
-        yield
-    finally:
-        with _Slow.lock:
-            _Slow.inside -= 1
-            if not _Slow.inside:
-                torch.backends.mha.set_fastpath_enabled(_Slow.before)

@@ -93,6 +93,7 @@ class Walk:
             self.roles,
             node.name,
             self.splits,
+            _normalises(node),
         )
         try:
             results = _listed(RULES.get(name, opaque)(call))
@@ -117,6 +118,37 @@ class Walk:
         """Return the layer that uses a parameter; a tied one has several, a lone one is its own."""
         owners = [name.rpartition(".")[0] for name, first in self._names.items() if first == parameter]
         return place if place in owners else owners[0] or parameter
+
+
+STATISTICS = ("mean", "var", "std", "var_mean", "std_mean")
+# What stands between a statistic and the division by it.
+BETWEEN = ("add", "rsqrt", "sqrt", "pow", "reciprocal", "to", "_to_copy", "type_as", "clamp", "clamp_min", "getitem")
+
+
+def _normalises(node: Node) -> bool:
+    """Return whether a norm written by hand takes this mean: all channels are divided by it, or have it taken off."""
+    if operator_name(node.target) not in STATISTICS:
+        return False
+    pending, seen = [node], set[Node]()
+    while pending:
+        source = pending.pop()
+        for user in source.users:
+            name = operator_name(user.target)
+            width, own = (_shape(one) for one in (user, source))
+            if name in ("mul", "div", "sub") and width and own and len(width) == len(own) and width != own:
+                continue
+            if name not in BETWEEN:
+                return False
+            if user not in seen:
+                seen.add(user)
+                pending.append(user)
+    return True
+
+
+def _shape(node: Node) -> tuple[Any, ...]:
+    value = node.meta.get("val")
+    value = value[0] if isinstance(value, tuple | list) and value else value
+    return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
 def walked(program: ExportedProgram, model: nn.Module) -> Walk:

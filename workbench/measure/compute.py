@@ -1,8 +1,8 @@
 """Multiply-accumulates and modelled energy.
 
-MACs are counted by torch's own flop counter over one forward pass. Energy is a model, never a measurement: the
-cost of an operation and of fetching a weight once from memory, from Horowitz, "Computing's Energy Problem (and
-what we can do about it)", ISSCC 2014 (45 nm).
+MACs are counted over one forward pass, operator by operator, by torch's own formulas. Energy is a model, never a
+measurement: the cost of an operation and of fetching a weight once from memory, from Horowitz, "Computing's Energy
+Problem (and what we can do about it)", ISSCC 2014 (45 nm).
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor, nn
 
 from workbench.checkpoint.coding import Coding
-from workbench.graph.tracing import slow_attention
 from workbench.model.layers import Layer
+from workbench.model.products import Products, written_out
 from workbench.model.quantizer import INPUT, quantizers
 from workbench.model.twin import twin
 from workbench.task.batch import batch_size, call
@@ -30,15 +29,12 @@ _COUNTS: WeakKeyDictionary[nn.Module, dict[object, int]] = WeakKeyDictionary()
 
 def count_macs(model: nn.Module, example: tuple[Tensor, ...]) -> int:
     """Return the multiply-accumulates of convolutions, matrix products and attention for one sample."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode  # slow to import, and the first look needs no MACs
-
     known, key = _COUNTS.setdefault(model, {}), tuple((value.shape, value.dtype) for value in example)
     if key not in known:
-        # The counter does not know the fused kernels of a CPU; written out, attention is two products.
-        with torch.no_grad(), slow_attention(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        counter = Products(dict(model.named_parameters()))
+        with written_out(), counter:
             call(twin(model), example)
-        known[key] = counter.get_total_flops() // 2 // batch_size(example)
+        known[key] = sum(counter.macs.values()) // batch_size(example)
     return known[key]
 
 
@@ -53,7 +49,7 @@ def model_energy(
     found = quantizers(model)
     energy, counted = 0.0, 0
     for layer in layers:
-        entry = found.get(f"{layer.name}.{INPUT}")
+        entry = found.get(f"{layer.module}.{INPUT}" if layer.module else INPUT)
         coding = codings.get(layer.parameter)
         if entry is not None and coding is not None:
             energy += layer.macs * INT8_MAC * (coding.bits * entry.bits) / 64

@@ -24,7 +24,7 @@ from workbench.measure.sequential import score
 from workbench.model.layers import choose, first_names, globs
 from workbench.search.trials import Tolerance, TrialContext
 from workbench.steps import Context, State
-from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA
+from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA, judged_weights
 from workbench.steps.prune.importance.ranking import least_important
 from workbench.steps.prune.patterns import keep_masks
 
@@ -164,7 +164,10 @@ def hold_contest(
     """
     kinds = _checked(units, criteria, amounts, ranking)
     context, reference = trial_context.context, trial_context.reference
-    track = (_channels if units == "channels" else _weights)(trial_context.state, context, layers, exclude)
+    if units == "channels":
+        track = _channels(trial_context.state, context, layers, exclude)
+    else:
+        track = _weights(trial_context.state, context, layers, exclude, kinds)
     contest = Contest(units, ranking, track.parts, tuple(sorted(set(amounts))), reference.score)
     ranked: dict[str, Scores] = {}
     entries: list[Entry] = []
@@ -210,8 +213,8 @@ class _Track:
 
 def _channels(state: State, context: Context, layers: str, exclude: str) -> _Track:
     every = context.layers(state.model)
-    wanted = {layer.name for layer in choose(every, layers, globs(exclude))}
-    unwanted = {layer.name for layer in every} - {layer.name for layer in choose(every, "*", globs(exclude))}
+    wanted = {layer.module for layer in choose(every, layers, globs(exclude))}
+    unwanted = {layer.module for layer in every} - {layer.module for layer in choose(every, "*", globs(exclude))}
     groups = [
         group
         for group in context.groups(state.model)
@@ -232,9 +235,12 @@ def _channels(state: State, context: Context, layers: str, exclude: str) -> _Tra
     return _Track(tuple((group.name, len(group.units)) for group in groups), rank, without)
 
 
-def _weights(state: State, context: Context, layers: str, exclude: str) -> _Track:
-    chosen = choose(context.layers(state.model), layers, globs(exclude))
-    names = list(first_names(state.model, chosen))
+def _weights(state: State, context: Context, layers: str, exclude: str, kinds: Sequence[str]) -> _Track:
+    chosen = first_names(state.model, choose(context.layers(state.model), layers, globs(exclude)))
+    if layers == "*":  # the same weights for all: a table of places would keep some criteria out of every contest
+        for kind in kinds:
+            chosen, _ = judged_weights(WEIGHT_CRITERIA[kind], state.model, chosen)
+    names = list(chosen)
     weights = {name: state.model.get_parameter(name).detach() for name in names}
 
     def rank(kind: str, share: Context) -> Scores:

@@ -113,7 +113,8 @@ def targets(state: State, step: Step, context: Context) -> dict[str, str]:
     if step.scans == "layers":
         return dict.fromkeys([layer.name for layer in context.layers(state.model) if layer.name in chosen], "")
     groups = context.groups(state.model)
-    return {group.name: group.protected or "" for group in groups if chosen.intersection(group.layers)}
+    modules = {layer.module for layer in context.layers(state.model) if layer.name in chosen}
+    return {group.name: group.protected or "" for group in groups if modules.intersection(group.layers)}
 
 
 def scan(

@@ -43,6 +43,21 @@ def _facts(layer: Layer, state: State, size: Size) -> dict[str, Any]:
     }
 
 
+def untouched(subject: Subject, state: State, size: Size) -> list[dict[str, Any]]:
+    """Return the tensors of the file that no step has touched, with their bytes in it, the largest first."""
+    before, after = subject.model.state_dict(), state.model.state_dict()
+    same = [
+        name
+        for name in size.layers
+        if name in before
+        and subject.codings.get(name) is state.codings.get(name)
+        and before[name].shape == after[name].shape
+        and torch.equal(before[name], after[name])
+    ]
+    rows = [{"name": name, "bytes": size.layers[name]} for name in same]
+    return sorted(rows, key=lambda row: -row["bytes"])
+
+
 def weight_facts(subject: Subject, state: State) -> list[dict[str, Any]]:
     """Return histograms of the largest weights that changed, before and after over one span."""
     context = Context(subject)

@@ -15,7 +15,7 @@ from workbench.measure import Measurement, Score
 from workbench.measure.record import FORMAT, VERSION
 from workbench.model.subject import Subject
 from workbench.search.sensitivity import Table
-from workbench.session.layer_facts import layer_facts, weight_facts
+from workbench.session.layer_facts import layer_facts, untouched, weight_facts
 from workbench.session.settings import Settings
 from workbench.steps import Context, State, Step
 from workbench.steps.history import History
@@ -78,6 +78,7 @@ def details(of: Recorded, state: State, scan: Table | None) -> dict[str, Any]:
         "states": _states(of),
         "layers": layer_facts(of.subject, state, before, after),
         "weights": weight_facts(of.subject, state),
+        "untouched": untouched(of.subject, state, after),
         "groups": _groups(of.subject, state),
         "sensitivity": scan.facts() if scan is not None and scan.state in path else None,
     }

@@ -215,9 +215,14 @@ class WeightStep(Step):
     def changes(self, state: State, context: Context) -> dict[str, Change]:
         """Return the changed parameters by name. Nothing else is copied, so that a preview is cheap."""
 
+    def remarks(self, state: State, context: Context) -> list[str]:
+        """Return what people have to know of what `changes` does to a state, such as weights that it leaves alone."""
+        return []
+
     def build(self, state: State, context: Context) -> State:
         with torch.no_grad():
-            return state.with_changes(self.changes(state, context))
+            changed = state.with_changes(self.changes(state, context))
+        return changed.with_notes(*self.remarks(state, context))
 
 
 def candidate(state: State, step: Step, context: Context) -> tuple[State, dict[str, Tensor]]:

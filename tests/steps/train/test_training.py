@@ -177,5 +177,5 @@ def test_trainable_finds_tied_weights_by_any_of_their_names():
     model["last"].weight = model["first"].weight
     example = (torch.zeros(2, 4),)
     last = next(layer for layer in layers(nn.Sequential(model["first"], model["last"]), example) if layer.name == "1")
-    trained = trainable(model, [replace(last, name="last")])
+    trained = trainable(model, [replace(last, name="last", module="last", parameter="last.weight")])
     assert trained.parameters == [model["first"].weight, model["last"].bias]

@@ -53,12 +53,13 @@ adaptive_max_pool3d.default alpha_dropout.default avg_pool1d.default avg_pool2d.
 batch_norm.default channel_shuffle.default constant_pad_nd.default conv1d.default conv1d.padding conv2d.default
 conv2d.padding conv3d.default conv3d.padding conv_transpose1d.default conv_transpose2d.input conv_transpose3d.input
 convolution.default dropout.default embedding.default feature_alpha_dropout.default feature_dropout.default glu.default
-grid_sampler.default grid_sampler_2d.default group_norm.default gru.input im2col.default instance_norm.default
-layer_norm.default log_softmax.int lstm.input max_pool1d.default max_pool2d.default max_pool2d_with_indices.default
-max_pool3d.default pad.default
+grid_sampler.default grid_sampler_2d.default group_norm.default gru.input gru_cell.default im2col.default
+instance_norm.default layer_norm.default log_softmax.int lstm.input lstm_cell.default max_pool1d.default
+max_pool2d.default max_pool2d_with_indices.default max_pool3d.default pad.default
 pixel_shuffle.default pixel_unshuffle.default reflection_pad1d.default reflection_pad2d.default
 reflection_pad3d.default replication_pad1d.default replication_pad2d.default replication_pad3d.default
-rms_norm.default rnn_relu.input rnn_tanh.input softmax.int upsample_bicubic2d.default upsample_bicubic2d.vec
+rms_norm.default rnn_relu.input rnn_relu_cell.default
+rnn_tanh.input rnn_tanh_cell.default softmax.int upsample_bicubic2d.default upsample_bicubic2d.vec
 upsample_bilinear2d.default upsample_bilinear2d.vec upsample_linear1d.default upsample_linear1d.vec
 upsample_nearest1d.default upsample_nearest1d.vec upsample_nearest2d.default upsample_nearest2d.vec
 upsample_nearest3d.default upsample_nearest3d.vec upsample_trilinear3d.default upsample_trilinear3d.vec

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from workbench.graph.flow import Rule
-from workbench.graph.rules import elements, layers, parts, shapes
+from workbench.graph.rules import elements, layers, parts, recurrent, shapes
 from workbench.graph.rules.elements import opaque
 
-RULES: dict[str, Rule] = {**elements.RULES, **layers.RULES, **parts.RULES, **shapes.RULES}
+RULES: dict[str, Rule] = {**elements.RULES, **layers.RULES, **parts.RULES, **recurrent.RULES, **shapes.RULES}
 
 __all__ = ["RULES", "opaque"]

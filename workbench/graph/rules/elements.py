@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import reduce
 
-from workbench.graph.flow import Call, Dims, Rule, positions
+import numpy as np
+
+from workbench.graph.flow import CONSTANT, Call, Dims, Labelled, Rule, positions
 from workbench.graph.labels import POSITION, Array
 
 
@@ -21,7 +23,7 @@ POINTWISE = _words("""
     logical_and logical_not logical_or logical_xor lt masked_fill maximum minimum mish mul multiply
     nan_to_num ne neg ones_like pow rand_like randn_like reciprocal relu relu6 remainder round rrelu
     rsqrt rsub selu sigmoid sign silu sin sinh softplus softshrink sqrt square sub tan tanh tanhshrink
-    threshold to true_divide trunc type_as where xlogy zeros_like full_like
+    threshold to true_divide trunc where xlogy zeros_like full_like
 """)
 
 # Over how many of the last dimensions an operator works.
@@ -40,13 +42,16 @@ REDUCTIONS = _words("""
     nansum norm prod std std_mean sum var var_mean
 """)
 
+# Zeros add nothing to these, so what is left of them is right whatever was removed.
+SUMS = ("sum", "nansum", "linalg_vector_norm", "norm", "count_nonzero")
+
 # These keep the shape, but what stands at one index depends on the others.
 ALONG = _words("""
     softmax log_softmax cumsum cumprod sort roll flip
 """)
 
 PRODUCTS = _words("""
-    mm addmm baddbmm einsum dot
+    baddbmm einsum dot
 """)
 # Of two matrices each, or of queries, keys and values, with any number of dimensions before, taken one by one.
 BATCHED = _words("""
@@ -87,7 +92,10 @@ def reduction(call: Call) -> list[Dims]:
     source = call.dims("self" if "self" in call.arguments else "x")
     axes = axes_of(call.arguments.get("dim"), len(source))
     for axis in axes:
-        call.fix(source[axis], f"combined with other channels by '{call.op}'")
+        if call.normalises:
+            call.labels.inexact(source[axis])
+        elif call.op not in SUMS:
+            call.fix(source[axis], f"combined with other channels by '{call.op}'")
     remaining = tuple(positions(1) if axis in axes else labels for axis, labels in enumerate(source))
     if not call.arguments.get("keepdim"):
         remaining = tuple(labels for axis, labels in enumerate(remaining) if axis not in axes)
@@ -109,6 +117,26 @@ def axes_of(dim: int | list[int] | None, rank: int) -> set[int]:
     return {axis % rank for axis in ([dim] if isinstance(dim, int) else dim)}
 
 
+def matrix(call: Call) -> list[Dims]:
+    """Carry channels through the product with a parameter, [in, out]; any other product hides them."""
+    left, right = (call.arguments[name] for name in (("mat1", "mat2") if call.op == "addmm" else ("self", "mat2")))
+    if right.parameter is None or len(right.dims) != 2:
+        return product(call)
+    return [_turned_linear(call, left.dims, right, call.optional("self") if call.op == "addmm" else None)]
+
+
+def _turned_linear(call: Call, source: Dims, weight: Labelled, bias: Dims | None) -> Dims:
+    call.unify(source[-1], weight.dims[0])
+    call.holds(weight, producer=1, consumer=0)
+    out = weight.dims[1] if bias is None else call.unify(weight.dims[1], bias[-1])
+    return (*(np.where(labels < 0, POSITION, labels) for labels in source[:-1]), out)
+
+
+def alike(call: Call) -> Dims:
+    """Another tensor gives the type, and none of its channels."""
+    return call.dims("self")
+
+
 def product(call: Call) -> list[Dims]:
     return _hide(call, f"used in a matrix product ('{call.op}')")
 
@@ -117,6 +145,8 @@ def batched(call: Call) -> list[Dims]:
     """Follow what stands before the matrices, such as attention heads; what is multiplied is fixed."""
     tensors = [value.dims for value in call.tensors()]
     why = f"used in a matrix product ('{call.op}')"
+    if call.op == "matmul" and (right := call.tensors()[1]).parameter and len(right.dims) == 2 and len(tensors[0]) > 1:
+        return [_turned_linear(call, tensors[0], right, None)]
     if min(map(len, tensors)) < 3:
         return _hide(call, why)
     for dims in tensors:
@@ -133,8 +163,7 @@ def batched(call: Call) -> list[Dims]:
 
 
 def constant(call: Call) -> list[Dims]:
-    why = "meets a tensor made with a constant size"
-    return [tuple(call.constant(why, size) for size in shape) for shape in call.shapes]
+    return [tuple(call.constant(CONSTANT, size) for size in shape) for shape in call.shapes]
 
 
 def opaque(call: Call) -> list[Dims]:
@@ -170,6 +199,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(REDUCTIONS, reduction),
     **dict.fromkeys(ALONG, along),
     **dict.fromkeys(PRODUCTS, product),
+    **dict.fromkeys(["mm", "addmm"], matrix),
+    "type_as": alike,
     **dict.fromkeys(BATCHED, batched),
     **dict.fromkeys(CONSTANTS, constant),
     "glu": glu,

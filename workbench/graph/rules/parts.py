@@ -9,6 +9,7 @@ import numpy as np
 from workbench.graph.flow import Call, Dims, Labelled, Rule, is_tracked, positions
 
 PART = "taken apart by position"
+CHOSEN = "chosen by an index"
 
 
 def cat(call: Call) -> Dims:
@@ -68,11 +69,34 @@ def cut_out(call: Call) -> Dims:
     return (*source[:axis], part, *source[axis + 1 :])
 
 
+def index(call: Call) -> Dims:
+    """Rows of a table, chosen by numbers: what is chosen from is fixed, what stands beside it keeps its labels."""
+    source, chosen = call.dims("self"), list(call.arguments["indices"])
+    axes = [axis for axis, numbers in enumerate(chosen) if isinstance(numbers, Labelled)]
+    for axis in axes:
+        call.fix(source[axis], CHOSEN)
+    added = len(call.shapes[0]) - (len(source) - len(axes))
+    together = axes == list(range(axes[0], axes[-1] + 1))
+    first = axes[0] if together else 0
+    rest = [labels for axis, labels in enumerate(source) if axis not in axes]
+    rows = map(positions, call.shapes[0][first : first + added])
+    return (*rest[:first], *rows, *rest[first:])
+
+
+def index_select(call: Call) -> Dims:
+    source = call.dims("self")
+    axis = int(call.arguments["dim"]) % len(source)
+    call.fix(source[axis], CHOSEN)
+    return (*source[:axis], positions(call.shapes[0][axis]), *source[axis + 1 :])
+
+
 RULES: dict[str, Rule] = {
     **dict.fromkeys(["cat", "concat", "concatenate"], cat),
     **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], chunk),
     **dict.fromkeys(["slice", "narrow"], cut_out),
     "stack": stack,
     "unbind": unbind,
+    "index": index,
+    "index_select": index_select,
     "select": select,
 }

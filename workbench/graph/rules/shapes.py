@@ -137,7 +137,8 @@ def permute(call: Call) -> Dims:
 
 def transpose(call: Call) -> Dims:
     source = list(call.dims("self"))
-    first, second = (call.arguments.get(n, d) for n, d in (("dim0", -2), ("dim1", -1)))
+    names = ("axis0", "axis1") if "axis0" in call.arguments else ("dim0", "dim1")
+    first, second = (call.arguments.get(name, default) for name, default in zip(names, (-2, -1), strict=True))
     source[first], source[second] = source[second], source[first]
     return tuple(source)
 
@@ -155,11 +156,12 @@ def expand(call: Call) -> Dims:
     """A dimension of one is repeated; one that is long already stays."""
     source, shape = call.dims("self"), call.shapes[0]
     added = len(shape) - len(source)
-    result = [positions(size) for size in shape]
+    other = call.optional("other")  # as long as another tensor's, whatever of it is removed
+    result = list(other) if other is not None else [positions(size) for size in shape]
     for axis, labels in enumerate(source, added):
         if len(labels) == shape[axis]:
             result[axis] = labels
-        else:
+        elif is_tracked(labels):
             call.fix(labels, "one channel, expanded")
     return tuple(result)
 

@@ -83,6 +83,12 @@ def _beside(quantizer: str) -> str:
     return f"{layer}.weight" if layer else "weight"
 
 
+def _multiplies_columns(node: onnx.NodeProto) -> bool:
+    """Return whether a product takes its weight as [inputs, outputs]."""
+    turned = any(given.name == "transB" and given.i for given in node.attribute)
+    return node.op_type == "MatMul" or (node.op_type == "Gemm" and not turned)
+
+
 def _grid(quantizer: ActivationQuantizer) -> tuple[float, int]:
     return quantizer.scale, quantizer.zero_point
 
@@ -110,7 +116,9 @@ class _Editor:
         node, turn = self._reader(parameter)
         if grid is not None:
             entered = (f"{name}.{INPUT}" if name else INPUT) in self.quantizers
-            source = self._weight(parameter, grid, turn is not None, unsigned=entered and not signed_products_exact())
+            unsigned = entered and not signed_products_exact()
+            plain = node is not None and not entered and _multiplies_columns(node)
+            source = self._weight(parameter, grid, turn is not None, unsigned, plain)
             if turn is not None:
                 self.graph.node.remove(turn)
             if node is None:
@@ -144,7 +152,7 @@ class _Editor:
             return readers[0], None
         return None, None
 
-    def _weight(self, parameter: str, grid: Uniform, transposed: bool, unsigned: bool) -> str:
+    def _weight(self, parameter: str, grid: Uniform, transposed: bool, unsigned: bool, plain: bool) -> str:
         from onnx import numpy_helper
 
         array = numpy_helper.to_array(self.values[parameter])
@@ -161,7 +169,41 @@ class _Editor:
         if unsigned:
             # The same values, counted from 0 on.
             integers, zero = ((part.astype(np.int16) + 128).astype(np.uint8) for part in (integers, zero))
+        if plain:
+            return self._multiplied(parameter, integers, grid.scale.numpy(), zero, axis)
         return self._dequantize(parameter, integers, grid.scale.numpy(), zero, axis)
+
+    def _multiplied(
+        self,
+        name: str,
+        integers: np.ndarray[Any, Any],
+        scale: np.ndarray[Any, Any],
+        zero: np.ndarray[Any, Any],
+        axis: int | None,
+    ) -> str:
+        """Turn integers into values by plain operators, where nothing else that enters is on a grid.
+
+        ONNX Runtime takes a DequantizeLinear before such a product for leave to round the other factor too. These it
+        computes once, when it loads the file.
+        """
+        from onnx import helper, numpy_helper
+
+        if not any(name in node.input for node in self.graph.node if node.op_type == "Shape"):
+            self.graph.initializer.remove(self.values[name])
+        shape = [-1 if number == axis else 1 for number in range(integers.ndim)]
+        parts = {"integers": integers, "scale": scale.reshape(shape), "zero": zero.astype(np.float32).reshape(shape)}
+        for suffix, array in parts.items():
+            if suffix != "zero" or array.any():
+                self.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), f"{name}.{suffix}"))
+        self.made.append(
+            helper.make_node("Cast", [f"{name}.integers"], [f"{name}.cast"], name=f"{name}.cast", to=FLOAT)
+        )
+        whole = f"{name}.cast"
+        if parts["zero"].any():
+            whole = f"{name}.shifted"
+            self.made.append(helper.make_node("Sub", [f"{name}.cast", f"{name}.zero"], [whole], name=whole))
+        self.made.append(helper.make_node("Mul", [whole, f"{name}.scale"], [f"{name}.values"], name=f"{name}.multiply"))
+        return f"{name}.values"
 
     def _dequantize(
         self,
@@ -269,9 +311,20 @@ class _Editor:
         readers = [other for other in self.graph.node if value in other.input]
         if len(readers) == 1 and readers[0].op_type == "Relu" and value not in self.outputs:
             value = readers[0].output[0]
-        if value not in self.outputs:
-            readers = [other for other in (*self.graph.node, *self.made) if value in other.input]
-            self._reread_in(readers, value, self._pair(value, quantizer))
+        if value in self.outputs:
+            # The name is the file's, so what makes the value gets another and the pair takes it over.
+            maker = next(other for other in self.graph.node if value in other.output)
+            maker.output[list(maker.output).index(value)] = raw = f"{value}.float"
+            self._reread(value, raw)
+            rounded = self._pair(raw, quantizer)
+            self.made[-1].output[0] = value
+            self._reread_in([*self.graph.node, *self.made], rounded, value)
+            readers = [other for other in (*self.graph.node, *self.made) if raw in other.input]
+            self._reread_in([one for one in readers if not one.name.startswith(f"{raw}.")], raw, value)
+            self.grids[value] = quantizer
+            return
+        readers = [other for other in (*self.graph.node, *self.made) if value in other.input]
+        self._reread_in(readers, value, self._pair(value, quantizer))
 
     def carry(self) -> None:
         """Give sums a pair where a rounded value reaches them through operators that only move it.

@@ -7,7 +7,19 @@ from workbench.charts import latency_chart, ledger_chart
 from workbench.charts.labels import runtime_title
 from workbench.measure import HOW, Latency, Measurement, Score
 from workbench.measure.record import Record
-from workbench.report.blocks import Chart, Notes, Prose, Section, Strong, Table
+from workbench.report.blocks import (
+    Block,
+    Chart,
+    Fragment,
+    Notes,
+    Prose,
+    Section,
+    Strong,
+    Table,
+    Verbatim,
+)
+
+LISTED = 5
 
 
 def totals(record: Record) -> Section:
@@ -69,7 +81,20 @@ def bytes_went(record: Record) -> Section:
     rows.append(("this file", f"{size.total:,}", f"{size.total / first:.1%}"))
     table = Table(("", "bytes", "of the original"), rows, numeric=(1, 2), last=True)
     caption = "Bytes of the file that an export writes. The rows add up to the last one exactly."
-    return Section([Chart([("", ledger_chart(size).figure)], table, caption)])
+    return Section([Chart([("", ledger_chart(size).figure)], table, caption), *_untouched(record, size.total)])
+
+
+def _untouched(record: Record, total: int) -> list[Block]:
+    """Return what of the file no step has touched, by name and share; a record of an earlier release does not say."""
+    rows = record.get("untouched", [])
+    if not rows or not record["steps"]:
+        return []
+    share = sum(row["bytes"] for row in rows) / max(total, 1)
+    said: list[Fragment] = [f"No step touched {share:.1%} of this file: "]
+    for number, row in enumerate(rows[:LISTED]):
+        said += [", " if number else "", Verbatim(row["name"]), f" ({row['bytes'] / max(total, 1):.1%})"]
+    said.append(f" and {len(rows) - LISTED} more tensors." if len(rows) > LISTED else ".")
+    return [Prose(said)]
 
 
 def speed(record: Record) -> Section:

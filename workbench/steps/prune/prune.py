@@ -17,16 +17,18 @@ from workbench.errors import WorkbenchError
 from workbench.model.layers import Layer, first_names
 from workbench.registry import register
 from workbench.steps.bounds import Bounds, amount_below, magnitude_at
-from workbench.steps.calibration import CONVOLUTIONS, damped, input_moments, inverse_factor
+from workbench.steps.calibration import damped, input_moments, inverse_factor
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amount, own_amounts, refuse_unmatched
 from workbench.steps.prune.compensation import column_update, least_squares
-from workbench.steps.prune.importance import WEIGHT_CRITERIA, rank_weights
+from workbench.steps.prune.importance import WEIGHT_CRITERIA, judged_weights, rank_weights
+from workbench.steps.prune.importance.layer_inputs import is_readable
 from workbench.steps.prune.patterns import PATTERNS, RANKINGS, each_mask
 from workbench.steps.state import State
 from workbench.steps.step import Need, WeightStep
+from workbench.steps.untouched import untouched_note
 
 
 @register
@@ -104,7 +106,7 @@ class Prune(WeightStep):
         return super().needs() | ({Need.CALIBRATION} if self.compensation != "none" else set())
 
     def changes(self, state: State, context: Context) -> dict[str, Change]:
-        layers = first_names(state.model, self.chosen(context.layers(state.model)))
+        layers, _ = self._judged(state, context)
         if self.compensation != "none":
             _refuse_other(state.model, layers.values(), self.title)
         ranked = context.within(0.0, 0.5 if self.compensation != "none" else 1.0)
@@ -118,6 +120,29 @@ class Prune(WeightStep):
             pruned = {name: _zeroed(state, name, mask) for name, mask in masks.items()}
             pruned |= self._compensated(state.model, layers, keep, context.within(0.5, 1.0, "making up for what goes"))
         return {name: Change(value, pruned=True) for name, value in pruned.items()}
+
+    def remarks(self, state: State, context: Context) -> list[str]:
+        _, left = self._judged(state, context)
+        reasons = dict.fromkeys(left.values())
+        notes = [f"{', '.join(name for name in left if left[name] == why)}: not pruned; {why}" for why in reasons]
+        return notes + untouched_note(self.title, state.model, context.layers(state.model))
+
+    def _judged(self, state: State, context: Context) -> tuple[dict[str, Layer], dict[str, str]]:
+        """Return the layers that are pruned by the names of their weights, and why others are left alone.
+
+        Those that were asked for by name are not left alone: the criterion then refuses them.
+        """
+        layers = first_names(state.model, self.chosen(context.layers(state.model)))
+        if self.layers != "*":
+            return layers, {}
+        fit, left = judged_weights(WEIGHT_CRITERIA[self.importance], state.model, layers)
+        if self.compensation == "none":
+            return fit, left
+        compensable = {name: layer for name, layer in fit.items() if _compensable(state.model, layer)}
+        if not compensable:
+            return fit, left
+        names = [layer.name for name, layer in fit.items() if name not in compensable]
+        return compensable, left | dict.fromkeys(names, "no other weights can make up for what goes")
 
     def _each_mask(self, scores: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> Iterator[tuple[str, Tensor]]:
         """Yield the masks of all weights; layers with an amount of their own are ranked by themselves."""
@@ -152,10 +177,12 @@ def _zeroed(state: State, name: str, mask: Tensor) -> Tensor:
     return state.parameter(name).masked_fill(~mask, 0.0)
 
 
+def _compensable(model: nn.Module, layer: Layer) -> bool:
+    return layer.is_whole and is_readable(model.get_submodule(layer.module))
+
+
 def _refuse_other(model: nn.Module, layers: Iterable[Layer], title: str) -> None:
-    wrong = [
-        layer.name for layer in layers if not isinstance(model.get_submodule(layer.name), (nn.Linear, *CONVOLUTIONS))
-    ]
+    wrong = [layer.name for layer in layers if not _compensable(model, layer)]
     if wrong:
         raise WorkbenchError(
             f"{title}: only linear layers and convolutions that are not transposed can be compensated; exclude "

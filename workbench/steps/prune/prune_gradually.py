@@ -18,7 +18,7 @@ from workbench.model.layers import first_names
 from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.prune.importance import WEIGHT_CRITERIA
+from workbench.steps.prune.importance import WEIGHT_CRITERIA, judged_weights
 from workbench.steps.prune.patterns import PATTERNS, RANKINGS, pattern_masks
 from workbench.steps.state import State
 from workbench.steps.train.taught import TaughtStep
@@ -76,10 +76,10 @@ class PruneGradually(TaughtStep):
         task = context.subject.task
         refuse_grid(state, self.kind)
         model = copy.deepcopy(state.model)
-        outputs = {
-            name: layer.outputs
-            for name, layer in first_names(state.model, self.chosen(context.layers(state.model))).items()
-        }
+        layers = first_names(state.model, self.chosen(context.layers(state.model)))
+        if self.layers == "*":
+            layers, _ = judged_weights(WEIGHT_CRITERIA[self.importance], state.model, layers)
+        outputs = {name: layer.outputs for name, layer in layers.items()}
         objective, masks = self.objective(state.model, context), zero_masks(model, state.pruned)
         training = self.begin(model, trainable(model), context, masks, objective)
         updated = 0

@@ -12,10 +12,25 @@ from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.quantize.rounding import ROUNDINGS
 from workbench.steps.state import State
+from workbench.steps.step import WeightStep
+from workbench.steps.untouched import untouched_note
 
 ROUNDING_HELP = (
     "Nearest looks at each weight alone; the others at what the layer makes of calibration data, which takes longer."
 )
+
+
+class CodingStep(WeightStep):
+    """A step that stores weights as codes. Its field `rounding` names one of `ROUNDINGS`."""
+
+    rounding: str
+
+    def remarks(self, state: State, context: Context) -> list[str]:
+        layers = context.layers(state.model)
+        rule = ROUNDINGS[self.rounding]
+        plain = [layer.name for layer in self.chosen(layers) if not rule.looks_at(state.model, layer.parameter)]
+        notes = [f"{', '.join(plain)}: rounded to the nearest value; {rule.sees}"] if plain else []
+        return notes + untouched_note(self.title, state.model, layers)
 
 
 def encoded(

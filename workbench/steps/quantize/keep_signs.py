@@ -18,10 +18,9 @@ from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
+from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import GENERAL
 from workbench.steps.state import State
-from workbench.steps.step import WeightStep
 
 
 def binary(weight: Tensor, axis: int | None) -> Binary:
@@ -53,7 +52,7 @@ def _positive(scale: Tensor) -> Tensor:
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class KeepSigns(WeightStep):
+class KeepSigns(CodingStep):
     """Keeps of each weight only its sign, and whether it is nearly zero. One or two bits a weight."""
 
     kind: ClassVar[str] = "keep_signs"

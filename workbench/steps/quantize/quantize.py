@@ -27,16 +27,16 @@ from workbench.steps.calibration import calibration_batches
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
+from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import ROUNDINGS
 from workbench.steps.state import State
-from workbench.steps.step import Need, WeightStep
+from workbench.steps.step import Need
 from workbench.task.batch import call
 
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class Quantize(WeightStep):
+class Quantize(CodingStep):
     """Rounds weights to a grid of few bits, and activations too where asked. The file shrinks with the bits."""
 
     kind: ClassVar[str] = "quantize"
@@ -139,7 +139,8 @@ class Quantize(WeightStep):
             raise WorkbenchError(
                 f"{self.title}: activation ranges need train or calibration data; the task has neither"
             )
-        chosen = {layer.name: layer.parameter for layer in self.chosen(context.layers(state.model))}
+        layers = self.chosen(context.layers(state.model))
+        chosen = {layer.module: layer.parameter for layer in layers if _has_kernel(layer)}
         for name, parameter in chosen.items():
             if (dtype := state.model.get_parameter(parameter).dtype) != torch.float32:
                 raise WorkbenchError(
@@ -166,7 +167,9 @@ class Quantize(WeightStep):
         built = sharing_copy(model, values)
         for (name, place), quantizer in quantizers.items():
             attach(built.get_submodule(name), place, quantizer)
+        skipped |= dict.fromkeys((layer.name for layer in layers if not _has_kernel(layer)), NO_KERNEL)
         notes = [f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items()]
+        notes += self.remarks(folded, context)
         notes += [
             f"{name}: stored in full again, because its BatchNorm was folded into it"
             for name in state.codings
@@ -176,6 +179,14 @@ class Quantize(WeightStep):
 
 
 Place = tuple[str, str]
+NO_KERNEL = "only what enters linear layers and convolutions is put on a grid"
+
+
+def _has_kernel(layer: Layer) -> bool:
+    """Return whether what enters a layer is what its weight is multiplied with, as integer kernels have it."""
+    return layer.is_whole and layer.parameter.endswith("weight") and layer.kind.startswith(("conv", "linear", "emb"))
+
+
 Ranges = dict[Place, tuple[float, float]]
 
 

@@ -17,17 +17,16 @@ from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
+from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import GENERAL
 from workbench.steps.state import State
-from workbench.steps.step import WeightStep
 
 LEVELS: dict[str, type[Levels]] = {"one": PowersOfTwo, "sum": AdditivePowers}
 
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class QuantizeLogarithmic(WeightStep):
+class QuantizeLogarithmic(CodingStep):
     """Rounds weights to powers of two times a scale: fine steps near zero, where most weights lie."""
 
     kind: ClassVar[str] = "quantize_logarithmic"

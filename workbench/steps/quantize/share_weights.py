@@ -19,10 +19,9 @@ from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
+from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import GENERAL
 from workbench.steps.state import State
-from workbench.steps.step import WeightStep
 
 MOST_VALUES = 100_000
 
@@ -55,7 +54,7 @@ def _clustered(values: Tensor, count: int) -> Tensor:
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class ShareWeights(WeightStep):
+class ShareWeights(CodingStep):
     """Lets many weights of a layer share one value. The file holds short codes and a codebook for each layer."""
 
     kind: ClassVar[str] = "share_weights"

@@ -18,10 +18,9 @@ from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.quantize.encode import ROUNDING_HELP, encoded
+from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import GENERAL
 from workbench.steps.state import State
-from workbench.steps.step import WeightStep
 
 
 def floating(weight: Tensor, name: str, axis: int | None) -> Floating:
@@ -42,7 +41,7 @@ def floating(weight: Tensor, name: str, axis: int | None) -> Floating:
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class ShortenFloats(WeightStep):
+class ShortenFloats(CodingStep):
     """Stores weights as floating-point numbers of 16 or 8 bits."""
 
     kind: ClassVar[str] = "shorten_floats"

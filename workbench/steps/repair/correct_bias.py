@@ -177,7 +177,7 @@ class CorrectBias(WeightStep):
         task, original = context.subject.task, context.subject.model
         if not task.has("calibration"):
             raise WorkbenchError(f"{self.title}: it needs train or calibration data; the task has neither")
-        names = [layer.name for layer in chosen if not layer.kind.startswith(("embedding", "attention"))]
+        names = [layer.name for layer in chosen if layer.is_whole and self.acts_on(layer)]
         where = places(state.model, original, names, context.example())
         if not where:
             raise WorkbenchError(

@@ -166,7 +166,8 @@ class Reconstruct(WeightStep):
         names = [
             layer.name
             for layer in chosen
-            if same_outputs(state.model.get_submodule(layer.name), original.get(state.origin(layer.name)))
+            if layer.is_whole
+            and same_outputs(state.model.get_submodule(layer.name), original.get(state.origin(layer.name)))
             and tensors.count(id(state.model.get_parameter(layer.parameter))) == 1
         ]
         example = context.example()

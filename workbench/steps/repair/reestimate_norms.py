@@ -103,7 +103,7 @@ class ReestimateNorms(TrainingStep):
         return super().needs() | {Need.TRAIN}
 
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
-        chosen = {layer.name for layer in self.chosen(context.layers(state.model))}
+        chosen = {layer.module for layer in self.chosen(context.layers(state.model)) if layer.output}
         names = norms(state.model)
         if names and (self.layers != "*" or self.exclude):
             names = readers(state.model, chosen, names, context.example())

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 
 from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
-from workbench.model.layers import Layer
+from workbench.model.layers import Layer, own_parameters
 from workbench.model.twin import twin
 from workbench.steps.context import Context
 from workbench.steps.state import State
@@ -48,14 +48,12 @@ class Trainable:
 
 def trainable(model: nn.Module, layers: Sequence[Layer] | None = None) -> Trainable:
     """Return what to train: some layers with all that is their own, or everything. The rest takes no gradients."""
-    modules = None if layers is None else frozenset(layer.name for layer in layers)
+    modules = None if layers is None else frozenset(layer.module for layer in layers)
     # By identity, since tied weights go by several names.
-    wanted = {
-        id(parameter)
-        for name, module in model.named_modules()
-        if modules is None or name in modules
-        for parameter in module.parameters(recurse=False)
-    }
+    if layers is None:
+        wanted = {id(parameter) for parameter in model.parameters()}
+    else:
+        wanted = {id(model.get_parameter(name)) for layer in layers for name in own_parameters(model, layer)}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in wanted)
     return Trainable([parameter for parameter in model.parameters() if parameter.requires_grad], modules)

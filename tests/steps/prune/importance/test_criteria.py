@@ -94,7 +94,7 @@ def test_units_are_ranked_whole_and_alike_each_time(kind, name, subjects, monkey
 def test_weights_are_ranked_whole_and_alike_each_time(kind, name, subjects):
     criterion, context = WEIGHT_CRITERIA[kind], Context(subjects[name], seed=3)
     model = context.subject.model
-    found = [layer for layer in context.layers(model) if "transposed" not in layer.kind]
+    found = [layer for layer in context.layers(model) if not criterion.unfit_weight(model, layer.parameter)]
     names = [layer.parameter for layer in found]
     before = fingerprint(model)
     scores, again = (criterion.weights(model, names, context) for _ in range(2))
@@ -143,7 +143,12 @@ def test_a_group_that_a_criterion_says_nothing_about_stays_and_is_named(images):
 def test_a_layer_whose_inputs_cannot_be_looked_at_is_named(kind, subjects):
     said = r"says nothing about embed\.weight.*not of a linear layer or convolution; exclude embed"
     with pytest.raises(WorkbenchError, match=said):
-        run(subjects["text"], Recipe((Prune(importance=kind),)))
+        run(subjects["text"], Recipe((Prune(importance=kind, layers="embed, head"),)))
+    every = run(subjects["text"], Recipe((Prune(importance=kind),)))
+    assert int((every.model.head.weight == 0).sum()) == 16
+    assert not bool((every.model.embed.weight == 0).any())
+    note, *_ = every.notes
+    assert note.startswith("embed, encoder.self_attn, encoder.self_attn.out_proj, attention, attention.out_proj: not ")
     state = run(subjects["text"], Recipe((Prune(importance=kind, layers="head, encoder.linear*"),)))
     assert int((state.model.head.weight == 0).sum()) == 16
 

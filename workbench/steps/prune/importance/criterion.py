@@ -9,6 +9,7 @@ from typing import ClassVar, cast
 from torch import Tensor, nn
 
 from workbench.graph import Group
+from workbench.model.layers import Layer
 from workbench.registry import Registry
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.slots import Owners, mean, producing
@@ -60,6 +61,10 @@ class WeightCriterion(Criterion):
         Errors as in `units`.
         """
 
+    def unfit_weight(self, model: nn.Module, parameter: str) -> str:
+        """Return why the criterion says nothing about a parameter, "" if it does."""
+        return ""
+
     def judged(self, model: nn.Module, group: Group) -> Owners:
         """Return the weights by which units are judged: those that make them, in all layers that produce them."""
         return producing(model, group)
@@ -70,6 +75,19 @@ class WeightCriterion(Criterion):
         names = sorted({place.parameter for places in judged.values() for place in places})
         scores = self.weights(model, names, context)
         return {group.name: mean(scores, judged[group.name], len(group.units)) for group in groups}
+
+
+def judged_weights(
+    criterion: WeightCriterion, model: nn.Module, layers: Mapping[str, Layer]
+) -> tuple[dict[str, Layer], dict[str, str]]:
+    """Return the layers, by their weights' names, that a criterion can judge, and by name why it cannot judge others.
+
+    Where it can judge none, all are returned, for the criterion to refuse.
+    """
+    unfit = {name: why for name in layers if (why := criterion.unfit_weight(model, name))}
+    fit = {name: layer for name, layer in layers.items() if name not in unfit}
+    left = {layers[name].name: f"{criterion.title} says nothing about what is {why}" for name, why in unfit.items()}
+    return (fit, left) if fit else (dict(layers), {})
 
 
 CRITERIA: Registry[Criterion] = Registry("criterion", Criterion, instances=True)

@@ -19,7 +19,7 @@ from workbench.registry import register
 from workbench.steps.calibration import input_moments, inverse
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import WeightCriterion
-from workbench.steps.prune.importance.layer_inputs import layers_of, refuse, unreadable
+from workbench.steps.prune.importance.layer_inputs import layers_of, refuse, unreadable, unreadable_weight
 from workbench.steps.prune.importance.slots import features
 
 
@@ -64,6 +64,9 @@ class OptimalBrainSurgeon(WeightCriterion):
 
     def unfit(self, model: nn.Module, group: Group) -> str:
         return unreadable(model, group)
+
+    def unfit_weight(self, model: nn.Module, parameter: str) -> str:
+        return unreadable_weight(model, parameter)
 
     def weights(self, model: nn.Module, parameters: Sequence[str], context: Context) -> dict[str, Tensor]:
         layers = layers_of(model, parameters, self.title)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from workbench.graph import Group, canonical_names, is_depthwise
+from workbench.model.layers import is_turned_linear
 
 WEIGHTS = ("weight", "in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
 
@@ -79,9 +80,14 @@ def mean(values: Mapping[str, Tensor], found: Owners, units: int) -> Tensor:
 
 def _places(model: nn.Module, layer: str, outputs: bool) -> list[Place]:
     module = model.get_submodule(layer)
-    turned = isinstance(module, _ConvTransposeNd) and not is_depthwise(module)
-    # Attention has other names, and keeps them where it is no longer a module of torch's.
-    found = [name for name in WEIGHTS if module._parameters.get(name) is not None]
+    turned = (isinstance(module, _ConvTransposeNd) and not is_depthwise(module)) or is_turned_linear(module)
+    # Attention has other names, and keeps them where it is no longer a module of torch's; recurrent layers have many.
+    recurrent = isinstance(module, nn.RNNBase | nn.RNNCellBase)
+    found = [
+        name
+        for name, value in module._parameters.items()
+        if value is not None and (name in WEIGHTS or (recurrent and name.startswith("weight")))
+    ]
     first = canonical_names(model)
     full = [f"{layer}.{name}" if layer else name for name in found]
     return [Place(first[name], int(outputs == turned)) for name in full]

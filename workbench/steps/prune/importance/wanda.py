@@ -15,7 +15,7 @@ from workbench.registry import register
 from workbench.steps.calibration import input_norms
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import WeightCriterion
-from workbench.steps.prune.importance.layer_inputs import layers_of, refuse, unreadable
+from workbench.steps.prune.importance.layer_inputs import layers_of, refuse, unreadable, unreadable_weight
 from workbench.steps.prune.importance.slots import Owners, reading
 
 
@@ -39,6 +39,9 @@ class Wanda(WeightCriterion):
 
     def unfit(self, model: nn.Module, group: Group) -> str:
         return unreadable(model, group)
+
+    def unfit_weight(self, model: nn.Module, parameter: str) -> str:
+        return unreadable_weight(model, parameter)
 
     def judged(self, model: nn.Module, group: Group) -> Owners:
         return reading(model, group)

@@ -49,6 +49,11 @@ class Layerwise(Rounding):
     """A rule for one weight matrix at a time. What is no convolution or linear layer is rounded to the nearest."""
 
     needs_data = True
+    sees = "only linear layers and convolutions that are not transposed are rounded by what enters them"
+
+    def looks_at(self, model: nn.Module, parameter: str) -> bool:
+        layer, _, attribute = parameter.rpartition(".")
+        return attribute == "weight" and isinstance(model.get_submodule(layer), (nn.Linear, *CONVOLUTIONS))
 
     @abstractmethod
     def rows(self, weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
@@ -78,7 +83,7 @@ class Layerwise(Rounding):
             weight = model.get_parameter(name).detach()
             layer = name.rpartition(".")[0]
             moments = None
-            if isinstance(model.get_submodule(layer), (nn.Linear, *CONVOLUTIONS)):
+            if self.looks_at(model, name):
                 moments = next(input_moments(twin(model, rounded), task, [layer], share), None)
             if moments is None:
                 rounded[name] = coding.round(weight).to(weight.dtype)

@@ -23,6 +23,7 @@ class Rounding(ABC):
         position: Where it stands among the others.
         needs_data: Whether it looks at the calibration split.
         uniform: Whether it needs an integer grid.
+        sees: Why it does not look at some weights, as people read it.
     """
 
     kind: ClassVar[str]
@@ -30,6 +31,11 @@ class Rounding(ABC):
     position: ClassVar[int] = 100
     needs_data: ClassVar[bool] = False
     uniform: ClassVar[bool] = False
+    sees: ClassVar[str] = ""
+
+    def looks_at(self, model: nn.Module, parameter: str) -> bool:
+        """Return whether the rule does for a weight what it says; where not, the weight goes to its nearest values."""
+        return True
 
     @abstractmethod
     def weights(
