@@ -179,7 +179,9 @@ def outputs_of(model: Callable[..., Any], inputs: tuple[Tensor, ...]) -> Tree:
     wanted = how(inputs).output
     if isinstance(wanted, tuple):
         return dict(zip(wanted, output if isinstance(output, tuple | list) else (output,), strict=True))
-    return output if isinstance(output, Tensor) or callable(wanted) else _only(output)
+    # Whoever gives plain tensors has no task to say what is judged, and gets all of it.
+    plain = isinstance(output, Tensor) or callable(wanted) or not isinstance(inputs, Inputs)
+    return output if plain else _only(output)
 
 
 def flat(model: nn.Module) -> None:

@@ -80,7 +80,7 @@ def test_a_pass_ends_at_the_layer_that_is_asked_for(images):
     calls = []
     handle = images.model.fc.register_forward_hook(lambda *_: calls.append("fc"))
     inputs = images.task.example(2)
-    given, got = until(images.model, "conv2")(*inputs)
+    given, got = until(images.model, "conv2")(inputs)
     handle.remove()
     assert calls == []
     with torch.no_grad():

@@ -89,7 +89,9 @@ def open_graph(serialized: bytes) -> Forward:
         feeds = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
         with TURN:
             outputs = tuple(torch.from_numpy(output) for output in session.run(None, feeds))
-        return outputs[0] if len(outputs) == 1 else judged(outputs, inputs)
+        if len(outputs) == 1:
+            return outputs[0]
+        return judged(outputs, inputs) if isinstance(inputs, Inputs) else outputs
 
     return forward
 
