@@ -114,10 +114,13 @@ def test_a_metric_of_the_whole_split_is_replaced_or_refused():
     found = predictions(predict, reference(targets, whole), Progress())
     assert found.results.tolist() == [1.0] * 8
     assert compare(found, found, reference(targets, whole)).metric == "top-1 accuracy"
-    with pytest.raises(WorkbenchError, match="f1 is one value for the whole split"):
-        predictions(
-            lambda numbers: (torch.zeros(len(numbers), 1), numbers.float()), reference(targets, whole), Progress()
-        )
+    values = lambda numbers: (numbers[:, None].double(), numbers.double())  # noqa: E731
+    alone = predictions(values, reference(targets, whole), Progress())
+    assert alone.results.tolist() == list(range(8))
+    assert compare(alone, alone, reference(targets, whole)).metric == "f1, each sample alone"
+    spread = Metric("spread", lambda outputs, targets: outputs.std(), decomposes=False)
+    with pytest.raises(WorkbenchError, match=r"spread is not a number .* Samples have no class either"):
+        predictions(values, reference(targets, spread), Progress())
 
 
 def test_a_session_says_who_pays_for_its_state_and_for_a_step(session):

@@ -21,6 +21,9 @@ FIELDS = {
     "validation": "data.npz, data.npz[:5000], or a folder of images",
     "train": "for calibration and recovery",
     "test": "scored once, at the export",
+    "metric": "accuracy; f1, miou, perplexity, auc, map, mse …",
+    "loss": "what trains it; by default what fits the metric",
+    "output": "what of the output is judged: a name or a place",
     "mean": "for images, per channel: 0.485, 0.456, 0.406",
     "std": "for images, per channel: 0.229, 0.224, 0.225",
 }
@@ -61,7 +64,9 @@ class SubjectChoice(View):
     def _load(self) -> None:
         values = {key: field.value.strip() for key, field in self.fields.items() if field.value.strip()}
         scales = {key: _numbers(key, values.pop(key)) for key in ("mean", "std") if key in values}
-        self._opened(load(self.what.value.strip(), **values, **scales))
+        output = values.pop("output", None)
+        place = int(output) if output is not None and output.lstrip("-").isdigit() else output
+        self._opened(load(self.what.value.strip(), output=place, **values, **scales))
 
 
 def _numbers(field: str, text: str) -> tuple[float, ...]:

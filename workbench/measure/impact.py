@@ -9,7 +9,7 @@ together (Bonferroni): with 10 classes each is one of 99.5 %.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import torch
@@ -20,7 +20,7 @@ from workbench.jobs.progress import Progress
 from workbench.measure import Reference
 from workbench.measure.evaluator import Predict
 from workbench.measure.population import mean_interval
-from workbench.task.batch import Tree, join
+from workbench.task.batch import Tree, count, join, take
 from workbench.task.classes import Classes
 from workbench.task.metric import Metric
 from workbench.task.named import metric_of
@@ -151,7 +151,8 @@ def predictions(predict: Predict, reference: Reference, progress: Progress) -> P
         progress: Who is told, and may stop it.
 
     Raises:
-        WorkbenchError: The metric gives one value for the whole split, and samples have no class.
+        WorkbenchError: The metric gives one value for the whole split, none for a sample alone, and samples have no
+            class.
         Cancelled: It was told to stop.
     """
     labels, sure, results, seen = [], [], [], []
@@ -159,7 +160,14 @@ def predictions(predict: Predict, reference: Reference, progress: Progress) -> P
         progress.update(int(numbers[0]) / reference.total, f"{int(numbers[0])} of {reference.total} samples")
         outputs, targets = predict(numbers)
         classes = _classes_of(reference.metric, outputs, targets)
-        results.append(_results(_judge(reference.metric, classes), outputs, targets, numbers))
+        try:
+            results.append(_results(_judge(reference.metric, classes), outputs, targets, numbers))
+        except WorkbenchError as error:
+            if reference.metric.decomposes or classes is not None:
+                raise
+            raise WorkbenchError(
+                f"{error}. Samples have no class either, so that none can be told from others"
+            ) from error
         seen.append(targets)
         if classes is not None:
             best = classes.aligned(outputs, targets).scores[:, 0].float().softmax(-1).max(-1)
@@ -211,11 +219,14 @@ def _classes_of(metric: Metric, outputs: Tree, targets: Tree) -> Classes | None:
 def _judge(metric: Metric, classes: Classes | None) -> Metric:
     if metric.decomposes:
         return metric
-    if classes is None:
-        raise WorkbenchError(
-            f"{metric.name} is one value for the whole split, and samples have no class: nobody can be told from others"
-        )
-    return metric_of("accuracy", classes)
+    if classes is not None:
+        return metric_of("accuracy", classes)
+
+    def alone(outputs: Tree, targets: Tree) -> Tensor:
+        places = [torch.tensor([place]) for place in range(count(targets))]
+        return torch.stack([torch.as_tensor(metric.judge(take(outputs, one), take(targets, one))) for one in places])
+
+    return replace(metric, name=f"{metric.name}, each sample alone", judge=alone, decomposes=True, reason="")
 
 
 def _results(metric: Metric, outputs: Tree, targets: Tree, numbers: Tensor) -> Tensor:
