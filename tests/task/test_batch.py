@@ -18,7 +18,8 @@ import workbench as wb
 from workbench.errors import WorkbenchError
 from workbench.graph import trace
 from workbench.task.batch import Batch, Call, Inputs, call, join, judged, leaves, like, outputs_of, take
-from workbench.task.samples import Samples, free_dimensions, samples
+from workbench.task.samples import Samples, free_dimensions
+from workbench.task.sources import samples
 
 
 class Two(nn.Module):

@@ -23,12 +23,13 @@ from workbench.graph.segments import LAYOUTS, Border, Segments
 from workbench.jobs.progress import Progress
 from workbench.jobs.turn import TURN
 from workbench.measure.prefixes import Prefixes
+from workbench.measure.targets import Targets
 from workbench.model.agreement import agree
 from workbench.model.structure import structure
 from workbench.model.twin import kept_twin, standing_in
 from workbench.steps import State
-from workbench.task.batch import Tree, join, outputs_of, take
-from workbench.task.samples import ArraySamples, Samples
+from workbench.task.batch import Tree, outputs_of
+from workbench.task.samples import Samples
 
 Predict = Callable[[Tensor], tuple[Tree, Tree]]
 Visit = Callable[[Tree, Tree, Tensor], None]
@@ -339,28 +340,6 @@ class Evaluator:
         except Exception:  # a graph that does not fit a changed model fails in many ways; it is run as it is then
             return False
         return True
-
-
-class Targets:
-    """Targets of samples by their numbers, without reading their inputs again."""
-
-    def __init__(self, samples: Samples) -> None:
-        self._samples, self._seen = samples, dict[int, Tree]()
-
-    def keep(self, numbers: Tensor, targets: Tree) -> None:
-        """Remember the targets of these samples, where the data does not hold all of them anyway."""
-        if not isinstance(self._samples, ArraySamples):
-            for place, number in enumerate(numbers.tolist()):
-                self._seen[number] = take(targets, torch.tensor([place]))
-
-    def of(self, numbers: Tensor) -> Tree:
-        """Return the targets of these samples."""
-        if isinstance(self._samples, ArraySamples):
-            return take(self._samples.targets, numbers)
-        wanted = numbers.tolist()
-        if not all(number in self._seen for number in wanted):
-            return self._samples.batch(wanted)[1]
-        return join([self._seen[number] for number in wanted])
 
 
 def _values(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:

@@ -9,29 +9,17 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map
-from torch.utils.data import (
-    BatchSampler,
-    DataLoader,
-    Dataset,
-    IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-    Subset,
-    SubsetRandomSampler,
-    default_collate,
-)
+from torch.utils.data import Dataset, default_collate
 
 from workbench.errors import WorkbenchError, first_line
-from workbench.task.batch import Batch, Call, Inputs, Tree, count, leaves, take, tensors
+from workbench.task.batch import Call, Inputs, Tree, count, leaves, take, tensors
 from workbench.task.identity import code_digest, tensor_bytes
+from workbench.task.items import is_countable, parts, targets_of
 
 DIGEST_BATCH = 256
 LOOKED_AT = 8
-TARGETS = ("labels", "label", "targets", "target", "y")
 Collate = Callable[[list[Any]], Any]
 # Inputs as they are handed to a model, and targets.
 Read = tuple[Inputs, Tree]
@@ -79,9 +67,9 @@ class Samples:
             raise WorkbenchError(
                 f"samples cannot be put together to a batch ({first_line(error)}); give a DataLoader with a collate_fn"
             ) from error
-        args, kwargs, targets = _parts(collated, self._target)
+        args, kwargs, targets = parts(collated, self._target)
         inputs = Inputs.of(args, kwargs, self.call)
-        if not inputs or not _countable(targets):
+        if not inputs or not is_countable(targets):
             kinds = ", ".join(type(value).__name__ for value in (*args, *kwargs.values(), targets))
             raise WorkbenchError(
                 "a sample must be (input, target), (input, ..., target) or a dict with the target in it, of tensors, "
@@ -133,7 +121,7 @@ class ArraySamples(Samples):
         else:
             several = inputs if isinstance(inputs, tuple | list) else (inputs,)
             self._whole = Inputs.of(tuple(tensors(value) for value in several))
-        self.targets = _targets(targets)
+        self.targets = targets_of(targets)
         counts = {len(value) for value in (*self._whole, *leaves(self.targets))}
         counts |= {len(self.targets)} if isinstance(self.targets, list) else set()
         if len(counts) != 1:
@@ -217,60 +205,6 @@ def check_finite(value: Tensor, numbers: Sequence[int] | None = None) -> None:
         )
 
 
-def samples(
-    data: Any, mean: Sequence[float] | None = None, std: Sequence[float] | None = None, target: str = ""
-) -> Samples:
-    """Return `Samples` from arrays, a dataset, a loader, or a function that gives one of these.
-
-    Raises:
-        WorkbenchError: The data is empty, cannot be indexed, or is of no known kind.
-    """
-    if isinstance(data, Samples):
-        return data
-    if isinstance(data, DataLoader):
-        return _loaded(data, target)
-    if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], Dataset):
-        return ArraySamples(data[0], data[1], mean, std)
-    if isinstance(data, IterableDataset) or (isinstance(data, Dataset) and not hasattr(data, "__len__")):
-        raise WorkbenchError("an iterable dataset has no order to sample from; give a map-style dataset or arrays")
-    if isinstance(data, Dataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
-        return Samples(data, target=target)
-    raise WorkbenchError(
-        f"data of type {type(data).__name__} is not understood; give (inputs, targets) arrays, a dataset or a loader"
-    )
-
-
-def _loaded(loader: DataLoader[Any], target: str) -> Samples:
-    """Return the samples that a loader would give, put together as it does.
-
-    Raises:
-        WorkbenchError: Its sampler draws otherwise each time, or repeats samples, so that no split can be told.
-    """
-    if isinstance(loader.dataset, IterableDataset):
-        raise WorkbenchError("an iterable dataset has no order to sample from; give a map-style dataset or arrays")
-    collate = None if loader.collate_fn is default_collate else loader.collate_fn
-    if loader.batch_sampler is None or type(loader.batch_sampler) is not BatchSampler:
-        raise WorkbenchError(
-            "the loader makes its batches by a sampler of its own, and samples cannot be told apart; give the dataset"
-        )
-    sampler, dataset = loader.sampler, loader.dataset
-    shuffled = isinstance(sampler, RandomSampler) and not sampler.replacement
-    if shuffled and len(sampler) == len(dataset):  # type: ignore[arg-type]  # a map-style dataset has a length
-        return Samples(dataset, collate, target)  # whoever trains shuffles anyway
-    if type(sampler) is SequentialSampler:
-        return Samples(dataset, collate, target)
-    if type(sampler) is SubsetRandomSampler:
-        chosen = sorted(int(number) for number in sampler.indices)
-    else:
-        chosen, again = ([int(number) for number in sampler] for _ in range(2))
-        if sorted(chosen) != sorted(again) or len(set(chosen)) != len(chosen):
-            raise WorkbenchError(
-                f"the loader's {type(sampler).__name__} draws other samples each time, or some of them twice; give the "
-                "dataset, or a loader with a fixed subset"
-            )
-    return Samples(Subset(dataset, chosen), collate, target)
-
-
 def free_dimensions(data: Samples) -> frozenset[tuple[int, int]]:
     """Return the dimensions, as (tensor, dimension), in which samples differ; a few are looked at."""
     if isinstance(data, ArraySamples):
@@ -282,62 +216,6 @@ def free_dimensions(data: Samples) -> frozenset[tuple[int, int]]:
         for tensor, first in enumerate(shapes[0])
         for dim in range(1, len(first))
         if any(other[tensor][dim] != first[dim] for other in shapes)
-    )
-
-
-def _parts(collated: Any, target: str) -> Batch:
-    """Return the parts of a batch as a dataset or its collate function made it."""
-    if isinstance(collated, Batch):
-        return collated
-    if isinstance(collated, Mapping):
-        keys = [key for key in ([target] if target else TARGETS) if key in collated]
-        if not keys:
-            have = ", ".join(str(key) for key in collated)
-            raise WorkbenchError(
-                f"a sample is a dict of {have}, and nothing says which is the target; give target='...' to wb.Task"
-            )
-        rest = {str(key): value for key, value in collated.items() if key != keys[0]}
-        return Batch((), rest, _numbers(collated[keys[0]]))
-    if not isinstance(collated, tuple | list) or len(collated) < 2:
-        return Batch((collated,) if not isinstance(collated, tuple | list) else tuple(collated), {}, None)
-    *given, targets = collated
-    if len(given) == 1 and isinstance(given[0], Mapping):
-        return Batch((), dict(given[0]), _numbers(targets))
-    args = [value for one in given for value in (one if isinstance(one, tuple | list) else (one,))]
-    return Batch(tuple(args), {}, _numbers(targets))
-
-
-def _numbers(targets: Any) -> Tree:
-    """Return targets as a dataset gave them, a column of labels as labels; a tuple of words is a list of them."""
-    if (
-        isinstance(targets, tuple)
-        and targets
-        and not any(isinstance(value, Tensor | tuple | dict) for value in targets)
-    ):
-        return list(targets)
-    return tree_map(_labels, targets) if not isinstance(targets, list) else targets
-
-
-def _labels(targets: Any) -> Any:
-    if not isinstance(targets, Tensor) or targets.is_floating_point():
-        return targets
-    # A column of labels is labels; left as it is, it would be compared with every sample.
-    column = targets.ndim == 2 and targets.shape[1] == 1
-    return (targets.squeeze(1) if column else targets).long()
-
-
-def _targets(targets: Any) -> Tree:
-    """Return targets as tensors, where they are numbers; a list of anything else as it is."""
-    if isinstance(targets, list) and targets and not isinstance(targets[0], int | float | list | np.number):
-        return targets
-    if isinstance(targets, np.ndarray) and targets.dtype.kind not in "biufc":
-        return targets.tolist()
-    return tree_map(_labels, tensors(targets))
-
-
-def _countable(targets: Tree) -> bool:
-    return isinstance(targets, list) or (
-        bool(leaves(targets)) and len(leaves(targets)) == len(tree_flatten(targets)[0])
     )
 
 

@@ -19,7 +19,8 @@ from workbench.task.identity import code_digest
 from workbench.task.loss import LOSSES, Loss, NamedLoss, loss_of
 from workbench.task.metric import Judge, Metric
 from workbench.task.named import metric_of
-from workbench.task.samples import ArraySamples, Lazy, Read, Samples, samples
+from workbench.task.samples import ArraySamples, Lazy, Read, Samples
+from workbench.task.sources import samples
 
 Split = Literal["train", "validation", "test", "calibration"]
 CALIBRATION_SAMPLES = 256

@@ -28,8 +28,9 @@ from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
+from workbench.steps.train.precision import full, suited
 from workbench.steps.train.taught import TaughtStep
-from workbench.steps.train.training import Objective, finished, full, judge, refuse_grid, suited, trainable, zero_masks
+from workbench.steps.train.training import Objective, finished, judge, refuse_grid, trainable, zero_masks
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
 from workbench.task.batch import Tree, call, outputs_of
 from workbench.task.task import Task

@@ -15,8 +15,9 @@ from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import Need, TrainingStep
 from workbench.steps.train.alike import within
+from workbench.steps.train.precision import Precision
 from workbench.steps.train.schedules import SCHEDULES, Pick, batches
-from workbench.steps.train.training import Objective, Precision, Trainable, Training, judge
+from workbench.steps.train.training import Objective, Trainable, Training, judge
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
 from workbench.task.augmentation import AUGMENTATIONS
 from workbench.task.task import Task

@@ -20,7 +20,8 @@ from workbench.model.twin import twin
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.train.gradient_step import GradientStep
-from workbench.steps.train.training import Objective, full, suited
+from workbench.steps.train.precision import full, suited
+from workbench.steps.train.training import Objective
 from workbench.task.batch import Tree, leaves, outputs_of
 from workbench.task.task import Task
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import lr_scheduler
-from torch.utils._pytree import tree_map
 
 from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
@@ -22,13 +21,13 @@ from workbench.steps.context import Context
 from workbench.steps.state import State
 from workbench.steps.train.alike import alike, optimizer_alike, same_form, within
 from workbench.steps.train.chance import OwnChance
+from workbench.steps.train.precision import Precision, full, suited, widened
 from workbench.steps.train.schedules import batches
 from workbench.task.augmentation import augmented
-from workbench.task.batch import Tree, count, like, outputs_of
+from workbench.task.batch import Tree, count, outputs_of
 from workbench.task.task import Task
 
 JUDGED_SAMPLES = 1000
-HALVES = (torch.float16, torch.bfloat16)
 LARGE_BYTES = 64 << 20  # of parameters, from which on gradients are used and freed one by one
 Objective = Callable[[nn.Module, tuple[Tensor, ...], Tree], Tensor]
 
@@ -57,25 +56,6 @@ def trainable(model: nn.Module, layers: Sequence[Layer] | None = None) -> Traina
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in wanted)
     return Trainable([parameter for parameter in model.parameters() if parameter.requires_grad], modules)
-
-
-@dataclass(frozen=True)
-class Precision:
-    """What large products are computed in.
-
-    Attributes:
-        dtype: Of autocast, None for the model's own.
-    """
-
-    dtype: torch.dtype | None = None
-
-    @property
-    def scaled(self) -> bool:
-        """Whether the loss is scaled: gradients that are zero in float16 are not in a scaled loss.
-
-        Micikevicius et al.: "Mixed Precision Training", 2018.
-        """
-        return self.dtype == torch.float16
 
 
 class Training:
@@ -249,26 +229,6 @@ class Training:
             raise
 
 
-def widened(model: nn.Module) -> nn.Module:
-    """Return a model of half precision in float32, changed in place; any other as it is.
-
-    Steps of a small rate are lost in half precision, and squares of gradients are zero, by which AdamW divides.
-    Micikevicius et al., "Mixed Precision Training", 2018, section 3.1: a master copy of the weights in float32.
-    """
-    return model.float() if any(value.dtype in HALVES for value in model.parameters()) else model
-
-
-def suited(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return inputs of half precision in the model's precision, where one is float32 and the other is not."""
-    own = next(model.parameters()).dtype
-    halves = [value.dtype in HALVES for value in inputs]
-    if own == torch.float32 and any(halves):
-        return like(inputs, (value.float() if half else value for value, half in zip(inputs, halves, strict=True)))
-    if own in HALVES and any(value.dtype == torch.float32 for value in inputs):
-        return like(inputs, (value.to(own) if value.dtype == torch.float32 else value for value in inputs))
-    return inputs
-
-
 def _states_fit(facts: Mapping[str, Any]) -> bool:
     """Return whether generators take their states; tried on others, since torch alone can tell."""
     order, chance = facts["order"], facts["chance"]
@@ -289,11 +249,6 @@ def task_loss(task: Task) -> Objective:
     """Return the task's own loss of what a model gives."""
     loss = task.training_loss
     return lambda model, inputs, targets: loss(full(outputs_of(model, inputs)), targets)
-
-
-def full(outputs: Tree) -> Tree:
-    """Return outputs in no less than float32, in which losses are computed."""
-    return tree_map(lambda value: value.float() if value.dtype in HALVES else value, outputs)
 
 
 def judge(model: nn.Module, task: Task) -> float:
