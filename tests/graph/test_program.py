@@ -136,18 +136,50 @@ def test_every_part_of_the_text_may_be_damaged(plain):
             continue
 
 
-def test_constants_that_are_no_state_are_refused():
-    class Adds(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear = torch.nn.Linear(3, 3)
-            self.offset = torch.ones(3)
+class Constants(torch.nn.Module):
+    """Holds tensors that are no parameters, one of them in a buffer that is not stored with the weights."""
 
-        def forward(self, x):
-            return self.linear(x) + self.offset
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 3)
+        self.mean = torch.tensor([0.5, 0.25, 0.125])
+        self.register_buffer("places", torch.arange(3), persistent=False)
 
-    with pytest.raises(WorkbenchError, match=r"constant tensors .* neither parameters nor buffers"):
-        to_text(Adds(), (torch.zeros(2, 3),))
+    def forward(self, x):
+        return (self.linear(x - self.mean) + self.places).mean(1)
+
+
+def test_constants_come_back_as_they_were():
+    model, x = Constants().eval(), torch.randn(2, 3)
+    again = from_text(to_text(model, (x,)), model.state_dict())
+    assert torch.equal(again(x), model(x))
+    assert again.state_dict().keys() == model.state_dict().keys()
+    # And once more, from what was read.
+    third = from_text(to_text(again, (x,)), again.state_dict())
+    assert torch.equal(third(x), model(x))
+
+
+BAD_CONSTANTS = {
+    "too few bytes": ({"data": "AAAA"}, "constant of 3 bytes for"),
+    "no base64": ({"data": "???"}, "no base64"),
+    "another type": ({"dtype": "complex64"}, "constant of the type 'complex64'"),
+    "sizes below zero": ({"shape": [-3]}, "the sizes"),
+    "many sizes": ({"shape": [1] * 40}, "entries where"),
+    "sizes without end": ({"shape": [2**62, 4]}, "constant of 12 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CONSTANTS)
+def test_constants_are_checked_before_they_are_made(name):
+    change, message = BAD_CONSTANTS[name]
+    model, x = Constants().eval(), torch.randn(2, 3)
+    facts = json.loads(to_text(model, (x,)))
+    facts["constants"]["mean"].update(change)
+    with pytest.raises(WorkbenchError, match=message):
+        from_text(json.dumps(facts).encode(), model.state_dict())
+    del facts["constants"]["mean"]
+    with pytest.raises(WorkbenchError, match="which is not in the file"):
+        from_text(json.dumps(facts).encode(), model.state_dict())
 
 
 def test_a_table_is_a_module_again_and_can_be_cut():

@@ -118,8 +118,8 @@ def test_a_metric_of_the_whole_split_is_replaced_or_refused():
     alone = predictions(values, reference(targets, whole), Progress())
     assert alone.results.tolist() == list(range(8))
     assert compare(alone, alone, reference(targets, whole)).metric == "f1, each sample alone"
-    spread = Metric("spread", lambda outputs, targets: outputs.std(), decomposes=False)
-    with pytest.raises(WorkbenchError, match=r"spread is not a number .* Samples have no class either"):
+    spread = Metric("spread", lambda outputs, targets: outputs.sum() / (len(outputs) - 1), decomposes=False)
+    with pytest.raises(WorkbenchError, match=r"spread, each sample alone is .* Samples have no class either"):
         predictions(values, reference(targets, spread), Progress())
 
 

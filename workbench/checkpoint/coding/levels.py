@@ -64,7 +64,7 @@ class Levels(Coding):
 
 def nearest(levels: Tensor, values: Tensor) -> Tensor:
     """Return the numbers of the nearest of rising `levels`, int64 in the shape of `values`."""
-    return torch.bucketize(values, (levels[1:] + levels[:-1]) / 2)
+    return torch.bucketize(values.contiguous(), (levels[1:] + levels[:-1]) / 2)
 
 
 def fitted(coding: type[Levels], weight: Tensor, bits: int, axis: int | None, ranges: str) -> Levels:

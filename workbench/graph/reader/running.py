@@ -76,7 +76,7 @@ class ProgramModule(nn.Module):
         for name, parameter in root._parameters.items():
             self.register_parameter(name, parameter)
         for name, buffer in root._buffers.items():
-            self.register_buffer(name, buffer)
+            self.register_buffer(name, buffer, persistent=name not in root._non_persistent_buffers_set)
         self._steps = plan(graph)
 
     # Named one by one, because tracing counts the inputs of a signature.
