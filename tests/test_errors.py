@@ -39,7 +39,7 @@ TASKS = {
     "loader of iterable": ({"validation": DataLoader(Endless())}, "an iterable dataset has no order"),
     "a number": ({"validation": 5}, "data of type int is not understood"),
     "bad train": ({"validation": (IMAGES, LABELS), "train": 5}, "train data: data of type int"),
-    "metric": ({"validation": (IMAGES, LABELS), "metric": "f1"}, "metric 'f1' is not known; known are accuracy"),
+    "metric": ({"validation": (IMAGES, LABELS), "metric": "f7"}, "metric 'f7' is not known; known are accuracy"),
     "loss": ({"validation": (IMAGES, LABELS), "loss": "hinge"}, "loss 'hinge' is not known; known are cross_entropy"),
     "mean alone": ({"validation": (IMAGES, LABELS), "mean": [0.5]}, "needs both mean and std"),
 }

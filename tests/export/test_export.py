@@ -302,3 +302,18 @@ def test_the_process_that_opens_files_is_started_again_when_it_has_died(session,
     FRESH._running.kill()
     FRESH._running.wait()
     session.export(tmp_path / "out", ("safetensors", "pt2"))
+
+
+def test_two_files_that_are_open_at_once_are_told_apart(session, tmp_path):
+    session.export(tmp_path / "whole", ("safetensors",))
+    session.apply(wb.Prune(amount=0.9))
+    session.export(tmp_path / "pruned", ("safetensors",))
+    inputs = session.subject.task.example(3)
+    whole, pruned = (FRESH.opened("safetensors", tmp_path / name) for name in ("whole", "pruned"))
+    for forward, model in (
+        (whole, session.subject.model),
+        (pruned, session.state.model),
+        (whole, session.subject.model),
+    ):
+        with torch.no_grad():
+            torch.testing.assert_close(forward(inputs), model(*inputs))

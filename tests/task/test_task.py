@@ -104,7 +104,7 @@ def test_a_metric_of_the_whole_says_so(vectors, open_session):
     subject = wb.Subject("whole", vectors.model, wb.Task(metric=worst, validation=vectors.task.split("validation")))
     session = open_session(subject)
     found = session.apply(wb.Prune(amount=0.5))
-    (note,) = found.notes
+    *_, note = found.notes
     assert note.startswith("worst is one value for the whole split: all samples are scored at once; whether higher is")
     assert found.score.exact
     session.preview(wb.Prune(amount=0.6))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.export.messages import numbered, receive, send
+from workbench.export.messages import receive, send
 from workbench.measure.runtimes import Forward
 from workbench.task.batch import Tree, judged
 
@@ -22,7 +23,7 @@ class FreshProcess:
     """A process that opens files. It is started when it is first asked, serves all exports, and ends when idle."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock, self._numbers = Lock(), itertools.count()
         self._running: subprocess.Popen[bytes] | None = None
 
     def opened(self, name: str, folder: Path) -> Forward:
@@ -31,11 +32,15 @@ class FreshProcess:
         Raises:
             WorkbenchError: It cannot be opened without the model's source; from the forward, that it cannot be run.
         """
-        opening = {"format": name, "folder": str(folder.absolute()), "threads": torch.get_num_threads()}
-        self._ask(opening, [])
+        # Told with every request: another export may have another file opened in between.
+        file = {
+            "number": next(self._numbers), "format": name, "folder": str(folder.absolute()),
+            "threads": torch.get_num_threads(),
+        }  # fmt: skip
+        self._ask(file)
 
         def forward(inputs: tuple[Tensor, ...]) -> Tree:
-            outputs = self._ask({}, list(inputs))
+            outputs = self._ask(file, inputs)
             return outputs[0] if len(outputs) == 1 else judged(tuple(outputs), inputs)
 
         return forward
@@ -50,16 +55,15 @@ class FreshProcess:
                     stream.close()
             self._running = None
 
-    def _ask(self, facts: dict[str, Any], tensors: list[Tensor]) -> list[Tensor]:
+    def _ask(self, file: dict[str, Any], tensors: tuple[Tensor, ...] = ()) -> list[Tensor]:
         with self._lock:
-            if "format" in facts and (self._running is None or self._running.poll() is not None):
+            if self._running is None or self._running.poll() is not None:
                 self.close()
                 self._running = self._started()
             running = self._running
-            if running is None or running.stdin is None or running.stdout is None:
-                raise WorkbenchError("the process in which exported files are opened has ended")
             try:
-                send(running.stdin, facts, numbered(tensors))
+                assert running.stdin is not None and running.stdout is not None  # noqa: S101, PT018  # they are pipes
+                send(running.stdin, file, tensors)
                 answer, outputs = receive(running.stdout)
             except (OSError, EOFError) as error:
                 self.close()

@@ -10,9 +10,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 
-def send(stream: IO[bytes], facts: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> None:
+def send(stream: IO[bytes], facts: Mapping[str, Any], tensors: Sequence[Tensor] = ()) -> None:
     """Write a message."""
-    data = save({name: value.contiguous() for name, value in (tensors or {}).items()}) if tensors else b""
+    # Copies, since the format refuses tensors that share memory.
+    data = save({str(place): value.clone().contiguous() for place, value in enumerate(tensors)}) if tensors else b""
     stream.write(json.dumps({**facts, "bytes": len(data)}).encode() + b"\n")
     stream.write(data)
     stream.flush()
@@ -22,17 +23,14 @@ def receive(stream: IO[bytes]) -> tuple[dict[str, Any], list[Tensor]]:
     """Read a message: what it says, and its tensors in order.
 
     Raises:
-        EOFError: The other side has ended.
+        EOFError: The other side has ended, maybe in the middle of a message.
     """
     line = stream.readline()
     if not line:
         raise EOFError
     facts: dict[str, Any] = json.loads(line)
     data = stream.read(facts["bytes"]) if facts["bytes"] else b""
+    if len(data) < facts["bytes"]:
+        raise EOFError
     tensors = load(data) if data else {}
     return facts, [tensors[str(place)] for place in range(len(tensors))]
-
-
-def numbered(tensors: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Return tensors by their places, as messages hold them."""
-    return {str(place): value.clone() for place, value in enumerate(tensors)}

@@ -17,7 +17,7 @@ import torch
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.export.folder import FORMATS
-from workbench.export.messages import numbered, receive, send
+from workbench.export.messages import receive, send
 from workbench.task.batch import leaves
 
 IDLE = 120.0  # seconds without a request, after which the process ends
@@ -30,21 +30,19 @@ def main() -> None:
     os.dup2(2, 1)
     # What waits in its buffer is not seen below; but whoever asks waits for the answer before asking again.
     requests: IO[bytes] = os.fdopen(0, "rb")
-    opened = None
+    number, opened = -1, None
     while sys.platform == "win32" or select.select([requests], [], [], IDLE)[0]:
         try:
             facts, tensors = receive(requests)
         except EOFError:
             return
         try:
-            if "format" in facts:
+            if opened is None or facts["number"] != number:
                 torch.set_num_threads(facts["threads"])
-                opened = FORMATS[facts["format"]].read(Path(facts["folder"]))
-                send(answers, {})
-            else:
-                assert opened is not None  # noqa: S101  # a file is opened first
-                with torch.inference_mode():
-                    send(answers, {}, numbered(leaves(opened(tuple(tensors)))))
+                number, opened = facts["number"], FORMATS[facts["format"]].read(Path(facts["folder"]))
+            with torch.inference_mode():
+                outputs = leaves(opened(tuple(tensors))) if tensors else []
+            send(answers, {}, outputs)
         except Exception as error:  # whatever a runtime trips over is the answer
             known = isinstance(error, WorkbenchError)
             send(answers, {"error": first_line(error) if known else f"{type(error).__name__}: {first_line(error)}"})

@@ -124,7 +124,7 @@ class _Parts:
         self.ours, self.theirs = list[Any](), list[Any]()
         self._same: list[Tensor] = []
         self._gaps: list[Tensor] = []
-        self._gap = self._scale = 0.0
+        self._scale = 0.0
 
     def take(self, ours: Tree, theirs: Tree, targets: Tree, numbers: Tensor) -> None:
         """Compare one batch."""
@@ -142,20 +142,15 @@ class _Parts:
 
     def score(self, values: list[Any]) -> float:
         """Return the score of one of both models."""
-        return (
-            float(self._metric.total(self._metric.joined(values)))
-            if self._metric.decomposes
-            else (self._metric.score_of(values))
-        )
+        if not self._metric.decomposes:
+            return self._metric.score_of(values)
+        return float(self._metric.total(self._metric.joined(values)))
 
     def spread(self) -> Tensor:
         """Return our results, one a sample where there is one."""
         if not self._metric.decomposes:
             return torch.tensor([self.score(self.ours)])
-        values = self._metric.joined(self.ours)
-        if values.ndim == 1 or self._metric.combine is None:
-            return values
-        return self._metric.combine(values).nan_to_num(0.0, 0.0, 0.0)
+        return self._metric.alone(self._metric.joined(self.ours))
 
     def same(self) -> Tensor:
         """Return which predictions are the same; where there are no classes, which samples' values are."""

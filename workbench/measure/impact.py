@@ -161,7 +161,8 @@ def predictions(predict: Predict, reference: Reference, progress: Progress) -> P
         outputs, targets = predict(numbers)
         classes = _classes_of(reference.metric, outputs, targets)
         try:
-            results.append(_results(_judge(reference.metric, classes), outputs, targets, numbers))
+            metric = _judge(reference.metric, classes)
+            results.append(metric.alone(metric.values(outputs, targets, numbers)))
         except WorkbenchError as error:
             if reference.metric.decomposes or classes is not None:
                 raise
@@ -227,14 +228,6 @@ def _judge(metric: Metric, classes: Classes | None) -> Metric:
         return torch.stack([torch.as_tensor(metric.judge(take(outputs, one), take(targets, one))) for one in places])
 
     return replace(metric, name=f"{metric.name}, each sample alone", judge=alone, decomposes=True, reason="")
-
-
-def _results(metric: Metric, outputs: Tree, targets: Tree, numbers: Tensor) -> Tensor:
-    """Return a result for each sample, [n]: of a metric of sums the score of the sample alone."""
-    values = metric.values(outputs, targets, numbers)
-    if values.ndim == 1 or metric.combine is None:
-        return values
-    return metric.combine(values).double().nan_to_num(0.0, 0.0, 0.0)
 
 
 def _scale(unit: str, score: float) -> float:

@@ -103,7 +103,7 @@ def refer(
     if not metric.decomposes:
         return Reference(split, evaluator.samples, metric, values, (), evaluator.batch, seen=pass_.all())
     sums = values if values.ndim > 1 else None
-    results = values if sums is None or metric.combine is None else metric.combine(sums).nan_to_num(0.0, 0.0, 0.0)
+    results = metric.alone(values)
     strata = stratify(results, torch.cat(pass_.margins), metric if sums is None else replace(metric, bounds=None))
     return Reference(split, evaluator.samples, metric, results, strata, evaluator.batch, sums)
 

@@ -59,7 +59,7 @@ class Classes:
             labels = labels.long()
         scores = scores.reshape(len(scores), labels.shape[1], -1)
         counted = labels != self.ignored
-        self._check(labels, counted, scores.shape[-1])
+        self.check(labels[counted], scores.shape[-1])
         return Aligned(scores, labels.masked_fill(~counted, 0), counted)
 
     def _laid_out(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,8 +104,13 @@ class Classes:
         flat = scores.reshape(*labels.shape, -1)
         return Aligned(flat, labels, torch.ones_like(labels, dtype=torch.bool), soft)
 
-    def _check(self, labels: Tensor, counted: Tensor, classes: int) -> None:
-        low, high = (int(end(labels[counted])) if counted.any() else 0 for end in (torch.min, torch.max))
+    def check(self, counted: Tensor, classes: int) -> None:
+        """Raise an error if a label that counts is none of so many classes.
+
+        Raises:
+            WorkbenchError: One is; it says what to do if nothing counts there.
+        """
+        low, high = (int(end(counted)) if counted.numel() else 0 for end in (torch.min, torch.max))
         wrong = low if low < 0 else high
         if low < 0 or high >= classes:
             raise WorkbenchError(

@@ -167,6 +167,12 @@ class Metric:
             raise WorkbenchError(f"{self.name} of {len(values)} samples is {_words(made)}, which is no score")
         return made
 
+    def alone(self, values: Tensor) -> Tensor:
+        """Return a result for each sample, [n], of what `values` gave: of sums its own score, 0 where it has none."""
+        if values.ndim < 2 or self.combine is None:
+            return values
+        return self.combine(values).double().nan_to_num(0.0, 0.0, 0.0)
+
     def score_of(self, parts: Sequence[tuple[Tree, Tree, Tensor]]) -> float:
         """Return the one score of batches of outputs, targets and numbers; errors as of `values`."""
         if not self.decomposes:

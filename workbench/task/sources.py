@@ -35,13 +35,17 @@ def samples(
         return _loaded(data, target)
     if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], Dataset):
         return ArraySamples(data[0], data[1], mean, std)
-    if isinstance(data, IterableDataset) or (isinstance(data, Dataset) and not hasattr(data, "__len__")):
-        raise WorkbenchError("an iterable dataset has no order to sample from; give a map-style dataset or arrays")
+    _refuse_iterable(data)
     if isinstance(data, Dataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         return Samples(data, target=target)
     raise WorkbenchError(
         f"data of type {type(data).__name__} is not understood; give (inputs, targets) arrays, a dataset or a loader"
     )
+
+
+def _refuse_iterable(data: Any) -> None:
+    if isinstance(data, IterableDataset) or (isinstance(data, Dataset) and not hasattr(data, "__len__")):
+        raise WorkbenchError("an iterable dataset has no order to sample from; give a map-style dataset or arrays")
 
 
 def _loaded(loader: DataLoader[Any], target: str) -> Samples:
@@ -50,8 +54,7 @@ def _loaded(loader: DataLoader[Any], target: str) -> Samples:
     Raises:
         WorkbenchError: Its sampler draws otherwise each time, or repeats samples, so that no split can be told.
     """
-    if isinstance(loader.dataset, IterableDataset):
-        raise WorkbenchError("an iterable dataset has no order to sample from; give a map-style dataset or arrays")
+    _refuse_iterable(loader.dataset)
     collate = None if loader.collate_fn is default_collate else loader.collate_fn
     if loader.batch_sampler is None or type(loader.batch_sampler) is not BatchSampler:
         raise WorkbenchError(
@@ -59,10 +62,9 @@ def _loaded(loader: DataLoader[Any], target: str) -> Samples:
         )
     sampler, dataset = loader.sampler, loader.dataset
     shuffled = isinstance(sampler, RandomSampler) and not sampler.replacement
-    if shuffled and len(sampler) == len(dataset):  # type: ignore[arg-type]  # a map-style dataset has a length
+    whole = shuffled and len(sampler) == len(dataset)  # type: ignore[arg-type]  # a map-style dataset has a length
+    if whole or type(sampler) is SequentialSampler:
         return Samples(dataset, collate, target)  # whoever trains shuffles anyway
-    if type(sampler) is SequentialSampler:
-        return Samples(dataset, collate, target)
     if type(sampler) is SubsetRandomSampler:
         chosen = sorted(int(number) for number in sampler.indices)
     else:

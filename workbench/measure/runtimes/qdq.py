@@ -186,15 +186,11 @@ class _Editor:
         ONNX Runtime takes a DequantizeLinear before such a product for leave to round the other factor too. These it
         computes once, when it loads the file.
         """
-        from onnx import helper, numpy_helper
+        from onnx import helper
 
-        if not any(name in node.input for node in self.graph.node if node.op_type == "Shape"):
-            self.graph.initializer.remove(self.values[name])
         shape = [-1 if number == axis else 1 for number in range(integers.ndim)]
         parts = {"integers": integers, "scale": scale.reshape(shape), "zero": zero.astype(np.float32).reshape(shape)}
-        for suffix, array in parts.items():
-            if suffix != "zero" or array.any():
-                self.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), f"{name}.{suffix}"))
+        self._stored_as(name, {suffix: part for suffix, part in parts.items() if suffix != "zero" or part.any()})
         self.made.append(
             helper.make_node("Cast", [f"{name}.integers"], [f"{name}.cast"], name=f"{name}.cast", to=FLOAT)
         )
@@ -205,6 +201,15 @@ class _Editor:
         self.made.append(helper.make_node("Mul", [whole, f"{name}.scale"], [f"{name}.values"], name=f"{name}.multiply"))
         return f"{name}.values"
 
+    def _stored_as(self, name: str, parts: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Store a parameter as parts, and no longer as it was, unless something asks for its shape."""
+        from onnx import numpy_helper
+
+        if name in self.values and not any(name in node.input for node in self.graph.node if node.op_type == "Shape"):
+            self.graph.initializer.remove(self.values[name])
+        for suffix, array in parts.items():
+            self.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), f"{name}.{suffix}"))
+
     def _dequantize(
         self,
         name: str,
@@ -213,12 +218,9 @@ class _Editor:
         zero: np.ndarray[Any, Any],
         axis: int | None,
     ) -> str:
-        from onnx import helper, numpy_helper
+        from onnx import helper
 
-        if not any(name in node.input for node in self.graph.node if node.op_type == "Shape") and name in self.values:
-            self.graph.initializer.remove(self.values[name])
-        for suffix, array in (("integers", integers), ("scale", scale), ("zero_point", zero)):
-            self.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), f"{name}.{suffix}"))
+        self._stored_as(name, {"integers": integers, "scale": scale, "zero_point": zero})
         inputs = [f"{name}.integers", f"{name}.scale", f"{name}.zero_point"]
         facts: dict[str, Any] = {} if axis is None else {"axis": axis}
         self.made.append(
