@@ -234,7 +234,8 @@ def candidate(state: State, step: Step, context: Context) -> tuple[State, dict[s
         return step.build(state, context), {}
     with torch.no_grad():
         changes = step.changes(state, context)
-    return state.marked(changes), {name: change.weight for name, change in changes.items()}
+    overlay = {name: change.weight for name, change in changes.items()}
+    return state.marked(changes).with_notes(*step.remarks(state, context)), overlay
 
 
 def check_unchanged(before: nn.Module, after: nn.Module, context: Context) -> None:
