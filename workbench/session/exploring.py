@@ -223,7 +223,7 @@ class SessionExploring(SessionEditing):
             self.standings = contest
             tell(contest)
 
-        return hold_contest(self._trial_context(progress), report=grow, **options)
+        return hold_contest(self._trial_context(progress), report=grow, folder=self._folder("scans"), **options)
 
     def impact(self, step: Step | None = None, progress: Progress | None = None) -> Impact:
         """Return which classes and samples of validation pay for the current state, or for it after one more step.

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import nn
@@ -54,8 +55,8 @@ def run_on(
     todo = [
         n for n in range(len(trials)) if n not in outcomes or (seconds is None and not clear(outcomes[n], tolerance))
     ]
-    # One place in the model is one piece of work, so that its trials share what enters it.
-    groups = [list(group) for _, group in groupby(todo, key=lambda n: trials[n][-1].layers if trials[n] else "")]
+    # Trials that differ in their strength alone are one piece of work: they share a place in the model, or a ranking.
+    groups = [list(group) for _, group in groupby(todo, key=lambda n: _without_strength(trials[n]))]
     try:
         for group in groups:
             sender.send([(n, trials[n], outcomes.get(n)) for n in group], None if seconds is None else 1)
@@ -69,6 +70,10 @@ def run_on(
             yield from sender.results(progress)
     finally:
         sender.stop()
+
+
+def _without_strength(trial: Trial) -> list[dict[str, Any]]:
+    return [{name: value for name, value in step.facts().items() if name != step.strength} for step in trial]
 
 
 class _Sender:

@@ -1,6 +1,7 @@
 """Importance criteria. A new one is a new file with a registered class."""
 
 from workbench.registry import discover
+from workbench.steps.prune.importance.cache import rank_units, rank_weights
 from workbench.steps.prune.importance.criterion import (
     CRITERIA,
     WEIGHT_CRITERIA,
@@ -8,7 +9,6 @@ from workbench.steps.prune.importance.criterion import (
     WeightCriterion,
     judged_weights,
 )
-from workbench.steps.prune.importance.kept import rank_units, rank_weights
 
 discover(__name__, __path__)
 

@@ -12,10 +12,11 @@ from workbench.graph import Group
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import Criterion, WeightCriterion
 
-MOST = 4
+# Of a model's scores beside the latest: those of channels are small and all stay, those of single weights are not.
+MOST_BYTES = 64 * 2**20
 
 Scores = dict[str, Tensor]
-_KEPT: WeakKeyDictionary[nn.Module, dict[Any, Scores]] = WeakKeyDictionary()
+_CACHE: WeakKeyDictionary[nn.Module, dict[Any, Scores]] = WeakKeyDictionary()
 
 
 def rank_weights(
@@ -28,12 +29,12 @@ def rank_weights(
     """
     if not criterion.needs_data:
         return _Computed(criterion, model, parameters, context)
-    return _kept(criterion, model, tuple(parameters), context, lambda: criterion.weights(model, parameters, context))
+    return _cached(criterion, model, tuple(parameters), context, lambda: criterion.weights(model, parameters, context))
 
 
 def rank_units(criterion: Criterion, model: nn.Module, groups: Sequence[Group], context: Context) -> Scores:
     """Return `criterion.units(...)`, which for a built model are computed once. Nobody may edit the scores."""
-    return _kept(criterion, model, tuple(groups), context, lambda: criterion.units(model, groups, context))
+    return _cached(criterion, model, tuple(groups), context, lambda: criterion.units(model, groups, context))
 
 
 class _Computed(Mapping[str, Tensor]):
@@ -52,18 +53,25 @@ class _Computed(Mapping[str, Tensor]):
         return len(self._names)
 
 
-def _kept(
+def _cached(
     criterion: Criterion, model: nn.Module, what: tuple[object, ...], context: Context, compute: Callable[[], Scores]
 ) -> Scores:
     if not criterion.needs_data:
         return compute()
     # A task is known by a weak reference, which equals no other's even after it is gone.
     key = (criterion.kind, context.seed, ref(context.subject.task), what)
-    kept = _KEPT.setdefault(model, {})
-    found = kept.get(key)
-    if found is None:
-        found = compute()
-        for old in list(kept)[: max(len(kept) + 1 - MOST, 0)]:
-            kept.pop(old, None)
-        kept[key] = found
-    return found
+    cache = _CACHE.setdefault(model, {})
+    known = cache.get(key)
+    if known is None:
+        known = compute()
+        room = MOST_BYTES - _bytes(known)
+        for old in reversed(list(cache)):
+            room -= _bytes(cache.get(old, {}))
+            if room < 0:
+                cache.pop(old, None)
+        cache[key] = known
+    return known
+
+
+def _bytes(scores: Scores) -> int:
+    return sum(value.numel() * value.element_size() for value in scores.values())
