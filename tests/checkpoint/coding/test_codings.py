@@ -16,6 +16,7 @@ from workbench.checkpoint.coding import (
     grid,
 )
 from workbench.checkpoint.coding.additive_powers import sums
+from workbench.checkpoint.coding.stored import restore, store
 from workbench.steps.quantize.keep_signs import binary, ternary
 from workbench.steps.quantize.share_weights import centroids
 from workbench.steps.quantize.shorten_floats import floating
@@ -66,6 +67,25 @@ def test_a_coding_comes_back_bit_for_bit_and_again(fit, axis, kept):
         assert torch.equal(coding.codes(coding.values(every)), every)
     again = CODINGS[coding.kind].read(coding.facts(), coding.tables())
     assert torch.equal(again.round(values), once)
+
+
+@each_fit
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_a_large_tensor_is_coded_in_pieces_as_in_one(fit, axis, monkeypatch):
+    values = weight()
+    coding = fit(values, axis)
+    once, codes = coding.round(values), coding.codes(values)
+    whole, _ = store(once, coding)
+    monkeypatch.setattr("workbench.checkpoint.coding.coding.PIECE", 100)  # two rows at a time
+    monkeypatch.setattr("workbench.checkpoint.coding.bits.PIECE", 16)
+    assert len(list(coding.pieces(values))) == 3
+    assert torch.equal(torch.cat([own.codes(part) for own, part in coding.pieces(values)]), codes)
+    assert torch.equal(coding.round(values), once)
+    assert coding.holds(once)
+    assert not coding.holds(once + 1e-3)
+    parts, facts = store(once, coding)
+    assert all(torch.equal(parts[name], whole[name]) for name in whole)
+    assert torch.equal(restore(parts, facts)[0], once)
 
 
 @each_fit

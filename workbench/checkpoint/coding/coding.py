@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from workbench.registry import Registry
+
+PIECE = 1 << 18  # values that are coded together: codes and what they are computed of take twenty times their memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +61,28 @@ class Coding(ABC):
 
     def round(self, values: Tensor) -> Tensor:
         """Return the nearest values that have codes, float32 in the same shape."""
-        return self.values(self.codes(values))
+        parts = list(self.pieces(values))
+        if len(parts) == 1:
+            return self.values(self.codes(values))
+        rounded, start = torch.empty(values.shape), 0
+        for own, part in parts:
+            rounded[start : start + len(part)] = own.values(own.codes(part))
+            start += len(part)
+        return rounded
 
     def holds(self, values: Tensor) -> bool:
         """Return whether `values` lie on the grid, so that storing codes loses nothing."""
-        return bool((self.values(self.codes(values)).to(values.dtype) == values).all())
+        return all(bool((own.round(part).to(part.dtype) == part).all()) for own, part in self.pieces(values))
+
+    def pieces(self, values: Tensor) -> Iterator[tuple[Coding, Tensor]]:
+        """Yield parts of `values` along the first dimension, each with its own coding, to use little memory."""
+        rows = max(PIECE // max(values[0].numel(), 1), 1) if values.ndim and len(values) else 1
+        if values.ndim == 0 or rows >= len(values):
+            yield self, values
+            return
+        for start in range(0, len(values), rows):
+            part = values[start : start + rows]
+            yield self.select(0, range(start, start + len(part))), part
 
 
 CODINGS: Registry[type[Coding]] = Registry("coding", Coding)

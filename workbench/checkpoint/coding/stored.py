@@ -162,6 +162,11 @@ def _facts(tensor: Tensor, coding: Coding | None, layout: str, squeezed: bool) -
     return facts
 
 
+def _short_codes(tensor: Tensor, coding: Coding) -> Tensor:
+    """Return codes as int32, [n]."""
+    return torch.cat([own.codes(part).flatten().int() for own, part in coding.pieces(tensor)])
+
+
 def store(tensor: Tensor, coding: Coding | None = None) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     """Return the parts of `tensor` and the facts to restore it.
 
@@ -172,7 +177,8 @@ def store(tensor: Tensor, coding: Coding | None = None) -> tuple[dict[str, Tenso
     if coding and not coding.holds(tensor):
         raise WorkbenchError(f"the values are not on the {coding.bits}-bit grid they are to be stored with")
     planned = plan(tensor, coding)
-    values = (coding.codes(tensor) if coding else tensor).flatten()
+    # Codes take eight bytes each where they are computed; those of all values together wait in four.
+    values = (_short_codes(tensor, coding) if coding else tensor).flatten()
     nonzero = tensor.flatten() != 0
     if planned.layout != "dense":
         values = values[nonzero]
@@ -183,7 +189,7 @@ def store(tensor: Tensor, coding: Coding | None = None) -> tuple[dict[str, Tenso
         squeezed = planned.facts.get("entropy", False)
         parts["values"] = huffman.squeeze(values, coding.bits) if squeezed else bits.pack(values, coding.bits)
     if planned.layout == "bitmask":
-        parts["mask"] = bits.pack(nonzero.long(), 1)
+        parts["mask"] = bits.pack(nonzero, 1)
     if planned.layout == "gaps":
         parts["gaps"] = _gaps(nonzero)
     if planned.layout == "index":

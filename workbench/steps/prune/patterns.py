@@ -123,7 +123,7 @@ class Border:
 
 
 HALF = 1 << 16
-PIECE = 1 << 20  # scores that are looked at together: what is made of them takes several times their memory
+PIECE = 1 << 17  # scores that are counted together: what is computed of them takes ten times their memory
 
 
 def _keys(scores: Tensor) -> Tensor:

@@ -158,11 +158,13 @@ class GradientStep(TrainingStep):
                 done += 1
                 after_batch(done / steps)
                 yield Tick.of_training(done / steps, title, loss=loss)
+            if epoch + 1 == self.epochs and not checkpoint.keeps:
+                training.end()
             rested = rest()
             score = judge(rested.model, task)
             takes = ready() and pick.takes(score)
             if checkpoint.keeps:
-                now = training.facts()
+                now = training.facts() if takes else training.live_facts()
                 best = now if takes else best
                 checkpoint.write({"epochs": epoch + 1, "now": now, "best": best, "pick": pick.facts()})
             yield Tick.of_training(done / steps, title, score=score)

@@ -132,9 +132,14 @@ class Training:
 
     def facts(self) -> dict[str, Any]:
         """Return copies of all that changes in training, as tensors and plain values."""
-        return copy.deepcopy(self._facts())
+        return copy.deepcopy(self.live_facts())
 
-    def _facts(self) -> dict[str, Any]:
+    def end(self) -> None:
+        """Let go of what only further training would need: for Adam, twice the memory of the model."""
+        self._optimizer.state.clear()
+
+    def live_facts(self) -> dict[str, Any]:
+        """Return the same without copies: the next batch changes them."""
         return {
             "model": self.model.state_dict(),
             "undecayed": [value.detach() for value in self._undecayed],
@@ -155,7 +160,7 @@ class Training:
             facts: Of any kind whatsoever.
             batches: How many may have been trained on.
         """
-        own = self._facts()
+        own = self.live_facts()
         if type(facts) is not dict or facts.keys() != own.keys():
             return False
         schedule = facts["schedule"]
