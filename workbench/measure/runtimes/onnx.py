@@ -7,6 +7,7 @@ compared with the model's own.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import logging
 import warnings
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError, cause_line, first_line
 from workbench.graph.tracing import TRACING, one_by_one
 from workbench.jobs.turn import TURN
-from workbench.measure.runtimes.qdq import with_integers
+from workbench.measure.runtimes.qdq import MODULE, with_integers
 from workbench.measure.runtimes.runtime import Forward, Runtime
 from workbench.model.agreement import agree
 from workbench.model.quantizer import simulate
@@ -102,7 +103,12 @@ def convert(state: State, example: tuple[Tensor, ...]) -> onnx.ModelProto:
     Raises:
         WorkbenchError: The model cannot be converted.
     """
-    return with_integers(_skeleton(state.model, example)[0], state.model, state.codings)
+    graph = with_integers(_skeleton(state.model, example)[0], state.model, state.codings)
+    bare = type(graph)()
+    bare.CopyFrom(graph)
+    for node in bare.graph.node:
+        del node.metadata_props[:]
+    return bare
 
 
 def _skeleton(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[onnx.ModelProto, Forward | None]:
@@ -237,6 +243,7 @@ class _Whole(nn.Module):
 
 
 PREFIX = "model."
+SCOPES = "pkg.torch.onnx.name_scopes"  # the exporter's own: names of modules from the outermost on, and the operator's
 
 
 def _own_names(proto: onnx.ModelProto) -> None:
@@ -287,11 +294,18 @@ def _drop_zero_biases(proto: onnx.ModelProto) -> None:
 
 
 def _forget_source(proto: onnx.ModelProto) -> None:
-    """Drop the exporter's notes on where in the source a node came from: paths of this machine, and half the file."""
+    """Drop the exporter's notes on where in the source a node came from: paths of this machine, and half the file.
+
+    The module that a node is a part of stays, until the graph is finished.
+    """
     del proto.metadata_props[:]
     for node in proto.graph.node:
+        scopes = [one.value for one in node.metadata_props if one.key == SCOPES]
         del node.metadata_props[:]
         node.doc_string = ""
+        for *modules, _operator in (ast.literal_eval(scope) for scope in scopes):
+            if modules:
+                node.metadata_props.add(key=MODULE, value=modules[-1].removeprefix(PREFIX[:-1]).removeprefix("."))
     for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
         del value.metadata_props[:]
     for function in proto.functions:

@@ -7,7 +7,8 @@ its integer kernel and still give the numbers that were measured.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # The only type that integers are turned into here (TensorProto.FLOAT); weights of another keep their rounded values.
 FLOAT = 1
 LAYER_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+MODULE = "module"  # a node's note on the module that it is a part of
 
 
 @functools.cache
@@ -61,20 +63,71 @@ def with_integers(graph: onnx.ModelProto, model: nn.Module, codings: Mapping[str
     of a layer with quantizers get a QuantizeLinear/DequantizeLinear pair, the output's after a ReLU that follows. Where
     the module that makes a layer's input rounds it for all, all read the pair.
     """
-    grids = {name: coding for name, coding in codings.items() if isinstance(coding, Uniform) and not coding.groups}
     found = quantizers(model)
-    # A layer whose weights are coded otherwise keeps their values, and still rounds what enters it.
-    parameters = dict.fromkeys([*grids, *(_beside(name) for name in found)])
-    if not parameters:
+    weights = _weights(model, codings, found)
+    if not weights:
         return graph
     fresh = type(graph)()
     fresh.CopyFrom(graph)
-    editor = _Editor(fresh, found)
-    for name in parameters:
-        editor.layer(name, grids.get(name))
+    editor = _Editor(
+        fresh, found, {name.rpartition(".")[0] for name, _ in model.named_parameters(remove_duplicate=False)}
+    )
+    for weight in weights:
+        editor.weight(weight)
     editor.carry()
     editor.sort()
     return fresh
+
+
+@dataclass(frozen=True)
+class _Weight:
+    """A weight that is on a grid, or read by a layer that rounds what enters or leaves it.
+
+    Attributes:
+        names: All that it goes by in the model; the graph knows it by one of them.
+        grid: Where it lies on one that integers of a tensor or its channels can say.
+    """
+
+    names: tuple[str, ...]
+    grid: Uniform | None
+
+    @property
+    def owners(self) -> set[str]:
+        """Names of the modules that hold it."""
+        return {name.rpartition(".")[0] for name in self.names}
+
+
+def _weights(
+    model: nn.Module, codings: Mapping[str, Coding], found: Mapping[str, ActivationQuantizer]
+) -> list[_Weight]:
+    """Return the weights that the graph holds otherwise, in the order of the grids."""
+    grids = {name: coding for name, coding in codings.items() if isinstance(coding, Uniform) and not coding.groups}
+    names: dict[int, list[str]] = {}
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    for name, value in parameters.items():
+        names.setdefault(id(value), []).append(name)
+    weights = dict[tuple[str, ...], Uniform | None]()
+    # A layer whose weights are coded otherwise keeps their values, and still rounds what enters it.
+    for name in (*grids, *(_beside(place) for place in found)):
+        if name in parameters:
+            tied = tuple(names[id(parameters[name])])
+            weights[tied] = weights.get(tied) or grids.get(name)
+    return [_Weight(tied, grid) for tied, grid in weights.items()]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One operator that multiplies with a weight.
+
+    Attributes:
+        node: The operator; the weight is its second input.
+        turn: The Transpose through which it reads the weight, if there is one.
+        module: The layer as a part of which it does, None where that is not known.
+    """
+
+    node: onnx.NodeProto
+    turn: onnx.NodeProto | None
+    module: str | None
 
 
 def _beside(quantizer: str) -> str:
@@ -89,6 +142,15 @@ def _multiplies_columns(node: onnx.NodeProto) -> bool:
     return node.op_type == "MatMul" or (node.op_type == "Gemm" and not turned)
 
 
+def _swaps(transpose: onnx.NodeProto) -> bool:
+    """Return whether a Transpose swaps the two dimensions of a matrix."""
+    return next((list(given.ints) for given in transpose.attribute if given.name == "perm"), [1, 0]) == [1, 0]
+
+
+def _module(node: onnx.NodeProto) -> str | None:
+    return next((one.value for one in node.metadata_props if one.key == MODULE), None)
+
+
 def _grid(quantizer: ActivationQuantizer) -> tuple[float, int]:
     return quantizer.scale, quantizer.zero_point
 
@@ -96,61 +158,106 @@ def _grid(quantizer: ActivationQuantizer) -> tuple[float, int]:
 class _Editor:
     """One pass over a graph that is being given integers."""
 
-    def __init__(self, proto: onnx.ModelProto, found: Mapping[str, ActivationQuantizer]) -> None:
+    def __init__(
+        self, proto: onnx.ModelProto, found: Mapping[str, ActivationQuantizer], layers: Collection[str]
+    ) -> None:
         self.graph = proto.graph
         self.quantizers = found
         self.values = {given.name: given for given in self.graph.initializer}
         self.outputs = {value.name for value in self.graph.output}
         self.made: list[onnx.NodeProto] = []
         self.grids: dict[str, ActivationQuantizer] = {}
-        layers = {name.rpartition(".")[0] for name in self.values}
         # Grids of modules that are no layers: what they make is rounded for everyone who reads it.
         self.shared = {_grid(one) for name, one in found.items() if name.rpartition(".")[0] not in layers}
         self.pairs: dict[tuple[str, float, int], str] = {}
+        self.biases: dict[str, tuple[str, tuple[float, int]]] = {}
 
-    def layer(self, parameter: str, grid: Uniform | None) -> None:
-        """Give one layer integer weights where it has a grid, and its activations pairs where it has quantizers."""
-        if parameter not in self.values or self.values[parameter].data_type != FLOAT:
-            return
-        name = parameter.rpartition(".")[0]
-        node, turn = self._reader(parameter)
-        if grid is not None:
-            entered = (f"{name}.{INPUT}" if name else INPUT) in self.quantizers
-            unsigned = entered and not signed_products_exact()
-            plain = node is not None and not entered and _multiplies_columns(node)
-            source = self._weight(parameter, grid, turn is not None, unsigned, plain)
-            if turn is not None:
-                self.graph.node.remove(turn)
-            if node is None:
-                self._reread(parameter, source)
-            else:
-                node.input[1] = source
-        if node is None:
-            return
-        entry, exit_ = (self.quantizers.get(f"{name}.{place}" if name else place) for place in (INPUT, OUTPUT))
-        if entry is not None and grid is None:
-            node.input[0] = self._rounded(node.input[0], entry)
-        elif entry is not None:
-            value = node.input[0]
-            node.input[0] = self._pair(value, entry)
-            if _grid(entry) in self.shared and node.input[0] != value:
-                self._reread_in([other for other in self.graph.node if value in other.input], value, node.input[0])
-            if grid is not None and len(node.input) > 2 and node.op_type in ("Conv", "Gemm"):
-                node.input[2] = self._bias(node, grid, entry)
-        if exit_ is not None:
-            self._after(node, exit_)
+    def weight(self, weight: _Weight) -> None:
+        """Put integers in the place of a weight that has a grid, and pairs where a layer that reads it has quantizers.
 
-    def _reader(self, parameter: str) -> tuple[onnx.NodeProto | None, onnx.NodeProto | None]:
-        """Return the layer's node, None if not just one reads the weight, and the Transpose through which it does."""
-        readers = [node for node in self.graph.node if parameter in node.input and node.op_type != "Shape"]
-        if len(readers) == 1 and readers[0].op_type == "Transpose":
-            turned = readers[0].output[0]
-            after = [node for node in self.graph.node if turned in node.input]
-            if len(after) == 1 and after[0].op_type == "MatMul" and after[0].input[1] == turned:
-                return after[0], readers[0]
-        if len(readers) == 1 and readers[0].op_type in LAYER_OPS and readers[0].input[1] == parameter:
-            return readers[0], None
-        return None, None
+        A weight may be read several times: by a layer that is called again, by layers that share it, or outside of all.
+        Each call of a layer with quantizers is rounded, as in the model, and no other.
+        """
+        name = next((name for name in weight.names if name in self.values), "")
+        if not name or self.values[name].data_type != FLOAT:
+            return
+        readings, layers = self._readings(name), weight.owners
+        if len(readings) == 1 and len(layers) == 1:
+            readings = [replace(readings[0], module=next(iter(layers)))]
+        entries = [self._quantizer(reading, layers, INPUT) for reading in readings]
+        source = None
+        if weight.grid is not None:
+            # Where what enters is not always rounded, a runtime must not take integers for leave to do so.
+            plain = any(
+                entry is None and (len(set(entries)) > 1 or _multiplies_columns(reading.node))
+                for reading, entry in zip(readings, entries, strict=True)
+            )
+            source = self._integer_weight(name, weight.grid, readings, any(entries), plain)
+        pairs = weight.grid is not None and None not in entries
+        for reading, entry in zip(readings, entries, strict=True):
+            if source is not None:
+                reading.node.input[1] = source
+            if entry is not None and pairs:
+                self._enter(reading.node, entry, weight.grid)
+            elif entry is not None:
+                reading.node.input[0] = self._rounded(reading.node.input[0], entry)
+            if (leaving := self._quantizer(reading, layers, OUTPUT)) is not None:
+                self._after(reading.node, leaving)
+
+    def _quantizer(self, reading: _Reading, layers: set[str], place: str) -> ActivationQuantizer | None:
+        """Return what rounds the input or output of a reading, if it is a layer's call."""
+        if reading.module not in layers:
+            return None
+        return self.quantizers.get(f"{reading.module}.{place}" if reading.module else place)
+
+    def _enter(self, node: onnx.NodeProto, entry: ActivationQuantizer, grid: Uniform | None) -> None:
+        value = node.input[0]
+        node.input[0] = self._pair(value, entry)
+        if _grid(entry) in self.shared and node.input[0] != value:
+            self._reread_in([other for other in self.graph.node if value in other.input], value, node.input[0])
+        if grid is not None and len(node.input) > 2 and node.op_type in ("Conv", "Gemm"):
+            node.input[2] = self._bias(node, grid, entry)
+
+    def _readings(self, parameter: str) -> list[_Reading]:
+        """Return the operators that multiply with a parameter, in the graph's order."""
+        readings = []
+        for node in self.graph.node:
+            if node.op_type in LAYER_OPS and node.input[1] == parameter:
+                readings.append(_Reading(node, None, _module(node)))
+            if node.op_type == "Transpose" and node.input[0] == parameter:
+                after = [other for other in self.graph.node if node.output[0] in other.input]
+                readings += [
+                    _Reading(other, node, _module(other))
+                    for other in after
+                    if other.op_type in LAYER_OPS and other.input[1] == node.output[0]
+                ]
+        return readings
+
+    def _integer_weight(
+        self, name: str, grid: Uniform, readings: list[_Reading], entered: bool, plain: bool
+    ) -> str | None:
+        """Store a weight as integers; return what all readings take instead, None where they read it as before."""
+        turned = self._all_turned(name, readings)
+        source = self._weight(name, grid, turned, entered and not signed_products_exact(), plain)
+        if not turned:
+            self._reread(name, source)
+            return None
+        turns = {reading.turn.output[0]: reading.turn for reading in readings if reading.turn is not None}
+        for turn in turns.values():
+            self.graph.node.remove(turn)
+        return source
+
+    def _all_turned(self, name: str, readings: list[_Reading]) -> bool:
+        """Return whether all that is read of a weight is its transpose, by these readings, so that it is stored so."""
+        turns = {reading.turn.output[0] for reading in readings if reading.turn is not None}
+        readers = [node for node in self.graph.node if name in node.input and node.op_type != "Shape"]
+        takers = [node for node in self.graph.node if turns.intersection(node.input)]
+        nodes = {id(reading.node) for reading in readings}
+        return (
+            bool(turns)
+            and all(node.op_type == "Transpose" and node.output[0] in turns and _swaps(node) for node in readers)
+            and all(id(node) in nodes for node in takers)
+        )
 
     def _weight(self, parameter: str, grid: Uniform, transposed: bool, unsigned: bool, plain: bool) -> str:
         from onnx import numpy_helper
@@ -235,6 +342,12 @@ class _Editor:
         name: str = node.input[2]
         if name not in self.values:
             return name
+        if (known := self.biases.get(name)) is not None:
+            if known[1] == _grid(entry):
+                return known[0]
+            if all(one.name != name for one in self.graph.initializer):
+                self.graph.initializer.append(self.values[name])
+            return name  # on another layer's grid, and added as it is
         array = numpy_helper.to_array(self.values[name]).astype(np.float64)
         scale = (grid.scale.double() * entry.scale).numpy().astype(np.float32)
         if scale.ndim:  # a grouped transposed convolution has the scales of one group for each of its groups
@@ -242,7 +355,9 @@ class _Editor:
         limits = np.iinfo(np.int32)
         integers = np.clip(np.rint(array / scale), limits.min, limits.max).astype(np.int32)
         axis = 0 if scale.ndim else None
-        return self._dequantize(name, integers, scale, np.zeros(scale.shape, np.int32), axis)
+        value = self._dequantize(name, integers, scale, np.zeros(scale.shape, np.int32), axis)
+        self.biases[name] = value, _grid(entry)
+        return value
 
     def _pair(self, value: str, quantizer: ActivationQuantizer) -> str:
         from onnx import helper, numpy_helper
