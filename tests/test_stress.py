@@ -1,4 +1,4 @@
-"""A thousand edits, undos and cancels on worker threads end where the same sequence in one thread ends."""
+"""Hundreds of edits, undos and cancels on worker threads end where the same sequence in one thread ends."""
 
 import contextlib
 import gc
@@ -13,7 +13,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.session.session import Session, Settings
 from workbench.steps import Prune, PruneChannels, Quantize
 
-EDITS = 1000
+EDITS = 500
 QUICK = Settings(tolerance=0.05, seconds=0.0, runtimes=("eager",))
 
 
@@ -70,7 +70,7 @@ def facts_of(session):
 
 
 @pytest.mark.slow
-def test_a_thousand_edits_on_threads_end_like_the_same_in_one(vectors):
+def test_hundreds_of_edits_on_threads_end_like_the_same_in_one(vectors):
     moves, threads = script(EDITS), threading.active_count()
     ends, gone = [], []
     for threaded in (True, False):

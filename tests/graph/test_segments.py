@@ -1,5 +1,7 @@
 """A model run in parts gives what it gives as a whole, wherever it is cut and whatever its topology."""
 
+import functools
+
 import pytest
 import torch
 
@@ -8,6 +10,14 @@ from workbench.errors import WorkbenchError
 from workbench.graph import trace
 from workbench.graph.segments import LAYOUTS, Segments
 from workbench.model.twin import twin
+
+
+@functools.cache
+def traced(name):
+    """Return a net, its example and its program, which takes longer to make than all that is done with it."""
+    model, example = build(name)
+    return model, example, trace(model, example)
+
 
 each_net = pytest.mark.parametrize("name", sorted(NETS.keys() - {"two_outputs"}))
 
@@ -41,21 +51,22 @@ def whole(segments, inputs, constants):
 
 
 @each_net
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_gives_the_models_outputs(name, layout):
-    model, example = build(name)
-    segments, inputs = Segments(trace(model, example), layout), more_of(example)
+def test_every_layout_gives_the_models_outputs(name):
+    model, example, program = traced(name)
+    inputs = more_of(example)
     with torch.no_grad():
         wanted = twin(model)(*inputs)
-        got = whole(segments, inputs, segments.constants(values_of(model)))
-    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+        for layout in LAYOUTS:
+            segments = Segments(program, layout)
+            got = whole(segments, inputs, segments.constants(values_of(model)))
+            torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
 
 
 @each_net
 def test_an_edit_of_any_parameter_needs_only_what_comes_after(name):
     """What enters at the border is the untouched model's; behind it runs the edited one."""
-    model, example = build(name)
-    segments, inputs, values = Segments(trace(model, example)), more_of(example), values_of(model)
+    model, example, program = traced(name)
+    segments, inputs, values = Segments(program), more_of(example), values_of(model)
     constants = segments.constants(values)
     order = [name for name, value in model.named_parameters() if value.dim() > 1]
     lengths = []
@@ -77,8 +88,8 @@ def test_an_edit_of_any_parameter_needs_only_what_comes_after(name):
 
 @each_net
 def test_a_later_border_follows_from_an_earlier_one(name):
-    model, example = build(name)
-    segments, inputs = Segments(trace(model, example)), more_of(example)
+    model, example, program = traced(name)
+    segments, inputs = Segments(program), more_of(example)
     constants = segments.constants(values_of(model))
     borders = list(dict.fromkeys(segments.border([key]) for key, value in model.named_parameters() if value.dim() > 1))
     fed = segments.feed(inputs)

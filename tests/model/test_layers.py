@@ -1,6 +1,5 @@
 """Every weight of two or more dimensions is a layer: seen, counted, pruned, quantized and written to every file."""
 
-import numpy as np
 import onnxruntime
 import pytest
 import torch
@@ -165,18 +164,21 @@ def test_a_preview_of_a_recurrent_weight_is_what_applying_it_gives():
     assert session.apply(step).score.value == pytest.approx(staged.score.value)
 
 
-@each_net
-def test_the_exported_files_give_the_same_answers(name, tmp_path):
+@pytest.mark.parametrize(("name", "program"), [("recurrent", "onnx"), ("gpt2", "pt2"), ("experts", "onnx")])
+def test_the_exported_files_give_the_same_answers(name, program, tmp_path):
     subject = subject_of(name)
     session = wb.Session(subject, threaded=False, autosave=None, settings=SETTINGS)
     session.apply(wb.Quantize(bits=8))
-    out = session.export(tmp_path / "out", formats=("safetensors", "pt2", "onnx"))
+    out = session.export(tmp_path / "out", formats=("safetensors", program))
     inputs = subject.task.example(4)
     with torch.no_grad():
-        wanted = session.state.model(*inputs).numpy()
-    runner = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
-    got = runner.run(None, {runner.get_inputs()[0].name: inputs[0].numpy()})[0]
-    assert np.abs(got - wanted).max() < 0.01 * np.abs(wanted).max()
+        wanted = session.state.model(*inputs)
+    if program == "pt2":
+        got = torch.export.load(out / "model.pt2").module()(*inputs).detach()
+    else:
+        runner = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
+        (got,) = map(torch.from_numpy, runner.run(None, {runner.get_inputs()[0].name: inputs[0].numpy()}))
+    assert float((got - wanted).abs().max()) < 0.01 * float(wanted.abs().max())
 
 
 def test_the_report_names_what_no_step_touched_with_its_share(tmp_path):

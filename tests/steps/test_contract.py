@@ -11,7 +11,6 @@ import torch
 
 from workbench.checkpoint.checkpoint import read, tensors, write
 from workbench.errors import WorkbenchError
-from workbench.graph.program import from_text, to_text
 from workbench.loading.load import load
 from workbench.measure import HOW, Measurement, measure_size
 from workbench.steps import KINDS
@@ -63,7 +62,20 @@ def recipe_to(kind, variant, seed=0):
 CASES = [(kind, variant) for kind in KINDS for variant in steps(kind)]
 each_step = pytest.mark.parametrize(("kind", "variant"), CASES)
 each_kind = pytest.mark.parametrize("kind", KINDS)
-each_subject = pytest.mark.parametrize("name", SUBJECTS)
+
+
+def subject_of(kind, variant="defaults"):
+    """Return the subject that a case is tried with where one is enough: those that it does not refuse, in turn."""
+    able = [name for name in SUBJECTS if (kind, name) not in REFUSED]
+    return able[CASES.index((kind, variant)) // 2 % len(able)]
+
+
+# With its defaults each step runs on one subject, and with its fields moved on all.
+RUNS = [
+    (kind, variant, name)
+    for kind, variant in CASES
+    for name in (SUBJECTS if variant == "moved" else (subject_of(kind, variant),))
+]
 
 
 def skip_refused(kind, name, request):
@@ -152,12 +164,6 @@ def same(one, other):
     return weights and all(one[key] == other[key] for key in one if key != "weights")
 
 
-def subject_of(kind, variant):
-    """Return the subject that a kind is exported with: one after the other, of those that it does not refuse."""
-    able = [name for name in SUBJECTS if (kind, name) not in REFUSED]
-    return able[CASES.index((kind, variant)) // 2 % len(able)]
-
-
 def equal_states(one, other):
     mine, yours = tensors(one.model), tensors(other.model)
     assert mine.keys() == yours.keys()
@@ -166,8 +172,7 @@ def equal_states(one, other):
     assert (one.pruned, one.notes) == (other.pruned, other.notes)
 
 
-@each_subject
-@each_step
+@pytest.mark.parametrize(("kind", "variant", "name"), RUNS)
 def test_the_same_recipe_gives_the_same_state_and_leaves_the_subject_alone(kind, variant, name, request):
     skip_refused(kind, name, request)
     subject = request.getfixturevalue(name)
@@ -187,10 +192,10 @@ def test_the_same_recipe_gives_the_same_state_and_leaves_the_subject_alone(kind,
     torch.random.set_rng_state(chance)
 
 
-@each_step
-def test_a_step_is_measured_whole_exported_and_opened_again(kind, variant, request, open_session, tmp_path):
-    session = open_session(request.getfixturevalue(subject_of(kind, variant)))
-    for step in recipe_to(kind, variant):
+@each_kind
+def test_a_step_is_measured_whole_exported_and_opened_again(kind, request, open_session, tmp_path):
+    session = open_session(request.getfixturevalue(subject_of(kind)))
+    for step in recipe_to(kind, "moved"):
         found = session.apply(step)
     assert set(HOW) < {field.name for field in dataclasses.fields(Measurement)}
     assert found.unavailable == {}
@@ -209,11 +214,9 @@ def test_a_step_is_measured_whole_exported_and_opened_again(kind, variant, reque
     equal_states(replayed, session.state)
 
 
-@each_subject
 @each_kind
-def test_a_state_that_was_built_is_never_edited_by_the_next_step(kind, name, request):
-    skip_refused(kind, name, request)
-    subject = request.getfixturevalue(name)
+def test_a_state_that_was_built_is_never_edited_by_the_next_step(kind, request):
+    subject = request.getfixturevalue(subject_of(kind))
     earlier = Recipe((steps("prune")["defaults"], *recipe_to(kind, "moved").steps[:-1]))
     first = run(subject, earlier)
     before = copy.deepcopy(first.model.state_dict())
@@ -260,8 +263,6 @@ def test_two_steps_go_together_or_say_why_not(first, second, request, tmp_path):
     assert (tmp_path / "model").stat().st_size == measure_size(state.model, state.codings, subject).total
     values, _ = read(tmp_path / "model")
     inputs = subject.task.example(32)
+    assert all(torch.equal(values[name], value) for name, value in tensors(state.model).items())
     with torch.no_grad():
-        wanted = state.model.eval()(*inputs)
-        assert bool(wanted.isfinite().all())
-        again = from_text(to_text(state.model, subject.task.example(2)), values)
-        torch.testing.assert_close(again(*inputs), wanted, rtol=1e-5, atol=1e-5)
+        assert bool(state.model.eval()(*inputs).isfinite().all())
