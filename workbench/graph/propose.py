@@ -18,7 +18,11 @@ from workbench.graph.walk import Walk, walked
 
 def propose_groups(model: nn.Module, program: ExportedProgram) -> tuple[Group, ...]:
     """Return the groups that follow from the graph alone, without having cut anything."""
-    walk = walked(program, model)
+    return propose(walked(program, model))
+
+
+def propose(walk: Walk) -> tuple[Group, ...]:
+    """Return the groups of a graph that was walked."""
     classes = walk.labels.classes()
     units = _units(walk, classes)
     gathered: dict[tuple[object, ...], list[int]] = defaultdict(list)

@@ -215,9 +215,10 @@ def _channels(state: State, context: Context, layers: str, exclude: str) -> _Tra
     every = context.layers(state.model)
     wanted = {layer.module for layer in choose(every, layers, globs(exclude))}
     unwanted = {layer.module for layer in every} - {layer.module for layer in choose(every, "*", globs(exclude))}
+    model, all_groups = context.channels(state.model)
     groups = [
         group
-        for group in context.groups(state.model)
+        for group in all_groups
         if group.protected is None and wanted.intersection(group.layers) and not unwanted.intersection(group.layers)
     ]
     if not groups:
@@ -225,12 +226,12 @@ def _channels(state: State, context: Context, layers: str, exclude: str) -> _Tra
 
     def rank(kind: str, share: Context) -> Scores:
         criterion = CRITERIA[kind]
-        _refuse_unfit({group.name: criterion.unfit(state.model, group) for group in groups})
-        return criterion.units(state.model, groups, share)
+        _refuse_unfit({group.name: criterion.unfit(model, group) for group in groups})
+        return criterion.units(model, groups, share)
 
     def without(kind: str, scores: Scores, amount: float, together: bool) -> Edit:
         remove = least_important(scores, amount, together, 1, CRITERIA[kind].comparable)
-        return State(cut(state.model, groups, remove)), None
+        return State(cut(model, groups, remove)), None
 
     return _Track(tuple((group.name, len(group.units)) for group in groups), rank, without)
 

@@ -58,9 +58,12 @@ BATCHED = _words("""
     scaled_dot_product_attention matmul bmm linalg_matmul
 """)
 
+# What is filled with one value is as long as it has to be; what counts or is drawn is not.
+FILLED = _words("""
+    zeros ones full empty new_zeros new_ones new_full new_empty scalar_tensor
+""")
 CONSTANTS = _words("""
-    zeros ones full arange empty eye linspace rand randn new_zeros new_ones new_full new_empty
-    scalar_tensor
+    arange eye linspace rand randn
 """)
 
 
@@ -166,6 +169,11 @@ def constant(call: Call) -> list[Dims]:
     return [tuple(call.constant(CONSTANT, size) for size in shape) for shape in call.shapes]
 
 
+def filled(call: Call) -> list[Dims]:
+    """A size that was written down is that of what the tensor meets, whose channels then go with it."""
+    return [tuple(call.labels.fresh(size) if size > 1 else positions(size) for size in shape) for shape in call.shapes]
+
+
 def opaque(call: Call) -> list[Dims]:
     """Fix everything that goes in and comes out."""
     return _hide(call, f"operator '{call.op}' is not understood")
@@ -203,6 +211,7 @@ RULES: dict[str, Rule] = {
     "type_as": alike,
     **dict.fromkeys(BATCHED, batched),
     **dict.fromkeys(CONSTANTS, constant),
+    **dict.fromkeys(FILLED, filled),
     "glu": glu,
     "prelu": prelu,
 }

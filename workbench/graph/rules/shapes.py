@@ -172,6 +172,13 @@ def repeat(call: Call) -> Dims:
     return tuple(np.tile(labels, int(count)) for labels, count in zip(padded, times, strict=True))
 
 
+def repeat_interleave(call: Call) -> Dims:
+    """Each index is there several times, one after the other."""
+    source, count, dim = list(call.dims("self")), int(call.arguments["repeats"]), call.arguments["dim"]
+    source[dim] = np.repeat(source[dim], count)
+    return tuple(source)
+
+
 def pad(call: Call) -> Dims:
     """Padded channels are there whatever is removed, the others keep their labels."""
     source = list(call.dims("self"))
@@ -200,6 +207,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(["expand", "expand_as", "broadcast_to"], expand),
     **dict.fromkeys(["repeat", "tile"], repeat),
     **dict.fromkeys(["pad", "constant_pad_nd"], pad),
+    "repeat_interleave": repeat_interleave,
     "permute": permute,
     "movedim": movedim,
 }
