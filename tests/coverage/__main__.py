@@ -1,7 +1,7 @@
 """Tries every operation on every net, each net in a process of its own: `make coverage`.
 
-Outcomes are kept as lines of JSON under `out/coverage`, so that a run goes on where it was stopped; `--again` tries what
-was tried anew.
+Outcomes are kept as lines of JSON under `out/coverage`, so that a run goes on where it was stopped; `--again` tries
+what was tried anew.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from tests.coverage.families import every
 from tests.coverage.apart import tried_apart
+from tests.coverage.families import every
 from tests.coverage.operations import OPERATIONS
 from tests.coverage.table import write
 
@@ -41,15 +41,17 @@ def main() -> int:
         if not wanted:
             continue
         row = tried_apart(name, wanted)
-        print(name, *(f"{op}={found['class']}" for op, found in row.items()), flush=True)  # noqa: T201
+        print(name, *(f"{op}={found['class']}" for op, found in row.items()), flush=True)
         if asked.show:
-            print(json.dumps(row, indent=1), flush=True)  # noqa: T201
+            print(json.dumps(row, indent=1), flush=True)
         rows[name] = {**before, **row}
         KEPT.parent.mkdir(parents=True, exist_ok=True)
         with KEPT.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"net": name, "rows": rows[name]}) + "\n")
     write(ROOT / "docs" / "coverage.md", names, rows)
-    bad = [name for name in names for op in OPERATIONS if rows.get(name, {}).get(op, {}).get("class") in ("raw", "wrong")]
+    bad = [
+        name for name in names for op in OPERATIONS if rows.get(name, {}).get(op, {}).get("class") in ("raw", "wrong")
+    ]
     return int(bool(bad))
 
 

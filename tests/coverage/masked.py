@@ -36,7 +36,7 @@ def _wide(value: Any) -> Any:
 def difference(
     whole: nn.Module, model: nn.Module, groups: Sequence[Group], remove: Removal, example: tuple[Tensor, ...]
 ) -> float:
-    """Return the largest difference of an output between the smaller and the masked net, as a part of the largest value.
+    """Return the largest difference between the smaller and the masked net, as a part of the largest value.
 
     Args:
         whole: The net as it is written.

@@ -78,7 +78,10 @@ def inspect(trial: Trial) -> dict[str, Any]:
     macs, rest = macs_of_parameters(model, trial.context.example())
     counted = sum(layer.macs for layer in layers)
     demand(first == set(large), f"weights that are no layer: {sorted(set(large) - first)[:3]}")
-    demand(math.isclose(counted, sum(macs.values()), rel_tol=1e-6), f"layers count {counted}, products {sum(macs.values())}")
+    demand(
+        math.isclose(counted, sum(macs.values()), rel_tol=1e-6),
+        f"layers count {counted}, products {sum(macs.values())}",
+    )
     total = sum(value.numel() for value in model.parameters())
     return {"layers": len(layers), "params": total, "macs": counted + rest, "seen": sum(large.values()) / total}
 
@@ -99,7 +102,12 @@ def heads(trial: Trial) -> dict[str, Any]:
     demand(bool(taken), "nothing was cut")
     facts = {"heads": sum(map(len, taken.values()))}
     both = wb.PruneChannels(amount=RATIO).build(state, trial.context)
-    return {**facts, **_left(trial, both.model), "reach": _reach(trial, both.model), "heads left": _left(trial, state.model)["left"]}
+    return {
+        **facts,
+        **_left(trial, both.model),
+        "reach": _reach(trial, both.model),
+        "heads left": _left(trial, state.model)["left"],
+    }
 
 
 def _cut(trial: Trial, module: Any, step: wb.Step) -> tuple[State, Mapping[str, Any]]:
@@ -157,7 +165,10 @@ def blocks(trial: Trial) -> dict[str, Any]:
         state = trial.built(wb.PruneBlocks(blocks=1))
     traced, gone = found[0]
     wide, smaller = copy.deepcopy(traced).double(), copy.deepcopy(state.model).double()
-    pairs = zip(*(masked.run_wide(one, trial.context.example()) for one in (_Evaluated(Bypass(wide, gone)), smaller)), strict=True)
+    pairs = zip(
+        *(masked.run_wide(one, trial.context.example()) for one in (_Evaluated(Bypass(wide, gone)), smaller)),
+        strict=True,
+    )
     worst = max(masked.relative(one, other) for one, other in pairs)
     demand(worst <= TOLERANCE, f"without the branch outputs differ by {worst:.1e}")
     fewer = sum(v.numel() for v in state.model.parameters()) < sum(v.numel() for v in trial.subject.model.parameters())
@@ -200,7 +211,9 @@ def _quantize(trial: Trial, bits: int) -> dict[str, Any]:
             continue
         value, old = state.parameter(layer.parameter), trial.subject.model.get_parameter(layer.parameter).detach()
         rows, were = (tensor.movedim(layer.outputs, 0).flatten(1) for tensor in (value, old))
-        demand(all(row.unique().numel() <= 2**bits for row in rows[:64]), f"{layer.name} has more than {2**bits} levels")
+        demand(
+            all(row.unique().numel() <= 2**bits for row in rows[:64]), f"{layer.name} has more than {2**bits} levels"
+        )
         step = were.abs().amax(1) / (2 ** (bits - 1) - 1)
         off = (rows - were).abs().amax(1)
         demand(bool((off <= 0.51 * step + 1e-6).all()), f"{layer.name} is off by more than half of a step")
@@ -311,7 +324,9 @@ def tried(net: Net, only: frozenset[str]) -> dict[str, Any]:
     except wb.WorkbenchError as error:
         return {name: {"class": "clear", "why": str(error), "seconds": 0.0} for name in only}
     except Exception as error:  # which is what is looked for
-        return {name: {"class": "raw", "why": first_line(error), "where": _where(error), "seconds": 0.0} for name in only}
+        return {
+            name: {"class": "raw", "why": first_line(error), "where": _where(error), "seconds": 0.0} for name in only
+        }
     rows: dict[str, Any] = {}
     for name, work in OPERATIONS.items():
         if name in only:

@@ -18,18 +18,25 @@ HEAD = """# Coverage
 What each method does to many kinds of nets, all small, with random weights that are the same each time. `make coverage`
 repeats it; it goes on where it was stopped.
 
-- **OK**: it worked, and what came out was checked. A smaller net gives what the masked one gives, in double precision, to
-  a part in a thousand million; a norm over channels then has the statistics of those that stay. Weights lie on their grid, within
-  half a step of where they were. Exported folders (safetensors, pt2, ONNX; half of the channels gone, 8 bits) were opened in a
-  fresh process and gave the same predictions.
-- **clear**: an error in words that says why not. **raw**: any other error. **wrong**: a result that is not what it must be.
-- **–**: the net has none of what the method is about.
+- **OK**: it worked, and what came out was checked. A smaller net gives what the masked one gives, in double
+  precision, to a part in a thousand million; a norm over channels then has the statistics of those that stay. Weights
+  lie on their grid, within half a step of where they were. Exported folders (safetensors, pt2, ONNX; half of the
+  channels gone, 8 bits) were opened in a fresh process and gave the same predictions.
+- **clear**: an error in words that says why not. **raw**: any other error. **wrong**: a result that is not what it must
+  be. **–**: the net has none of what the method is about.
 """
 
 
 def write(path: Path, names: Sequence[str], rows: Rows) -> None:
     """Write the page of the nets that are known, tried or not."""
-    parts = [HEAD, _totals(names, rows), _beside_summary(names, rows), _matrix(names, rows), _beside(names, rows), _words(names, rows)]
+    parts = [
+        HEAD,
+        _totals(names, rows),
+        _beside_summary(names, rows),
+        _matrix(names, rows),
+        _beside(names, rows),
+        _words(names, rows),
+    ]
     path.write_text("\n".join(part.strip() + "\n" for part in parts if part.strip()), encoding="utf-8")
 
 
@@ -70,8 +77,8 @@ def _beside_summary(names: Sequence[str], rows: Rows) -> str:
     return (
         f"\ntorch-pruning 1.6.1, told which layers give the answers and how many heads there are, cuts {len(pairs)} of "
         f"{tried} nets that it was tried on; on the others it stops with an error, or leaves a net that does not run. "
-        f"Of these {len(pairs)}, the reach here is at least as far on {far}, and no more multiply-accumulates are left on "
-        f"{less}."
+        f"Of these {len(pairs)}, the reach here is at least as far on {far}, and no more multiply-accumulates are left "
+        f"on {less}."
     )
 
 
@@ -88,8 +95,9 @@ def _percent(row: Mapping[str, Any], key: str) -> str:
 def _beside(names: Sequence[str], rows: Rows) -> str:
     lines = [
         "## Beside torch-pruning", "",
-        "Half of the channels of every group that can be cut go, and where there are heads, half of these too. *Left* is the part of the "
-        "multiply-accumulates that is left, *reach* the part that was in weights that lost something.", "",
+        "Half of the channels of every group that can be cut go, and where there are heads, half of these too. *Left* "
+        "is the part of the multiply-accumulates that is left, *reach* the part that was in weights that lost "
+        "something.", "",
         "| net | left, channels | reach | left, heads too | reach | left, torch-pruning | reach |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
@@ -113,5 +121,7 @@ def _words(names: Sequence[str], rows: Rows) -> str:
             if row.get("class") in CLASSES[1:]:
                 words = " ".join(str(row.get("why", "")).split())
                 words = words if len(words) < 300 else f"{words[:297]}..."
-                lines.append(f"- {name}, {operation}, {row['class']}: {words.replace('<', '&lt;').replace('*', '&#42;')}")
+                lines.append(
+                    f"- {name}, {operation}, {row['class']}: {words.replace('<', '&lt;').replace('*', '&#42;')}"
+                )
     return "\n".join(lines) if len(lines) > 2 else ""

@@ -31,6 +31,21 @@ class Zeros(nn.Module):
         return self.head(self.cell(x.flatten(1)[:, :8], x.new_zeros(x.shape[0], 6)))
 
 
+class Twice(nn.Module):
+    """A block that is called twice, so that its operators are no modules in the graph that a width opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 8, 4, 4), nn.LayerNorm(8)
+        self.depthwise, self.head = nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for _ in range(2):
+            x = x + self.depthwise(self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+        return self.head(x.reshape(x.shape[0], 8, -1).mean(2))
+
+
 class Unequal(nn.Module):
     """One layer makes parts of unequal width, which go their own ways."""
 
@@ -62,10 +77,12 @@ class MultiQuery(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).split([16, 4, 4], dim=-1)
         q = q.view(x.shape[0], x.shape[1], 4, 4).transpose(1, 2)
-        return self.out(F.scaled_dot_product_attention(q, k[:, None], v[:, None]).transpose(1, 2).reshape(*x.shape[:2], 16))
+        return self.out(
+            F.scaled_dot_product_attention(q, k[:, None], v[:, None]).transpose(1, 2).reshape(*x.shape[:2], 16)
+        )
 
 
-NETS = {"written": Written, "zeros": Zeros, "unequal": Unequal, "repeated": Repeated}
+NETS = {"twice": Twice, "written": Written, "zeros": Zeros, "unequal": Unequal, "repeated": Repeated}
 
 
 def example() -> tuple[Tensor, ...]:
@@ -78,7 +95,9 @@ def made(kind: type[nn.Module]) -> nn.Module:
         return kind().eval()
 
 
-def check(model: nn.Module, groups: tuple[Group, ...], remove: dict[str, list[int]], inputs: tuple[Tensor, ...]) -> None:
+def check(
+    model: nn.Module, groups: tuple[Group, ...], remove: dict[str, list[int]], inputs: tuple[Tensor, ...]
+) -> None:
     smaller = cut(model, groups, remove)
     assert sum(p.numel() for p in smaller.parameters()) < sum(p.numel() for p in model.parameters())
     silent = mask(model, groups, remove)
@@ -94,7 +113,11 @@ def test_channels_of_a_written_width_are_cut(name: str) -> None:
     assert [group.protected for group in groups if group.protected] == ["reaches the model's output"]
     assert dict(opened.named_parameters()).keys() == dict(model.named_parameters()).keys()
     free = [group for group in groups if group.protected is None]
-    check(opened, groups, {group.name: list(range(len(group.units) // 2)) for group in free}, example())
+    remove = {group.name: list(range(len(group.units) // 2)) for group in free}
+    if all(group.exact for group in free):
+        check(opened, groups, remove, example())
+    else:
+        assert cut(opened, groups, remove)(*example()).shape == (2, 4)
 
 
 def test_what_is_cut_can_be_cut_again_and_for_any_batch() -> None:

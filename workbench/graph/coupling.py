@@ -37,7 +37,7 @@ def coupled_groups(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Group
 
 
 def channel_groups(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, tuple[Group, ...]]:
-    """Return a model that computes the same and loses channels where it can, and its groups as `coupled_groups` has them.
+    """Return a model that computes the same and loses channels where it can, and its groups as in `coupled_groups`.
 
     It is the model itself, unless widths that are written into its code keep channels from being cut. Then it is one
     made of the traced graph, as in `head_groups`, in which these widths follow from the tensors.

@@ -30,7 +30,8 @@ def open_widths(program: ExportedProgram, walk: Walk) -> bool:
     A size that no tensor has is left open, where the operator allows that for one; otherwise it stays as it is.
     """
     opening = _Opening(program.graph, walk)
-    return any([opening.visit(node) for node in list(program.graph.nodes)])
+    opened = [opening.visit(node) for node in list(program.graph.nodes)]
+    return any(opened)
 
 
 class _Opening:
@@ -50,9 +51,15 @@ class _Opening:
         name = operator_name(node.target) if node.op == "call_function" else ""
         opened = False
         if isinstance(value, Labelled) and (name in RESHAPES or name == "expand" or name in MAKING):
-            place = MAKING.get(name, next((at for at, one in enumerate(node.args) if isinstance(one, list | tuple)), None))
+            place = MAKING.get(
+                name, next((at for at, one in enumerate(node.args) if isinstance(one, list | tuple)), None)
+            )
             if place is not None and place < len(node.args) and isinstance(node.args[place], list | tuple):
                 opened = self._sized(node, value, place, name)
+        elif isinstance(value, Labelled) and name in ("layer_norm", "rms_norm") and _stays_operator(node):
+            opened = self._sized(node, value, 1, name)
+        elif isinstance(value, Labelled) and name.startswith("conv") and _stays_operator(node):
+            opened = self._grouped(node, value, name)
         elif isinstance(value, list) and name in ("split", "split_with_sizes"):
             opened = self._split(node, value)
         self._remember(node, self._made)
@@ -60,23 +67,41 @@ class _Opening:
 
     def _sized(self, node: Node, value: Labelled, place: int, name: str) -> bool:
         sizes: Any = list(node.args[place])  # type: ignore[arg-type]  # it is a list, as was looked at
-        start: Any = node.args[1] if name == "unflatten" else 0
+        start: Any = node.args[1] if name == "unflatten" else -1 if name.endswith("norm") else 0
         start %= len(value.dims) - len(sizes) + 1
-        free = [at for at, size in enumerate(sizes) if type(size) is int and size > 0 and self._frees(value.dims[start + at])]
+        free = [
+            at
+            for at, size in enumerate(sizes)
+            if type(size) is int and size > 0 and self._frees(value.dims[start + at])
+        ]
         if name == "expand":
             added = len(sizes) - len(node.all_input_nodes[0].meta["val"].shape)
             free = [at for at in free if at >= added and self._entering(node, at - added) == sizes[at]]
             sizes = [-1 if at in free else size for at, size in enumerate(sizes)]
         else:
-            sizes = [self._size(node, value.dims[start + at], self._made) or size if at in free else size for at, size in enumerate(sizes)]
+            sizes = [
+                self._size(node, value.dims[start + at], self._made) or size if at in free else size
+                for at, size in enumerate(sizes)
+            ]
             left = [at for at in free if type(sizes[at]) is int]
-            if len(left) == 1 and name not in MAKING and -1 not in sizes:
+            if len(left) == 1 and name in RESHAPES and -1 not in sizes:
                 sizes[left.pop()] = -1
             for at in left:
                 sizes[at] = self._size(node, value.dims[start + at], self._held) or sizes[at]
         if free:
             node.update_arg(place, sizes)
         return bool(free)
+
+    def _grouped(self, node: Node, value: Labelled, name: str) -> bool:
+        """Let a depthwise convolution have as many groups as there are channels."""
+        source: Any = node.args[0]
+        axis = len(value.dims) - int(name.rstrip("d")[-1]) - 1
+        groups = node.args[6] if len(node.args) > 6 else 1
+        if groups == 1 or groups != source.meta["val"].shape[axis] or name.startswith("conv_t"):
+            return False
+        with self._graph.inserting_before(node):
+            node.update_arg(6, self._call(aten.sym_size.int, (source, axis), int(groups)))  # type: ignore[call-overload]  # a number
+        return True
 
     def _entering(self, node: Node, axis: int) -> Any:
         return node.all_input_nodes[0].meta["val"].shape[axis]
@@ -85,14 +110,18 @@ class _Opening:
         """Let equal parts stay equal, and unequal ones be as long as what they meet."""
         axis = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)
         lines = [part.dims[axis] for part in value]  # type: ignore[index]  # a dimension is a number
-        if not any(self._frees(labels) for labels in lines) or any(isinstance(size, Node) for size in _listed(node.args[1])):
+        if not any(self._frees(labels) for labels in lines) or any(
+            isinstance(size, Node) for size in _listed(node.args[1])
+        ):
             return False
         source = node.args[0]
         if len({len(labels) for labels in lines}) == 1:
             node.target, node.args, node.kwargs = aten.chunk.default, (source, len(lines), axis), {}
             return True
         sizes: list[Any] = [
-            self._size(node, labels, self._made) or self._size(node, labels, self._held) if self._frees(labels) else len(labels)
+            self._size(node, labels, self._made) or self._size(node, labels, self._held)
+            if self._frees(labels)
+            else len(labels)
             for labels in lines
         ]
         missing = [at for at, size in enumerate(sizes) if size is None]
@@ -136,6 +165,13 @@ class _Opening:
         return frees(self._classes, labels)
 
 
+def _stays_operator(node: Node) -> bool:
+    """Return whether an operator's weight is read elsewhere too, so that it becomes no module with its own width."""
+    place = 1 if operator_name(node.target).startswith("conv") else 2
+    weight = node.args[place] if len(node.args) > place else node.kwargs.get("weight")
+    return not isinstance(weight, Node) or weight.op != "placeholder" or len(weight.users) > 1
+
+
 def frees(classes: Classes, labels: Array) -> bool:
     """Return whether all of a dimension's indices are channels, and some of them might be removed."""
     return len(labels) > 1 and bool((labels >= 0).all()) and bool((classes.reason[classes.of[labels]] < 0).any())
@@ -143,5 +179,3 @@ def frees(classes: Classes, labels: Array) -> bool:
 
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
-
-

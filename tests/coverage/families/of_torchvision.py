@@ -25,7 +25,8 @@ def vgg() -> nn.Module:
 
     model = VGG(make_layers([16, "M", 32, "M", 48, 48, "M"], batch_norm=True), num_classes=CLASSES, init_weights=False)
     model.classifier = nn.Sequential(
-        nn.Linear(48 * 49, 64), nn.ReLU(True), nn.Dropout(), nn.Linear(64, 64), nn.ReLU(True), nn.Dropout(), nn.Linear(64, CLASSES)
+        nn.Linear(48 * 49, 64), nn.ReLU(True), nn.Dropout(), nn.Linear(64, 64), nn.ReLU(True), nn.Dropout(),
+        nn.Linear(64, CLASSES),
     )  # fmt: skip
     return model
 

@@ -88,7 +88,11 @@ class Keywords(nn.Module):
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(1, width, (10, 4), 2, (5, 1), bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        layers: list[nn.Module] = [
+            nn.Conv2d(1, width, (10, 4), 2, (5, 1), bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        ]
         for _ in range(4):
             layers += [
                 nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
@@ -101,7 +105,7 @@ class Keywords(nn.Module):
 
 
 class Voice(nn.Module):
-    """Whether somebody speaks, in the manner of Silero: a short Fourier transform as a convolution, an encoder, an LSTM."""
+    """Whether somebody speaks, as Silero has it: a Fourier transform as a convolution, an encoder, an LSTM."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,7 +217,7 @@ class Windows(nn.Module):
         self.head = nn.Linear(width, 10)
 
     def attend(self, x: Tensor) -> Tensor:
-        B, N, C = x.shape
+        B, N, _ = x.shape
         qkv = self.qkv(x).reshape(B, N, 3, self.heads, self.width // self.heads).permute(2, 0, 3, 1, 4)
         bias = self.table[self.index].view(16, 16, -1).permute(2, 0, 1)
         weights = (qkv[0] @ qkv[1].transpose(-2, -1) + bias[None]).softmax(-1)
@@ -306,7 +310,14 @@ OWN: tuple[Net, ...] = (
     Net("lstm-classifier", "recurrent", LastState, tokens(), residual=False),
     Net("gru-tagger", "recurrent", Tagger, tokens(), classes=-1, residual=False),
     Net("gru-cells", "recurrent", Cells, vectors(7, 10), residual=False),
-    Net("seq2seq-attention", "recurrent", Translator, named(source=tokens(10), target=tokens(7)), classes=-1, residual=False),
+    Net(
+        "seq2seq-attention",
+        "recurrent",
+        Translator,
+        named(source=tokens(10), target=tokens(7)),
+        classes=-1,
+        residual=False,
+    ),
     Net("crnn", "recurrent", Reader, images(16, 1), classes=-1, residual=False),
     Net("ds-cnn", "speech", Keywords, lambda count: (torch.randn(count, 1, 49, 10),), residual=False),
     Net("vad", "speech", Voice, lambda count: (torch.randn(count, 1, 512),), classes=None, residual=False),

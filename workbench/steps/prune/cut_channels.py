@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError, within
 from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.prune.units import free, reached, without
+from workbench.steps.prune.units import free, reached, rewritten, without
 from workbench.steps.state import State
 from workbench.steps.step import GraphStep, Need
 
@@ -81,5 +81,6 @@ class CutChannels(GraphStep):
             if len(gone) == len(group.units):
                 raise WorkbenchError(f"{self.title}: one of the {len(gone)} channels of {group.name} must stay")
         if gone:
+            notes = (*notes, *rewritten(state.model, model))
             state = without(state, model, allowed, {group.name: list(gone) for group in allowed}, context)
         return state.with_notes(*notes)

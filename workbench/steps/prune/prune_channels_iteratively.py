@@ -19,7 +19,7 @@ from workbench.steps.option import option
 from workbench.steps.prune.budget import BUDGETS, RANKINGS, WORDS, costs_of, counts_for
 from workbench.steps.prune.importance import CRITERIA, rank_units
 from workbench.steps.prune.importance.ranking import weakest
-from workbench.steps.prune.units import free, reached, without
+from workbench.steps.prune.units import free, reached, rewritten, without
 from workbench.steps.state import State
 from workbench.steps.step import Need
 from workbench.steps.train.gradient_step import GradientStep
@@ -111,5 +111,6 @@ class PruneChannelsIteratively(GradientStep):
                 WORDS[self.budget],
             )
             remove = weakest(scores, counts, 1)
+            notes = (*notes, *rewritten(state.model, model))
             smaller = without(state, model, groups, remove, quiet)
             return smaller.with_notes(*(note for note in notes if note not in state.notes)), whole
