@@ -18,7 +18,7 @@ def tried_apart(name: str, operations: list[str]) -> dict[str, Any]:
     ways = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
     if "forkserver" in ways:
-        context.set_forkserver_preload(["tests.coverage.families", "tests.coverage.operations"])
+        context.set_forkserver_preload(["tests.coverage.families", "tests.coverage.operations", "tests.coverage.warm"])
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_one, args=(name, operations, theirs))
     process.start()

@@ -134,9 +134,23 @@ def test_a_model_without_written_widths_stays_itself() -> None:
     assert channel_groups(model, example())[0] is model
 
 
-def test_heads_of_queries_go_where_all_share_keys() -> None:
+class Expanded(MultiQuery):
+    """Keys and values are written out for every head of queries."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, N, _ = x.shape
+        q, k, v = self.qkv(x).split([16, 4, 4], dim=-1)
+        q = q.view(B, N, 4, 4).transpose(1, 2)
+        k, v = (
+            y.view(B, N, 1, 4).transpose(1, 2)[:, :, None].expand(B, 1, 4, N, 4).reshape(B, 4, N, 4) for y in (k, v)
+        )
+        return self.out((torch.softmax(q @ k.mT, -1) @ v).transpose(1, 2).reshape(B, N, -1))
+
+
+@pytest.mark.parametrize("kind", [MultiQuery, Expanded])
+def test_heads_of_queries_go_where_all_share_keys(kind: type[nn.Module]) -> None:
     inputs = (torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0)),)
-    model = made(MultiQuery)
+    model = made(kind)
     assert coupled_groups(model, inputs)
     opened, groups = head_groups(model, inputs)
     (group,) = (group for group in groups if group.protected is None)

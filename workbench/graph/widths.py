@@ -76,8 +76,11 @@ class _Opening:
         ]
         if name == "expand":
             added = len(sizes) - len(node.all_input_nodes[0].meta["val"].shape)
-            free = [at for at in free if at >= added and self._entering(node, at - added) == sizes[at]]
-            sizes = [-1 if at in free else size for at, size in enumerate(sizes)]
+            for at in free:
+                labels = value.dims[at]
+                stays = at >= added and self._entering(node, at - added) == sizes[at]
+                met = self._size(node, labels, self._made) or self._size(node, labels, self._held)
+                sizes[at] = -1 if stays else met or sizes[at]
         else:
             sizes = [
                 self._size(node, value.dims[start + at], self._made) or size if at in free else size

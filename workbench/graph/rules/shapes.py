@@ -58,6 +58,7 @@ def _aligned(ins: Sequence[int], outs: Sequence[int]) -> Iterator[tuple[range, r
 def _regroup(call: Call, ins: list[Array], sizes: list[int], key: tuple[str, int]) -> list[Array]:
     if len(ins) == len(sizes) == 1:
         return ins
+    ins = [_counted(call, labels) for labels in ins]
     tracked = [axis for axis, labels in enumerate(ins) if is_tracked(labels)]
     if not tracked:
         # A reason outlives the reshape, so that what it meets later is explained by it.
@@ -77,6 +78,14 @@ def _regroup(call: Call, ins: list[Array], sizes: list[int], key: tuple[str, int
     for labels in ins:
         call.fix(labels, why, split)
     return [call.constant(why, size, split) for size in sizes]
+
+
+def _counted(call: Call, labels: Array) -> Array:
+    """Return copies that are counted together with something else as places: their number is a part of the shape."""
+    if not call.labels.are_copies(labels):
+        return labels
+    call.fix(labels, "repeated, and merged with other dimensions by a reshape,")
+    return positions(len(labels))
 
 
 def _one_axis(ins: list[Array], tracked: int, sizes: list[int]) -> list[Array] | None:
@@ -153,17 +162,21 @@ def movedim(call: Call) -> Dims:
 
 
 def expand(call: Call) -> Dims:
-    """A dimension of one is repeated; one that is long already stays."""
+    """A dimension of one is repeated as often as what it meets needs; one that is long already stays."""
     source, shape = call.dims("self"), call.shapes[0]
     added = len(shape) - len(source)
     other = call.optional("other")  # as long as another tensor's, whatever of it is removed
-    result = list(other) if other is not None else [positions(size) for size in shape]
+    result = list(other) if other is not None else [_copies(call, size) for size in shape]
     for axis, labels in enumerate(source, added):
         if len(labels) == shape[axis]:
             result[axis] = labels
         elif is_tracked(labels):
             call.fix(labels, "one channel, expanded")
     return tuple(result)
+
+
+def _copies(call: Call, size: int) -> Array:
+    return call.labels.copies(size) if size > 1 else positions(size)
 
 
 def repeat(call: Call) -> Dims:
