@@ -182,3 +182,11 @@ def test_a_weight_that_is_turned_and_multiplied_by_hand_is_a_layer() -> None:
     assert groups["one"].protected is None
     assert groups["one"].consumers == ("two",)
     assert {(slot.parameter, slot.dim) for slot in groups["two"].units[0]} == {("two.weight", 0), ("head.weight", 1)}
+
+
+def test_experts_in_one_tensor_lose_hidden_channels_together() -> None:
+    groups = groups_of("experts")
+    hidden = next(group for group in groups.values() if ("inner", 2) in group.made_by)
+    assert hidden.protected is None
+    assert {(slot.parameter, slot.dim) for slot in hidden.units[0]} == {("inner", 2), ("outer", 1)}
+    assert hidden.read_by == (("outer", 1),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import starmap
 from typing import NamedTuple
 
 import torch
@@ -27,12 +28,14 @@ Owners = dict[Place, Tensor]
 
 def producing(model: nn.Module, group: Group) -> Owners:
     """Return the places of weights that compute the units, and for each of their indices the unit, -1 for none."""
-    return owners(model, group, [place for layer in group.layers for place in _places(model, layer, outputs=True)])
+    known = [place for layer in group.layers for place in _places(model, layer, outputs=True)]
+    return owners(model, group, known) or owners(model, group, starmap(Place, group.made_by))
 
 
 def reading(model: nn.Module, group: Group) -> Owners:
     """Return the places of weights that the units are multiplied with, as `producing`; empty where nothing reads."""
-    return owners(model, group, [place for layer in group.consumers for place in _places(model, layer, outputs=False)])
+    known = [place for layer in group.consumers for place in _places(model, layer, outputs=False)]
+    return owners(model, group, known) or owners(model, group, starmap(Place, group.read_by))
 
 
 def owners(model: nn.Module, group: Group, places: Iterable[Place]) -> Owners:
