@@ -26,7 +26,11 @@ def _model(kind: str, config: str, **options: Any) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
         made = getattr(tf, config)(**options)
         made.use_cache = False
-        return getattr(tf, kind)(made)  # type: ignore[no-any-return]
+        model: nn.Module = getattr(tf, kind)(made)
+        for module in model.modules():  # weights must be plain parameters, as the message says to who gives others
+            for name in list(getattr(module, "parametrizations", {})):
+                nn.utils.parametrize.remove_parametrizations(module, name)
+        return model
 
     return build
 

@@ -330,4 +330,4 @@ OWN: tuple[Net, ...] = (
     Net("autoencoder", "own", Autoencoder, images(16, 1), classes=None, residual=False),
 )
 # Few enough for the tests of every day.
-SMALL = ("padded", "gru-cells", "multi-query", "windows", "autoencoder")
+SMALL = ("gru-cells", "multi-query", "autoencoder")
