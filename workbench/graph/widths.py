@@ -99,11 +99,11 @@ class _Opening:
         """Let a depthwise convolution have as many groups as there are channels."""
         source: Any = node.args[0]
         axis = len(value.dims) - int(name.rstrip("d")[-1]) - 1
-        groups = node.args[6] if len(node.args) > 6 else 1
+        groups: Any = node.args[6] if len(node.args) > 6 else 1
         if groups == 1 or groups != source.meta["val"].shape[axis] or name.startswith("conv_t"):
             return False
         with self._graph.inserting_before(node):
-            node.update_arg(6, self._call(aten.sym_size.int, (source, axis), int(groups)))  # type: ignore[call-overload]  # a number
+            node.update_arg(6, self._call(aten.sym_size.int, (source, axis), groups))
         return True
 
     def _entering(self, node: Node, axis: int) -> Any:

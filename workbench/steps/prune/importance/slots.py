@@ -82,7 +82,9 @@ def mean(values: Mapping[str, Tensor], found: Owners, units: int) -> Tensor:
 
 
 def _places(model: nn.Module, layer: str, outputs: bool) -> list[Place]:
-    module = model.get_submodule(layer)
+    module = dict(model.named_modules()).get(layer)
+    if module is None:  # a parameter of its own
+        return []
     turned = (isinstance(module, _ConvTransposeNd) and not is_depthwise(module)) or is_turned_linear(module)
     # Attention has other names, and keeps them where it is no longer a module of torch's; recurrent layers have many.
     recurrent = isinstance(module, nn.RNNBase | nn.RNNCellBase)
