@@ -84,7 +84,11 @@ def _beside_summary(names: Sequence[str], rows: Rows) -> str:
 
 def _matrix(names: Sequence[str], rows: Rows) -> str:
     lines = ["## Every net", "", f"| net | {' | '.join(COLUMNS)} |", f"|---{'|---' * len(COLUMNS)}|"]
-    lines += [f"| {name} | {' | '.join(_class(rows, name, op) for op in COLUMNS)} |" for name in names]
+    lines += [
+        f"| {name} | {' | '.join(_class(rows, name, op) for op in COLUMNS)} |" for name in names if rows.get(name)
+    ]
+    missing = [name for name in names if not rows.get(name)]
+    lines += ["", f"Not run yet: {', '.join(missing)}."] if missing else []
     return "\n".join(lines)
 
 
@@ -101,7 +105,7 @@ def _beside(names: Sequence[str], rows: Rows) -> str:
         "| net | left, channels | reach | left, heads too | reach | left, torch-pruning | reach |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
-    for name in names:
+    for name in filter(rows.get, names):
         found = rows.get(name, {})
         cells = [
             _percent(found.get(op, {}), key) for op in ("channels", "heads", "beside") for key in ("left", "reach")
