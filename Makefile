@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Jupyter refuses to run as root unless told that this is meant.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: lab serve report test test-vision bench fuzz kills soak check docs wheel screenshots clean
+.PHONY: lab serve report test test-vision coverage bench fuzz kills soak check docs wheel screenshots clean
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab $(ROOT) notebooks/workbench.ipynb
@@ -39,6 +39,19 @@ test-vision:
 	printf 'torch==2.14.1\ntorchvision==0.29.1\n' >> .venv-vision/constraints.txt
 	.venv-vision/bin/python -m pip install --quiet -c .venv-vision/constraints.txt --editable '.[test,vision]'
 	.venv-vision/bin/python -m pytest tests/vision --override-ini=addopts=--import-mode=importlib
+
+# Every operation on many nets, beside torch-pruning: docs/coverage.md. It goes on where it was stopped; NETS are globs
+# such as 'own:*', and AGAIN=--again tries what was tried anew.
+NETS ?= *
+coverage: .venv-vision/.ready-coverage
+	PYTHONPATH=. OMP_NUM_THREADS=1 .venv-vision/bin/python -W ignore -m tests.coverage $(AGAIN) '$(NETS)'
+
+.venv-vision/.ready-coverage: pyproject.toml constraints.txt
+	test -d .venv-vision || $(PYTHON) -m venv .venv-vision
+	grep -v '^torch==' constraints.txt > .venv-vision/constraints.txt
+	printf 'torch==2.14.1\ntorchvision==0.29.1\n' >> .venv-vision/constraints.txt
+	.venv-vision/bin/python -m pip install --quiet -c .venv-vision/constraints.txt --editable '.[coverage]'
+	touch $@
 
 bench: $(VENV)/.ready-test
 	$(BIN)/python -m pytest tests/benchmarks -s --override-ini=addopts=--show-capture=stdout

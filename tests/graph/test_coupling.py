@@ -163,3 +163,30 @@ def test_a_single_channel_that_gates_all_others_stays() -> None:
     groups = {group.name: group for group in coupled_groups(SpatialGate(), (torch.randn(2, 3, 4, 4),))}
     assert "one channel" in reasons(groups["gate"])
     assert groups["conv"].protected is None
+
+
+class Multiplied(nn.Module):
+    """Linear layers whose weights are turned and multiplied by hand, as some language models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.head = nn.Linear(6, 8), nn.Linear(8, 5, bias=False), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(x @ self.one.weight.T + self.one.bias)
+        return F.linear(torch.matmul(x, self.two.weight.transpose(0, 1)), self.head.weight, self.head.bias)
+
+
+def test_a_weight_that_is_turned_and_multiplied_by_hand_is_a_layer() -> None:
+    groups = {g.name: g for g in coupled_groups(Multiplied().eval(), (torch.randn(4, 6),))}
+    assert groups["one"].protected is None
+    assert groups["one"].consumers == ("two",)
+    assert {(slot.parameter, slot.dim) for slot in groups["two"].units[0]} == {("two.weight", 0), ("head.weight", 1)}
+
+
+def test_experts_in_one_tensor_lose_hidden_channels_together() -> None:
+    groups = groups_of("experts")
+    hidden = next(group for group in groups.values() if ("inner", 2) in group.made_by)
+    assert hidden.protected is None
+    assert {(slot.parameter, slot.dim) for slot in hidden.units[0]} == {("inner", 2), ("outer", 1)}
+    assert hidden.read_by == (("outer", 1),)

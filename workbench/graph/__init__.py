@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.graph.consecutive import chains
-from workbench.graph.coupling import coupled_groups, head_groups
+from workbench.graph.coupling import channel_groups, coupled_groups, head_groups
 from workbench.graph.cutting import check_same, cut, kept_indices, mask, protect_failing, verify
 from workbench.graph.fold import fold_batchnorm, followers, summed_inputs
 from workbench.graph.group import Group, Slot, Unit, not_cut
@@ -21,6 +21,7 @@ __all__ = [
     "branches",
     "canonical_names",
     "chains",
+    "channel_groups",
     "check_same",
     "coupled_groups",
     "cut",

@@ -21,10 +21,16 @@ class Labelled:
     Attributes:
         dims: The labels.
         parameter: The name of the parameter or buffer that the tensor is, None for an activation.
+        axes: The parameter's dimensions in the order of these, where it was only turned; () as they are.
     """
 
     dims: Dims
     parameter: str | None = None
+    axes: tuple[int, ...] = ()
+
+    def place(self, dim: int) -> tuple[str, int] | None:
+        """Return what a dimension is: one of a parameter, or of none."""
+        return None if self.parameter is None else (self.parameter, self.axes[dim] if self.axes else dim)
 
 
 @dataclass
@@ -143,18 +149,12 @@ class Call:
     def holds(self, weight: Labelled, producer: int | None = None, consumer: int | None = None) -> None:
         """Note which dimensions of a weight hold a layer's outputs and inputs."""
         for role, dim in ((self.roles.producers, producer), (self.roles.consumers, consumer)):
-            if weight.parameter is not None and dim is not None:
-                role.setdefault((weight.parameter, dim), self.owner(weight.parameter, self.place))
-
-    def is_constant(self, labels: Array) -> bool:
-        """Return whether these are channels of a tensor that was made here, with a size that is not the graph's."""
-        own = self.constant(CONSTANT, 1)[0]
-        return bool((labels == own).all())
+            if dim is not None and (place := weight.place(dim)) is not None:
+                role.setdefault(place, self.owner(place[0], self.place))
 
     def _note(self, role: dict[tuple[str, int], str], name: str, dim: int) -> None:
-        parameter = self.arguments[name].parameter
-        if parameter is not None:
-            role.setdefault((parameter, dim), self.owner(parameter, self.place))
+        if (place := self.arguments[name].place(dim)) is not None:
+            role.setdefault(place, self.owner(place[0], self.place))
 
 
 Rule = Callable[[Call], "Dims | list[Dims]"]

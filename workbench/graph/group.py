@@ -38,6 +38,8 @@ class Group:
         protected: Why the units cannot be removed, None if they can.
         heads: Whether the units are attention heads.
         split: Whether they are protected because a reshape takes them apart, as it does attention heads.
+        made_by: The parameters, with their dimensions, that compute the units.
+        read_by: Those that the units are multiplied with.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Group:
     protected: str | None
     heads: bool = False
     split: bool = False
+    made_by: tuple[tuple[str, int], ...] = ()
+    read_by: tuple[tuple[str, int], ...] = ()
 
 
 def not_cut(name: str, why: str) -> str:

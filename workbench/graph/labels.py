@@ -66,11 +66,22 @@ class Labels:
         self._fixed: list[tuple[Array, int]] = []
         self._inexact: list[Array] = []
         self._heads: list[Array] = []
+        self._copies: set[int] = set()
 
     def fresh(self, size: int) -> Array:
         """Return new labels, [size]."""
         start, self._count = self._count, self._count + size
         return np.arange(start, self._count, dtype=np.int64)
+
+    def copies(self, size: int) -> Array:
+        """Return new labels of what is there so many times, and may be there as often as what it meets, [size]."""
+        made = self.fresh(size)
+        self._copies.update(made.tolist())
+        return made
+
+    def are_copies(self, labels: Array) -> bool:
+        """Return whether these are labels that `copies` gave, all of them."""
+        return bool(len(labels)) and int(labels[0]) in self._copies and self._copies.issuperset(labels.tolist())
 
     def constant(self, reason: Reason, size: int) -> Array:
         """Return labels of channels that cannot be removed, [size]."""
@@ -100,7 +111,9 @@ class Labels:
         self._settle(one, other, place)
         self._settle(other, one, place)
         position = (one == POSITION) | (other == POSITION)
-        return np.where(position, POSITION, np.maximum(one, other))
+        # What meets copies is no copy.
+        met = other if self.are_copies(one) else one if self.are_copies(other) else np.maximum(one, other)
+        return np.where(position, POSITION, met)
 
     def tie(self, rows: Array, place: str) -> Array:
         """Couple the rows, [rows, size], with each other and return the labels of the result, [size]."""

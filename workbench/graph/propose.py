@@ -18,7 +18,11 @@ from workbench.graph.walk import Walk, walked
 
 def propose_groups(model: nn.Module, program: ExportedProgram) -> tuple[Group, ...]:
     """Return the groups that follow from the graph alone, without having cut anything."""
-    walk = walked(program, model)
+    return propose(walked(program, model))
+
+
+def propose(walk: Walk) -> tuple[Group, ...]:
+    """Return the groups of a graph that was walked."""
     classes = walk.labels.classes()
     units = _units(walk, classes)
     gathered: dict[tuple[object, ...], list[int]] = defaultdict(list)
@@ -54,8 +58,12 @@ def _positions(of: Array, wanted: npt.NDArray[np.bool_]) -> Iterable[tuple[int, 
 
 
 def _layers(role: dict[tuple[str, int], str], slots: Iterable[Slot]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(role[place] for place in _places(role, slots)))
+
+
+def _places(role: dict[tuple[str, int], str], slots: Iterable[Slot]) -> tuple[tuple[str, int], ...]:
     held = {(slot.parameter, slot.dim) for slot in slots}
-    return tuple(dict.fromkeys(layer for key, layer in role.items() if key in held))
+    return tuple(place for place in role if place in held)
 
 
 def _group(walk: Walk, classes: Classes, units: dict[int, Unit], numbers: Sequence[int]) -> Group:
@@ -65,7 +73,9 @@ def _group(walk: Walk, classes: Classes, units: dict[int, Unit], numbers: Sequen
     exact, heads = not classes.inexact[list(numbers)].any(), bool(classes.heads[list(numbers)].any())
     why = classes.why(numbers[0])
     words, split = (why.words, why.split) if why else (None, False)
-    return Group(layers[0], layers, consumers, tuple(units[n] for n in numbers), bool(exact), words, heads, split)
+    made_by, read_by = (_places(role, first) for role in (walk.roles.producers, walk.roles.consumers))
+    occupied = tuple(units[n] for n in numbers)
+    return Group(layers[0], layers, consumers, occupied, bool(exact), words, heads, split, made_by, read_by)
 
 
 def _named(groups: Iterable[Group]) -> tuple[Group, ...]:

@@ -143,9 +143,14 @@ def _place(node: Node, source: Any) -> str | None:
     owners = {str(value.target).rpartition(".")[0] for value in tensors}
     names = {str(value.target).rpartition(".")[2] for value in tensors}
     known = {"weight", "bias", "running_mean", "running_var"}
-    if len(owners) != 1 or "" in owners or not names <= known or any(len(value.users) > 1 for value in tensors):
+    if len(owners) != 1 or "" in owners or not names <= known or any(len(_readers(value)) > 1 for value in tensors):
         return None
     return owners.pop()
+
+
+def _readers(value: Node) -> list[Node]:
+    """Return what reads a tensor's values; who only asks for its size leaves them to a module."""
+    return [user for user in value.users if user.target is not aten.sym_size.int]
 
 
 def _is_whole(module: nn.Module, holder: nn.Module, node: Node, source: Any) -> bool:

@@ -120,7 +120,8 @@ def _branch(traced: GraphModule, node: Node) -> tuple[Branch, set[str]] | None:
 
 def _name(traced: GraphModule, layers: Sequence[str]) -> str:
     # A module that gives a factor of its own holds the others, or would name more than there is.
-    called = [layer for layer in layers if not list(traced.get_submodule(layer).children())] or layers
+    modules = dict(traced.named_modules())  # a parameter of the whole model's own is in none
+    called = [layer for layer in layers if layer in modules and not list(modules[layer].children())] or layers
     paths = [layer.split(".")[:-1] for layer in called]
     alike = takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
     return ".".join(parts[0] for parts in alike) or _span(called)

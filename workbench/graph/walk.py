@@ -103,7 +103,7 @@ class Walk:
             fits = False
         if not fits:
             results = _listed(opaque(call))
-        return [Labelled(dims) for dims in results]
+        return [_turned(call, dims) for dims in results] if name in TURNING else [Labelled(dims) for dims in results]
 
     def _arguments(self, node: Node) -> dict[str, Any]:
         args, kwargs = map_arg((node.args, node.kwargs), lambda other: self.values[other])
@@ -118,6 +118,17 @@ class Walk:
         """Return the layer that uses a parameter; a tied one has several, a lone one is its own."""
         owners = [name.rpartition(".")[0] for name, first in self._names.items() if first == parameter]
         return place if place in owners else owners[0] or parameter
+
+
+# Of a parameter these make the same parameter with its dimensions in another order, as in `x @ layer.weight.T`.
+TURNING = ("t", "transpose", "swapaxes", "swapdims", "numpy_T", "mT", "permute", "detach", "alias", "contiguous")
+
+
+def _turned(call: Call, dims: Dims) -> Labelled:
+    source = call.tensors()[0]
+    places = [source.place(dim) for one in dims for dim, labels in enumerate(source.dims) if labels is one]
+    axes = tuple(place[1] for place in places if place is not None)
+    return Labelled(dims, source.parameter, axes) if len(axes) == len(dims) else Labelled(dims)
 
 
 STATISTICS = ("mean", "var", "std", "var_mean", "std_mean")

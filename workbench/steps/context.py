@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from workbench.graph import Branch, Group, branches, coupled_groups, head_groups
+from workbench.graph import Branch, Group, branches, channel_groups, head_groups
 from workbench.jobs.progress import Progress
 from workbench.model.layers import Layer, layers
 from workbench.model.subject import Subject
@@ -51,8 +51,13 @@ class Context:
         return self._once(layers, model)
 
     def groups(self, model: nn.Module) -> tuple[Group, ...]:
-        """Return the coupled channel groups of a built model, traced once for each."""
-        return self._once(coupled_groups, model)
+        """Return the coupled channel groups of a built model, as they are in `channels`."""
+        return self.channels(model)[1]
+
+    def channels(self, model: nn.Module) -> tuple[nn.Module, tuple[Group, ...]]:
+        """Return what a built model is as one that can lose channels, and its coupled groups; traced once for each."""
+        cuttable, groups = self._once(_channels, model)
+        return cuttable or model, groups
 
     def heads(self, model: nn.Module) -> tuple[nn.Module, tuple[Group, ...]]:
         """Return what a built model is as one that can lose attention heads, and its heads; traced once for each."""
@@ -71,6 +76,12 @@ class Context:
             known[key] = find(model, example)
         fact: T = known[key]
         return fact
+
+
+def _channels(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module | None, tuple[Group, ...]]:
+    """Return as `channel_groups`, with None for the model itself: what is kept of a model must not keep it alive."""
+    cuttable, groups = channel_groups(model, example)
+    return None if cuttable is model else cuttable, groups
 
 
 def _heads(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module | None, tuple[Group, ...]]:

@@ -319,3 +319,21 @@ def test_a_weight_that_is_computed_is_refused_with_the_way_out(images, make):
     make(model.conv2)
     with pytest.raises(WorkbenchError, match=re.escape("conv2.weight. Weights must be plain parameters; make them so")):
         Subject("computed", model, images.task)
+
+
+def test_a_recurrent_net_of_which_only_the_last_state_is_read_converts():
+    class LastState(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.lstm, self.head = nn.Embedding(20, 6), nn.LSTM(6, 8, 2, batch_first=True), nn.Linear(8, 4)
+
+        def forward(self, x):
+            return self.head(self.lstm(self.embed(x))[1][0][-1])
+
+    drawn = torch.Generator().manual_seed(0)
+    tokens, labels = torch.randint(0, 20, (12, 5), generator=drawn), torch.randint(0, 4, (12,), generator=drawn)
+    subject = Subject("last-state", LastState().eval(), Task(train=(tokens, labels), validation=(tokens, labels)))
+    state = run(subject, Recipe((Quantize(bits=8),)))
+    found = onnx.prepare(state, subject.task.example(2))((tokens[:4],))
+    with torch.no_grad():
+        torch.testing.assert_close(found, state.model(tokens[:4]), rtol=1e-4, atol=1e-5)

@@ -51,16 +51,19 @@ ALONG = _words("""
 """)
 
 PRODUCTS = _words("""
-    baddbmm einsum dot
+    baddbmm dot
 """)
 # Of two matrices each, or of queries, keys and values, with any number of dimensions before, taken one by one.
 BATCHED = _words("""
     scaled_dot_product_attention matmul bmm linalg_matmul
 """)
 
+# What is filled with one value is as long as it has to be; what counts or is drawn is not.
+FILLED = _words("""
+    zeros ones full empty new_zeros new_ones new_full new_empty scalar_tensor
+""")
 CONSTANTS = _words("""
-    zeros ones full arange empty eye linspace rand randn new_zeros new_ones new_full new_empty
-    scalar_tensor
+    arange eye linspace rand randn
 """)
 
 
@@ -162,8 +165,31 @@ def batched(call: Call) -> list[Dims]:
     return [(*shared, *last)]
 
 
+def einsum(call: Call) -> list[Dims]:
+    """Channels of one letter are one channel, where a parameter is multiplied; of activations alone they are hidden."""
+    entering, _, leaving = str(call.arguments["equation"]).replace(" ", "").partition("->")
+    letters, operands = entering.split(","), call.tensors()
+    by_letter: dict[str, Array] = {}
+    if "." in entering or not leaving or not any(value.parameter for value in operands):
+        return product(call)
+    for names, value in zip(letters, operands, strict=True):
+        for letter, labels in zip(names, value.dims, strict=True):
+            by_letter[letter] = call.unify(by_letter[letter], labels) if letter in by_letter else labels
+    for number, value in enumerate(operands):
+        others = "".join(letters[:number] + letters[number + 1 :])
+        for dim, letter in enumerate(letters[number]):
+            made, read = letter in leaving and letter not in others, letter not in leaving and letter in others
+            call.holds(value, producer=dim if made else None, consumer=dim if read else None)
+    return [tuple(by_letter[letter] for letter in leaving)]
+
+
 def constant(call: Call) -> list[Dims]:
     return [tuple(call.constant(CONSTANT, size) for size in shape) for shape in call.shapes]
+
+
+def filled(call: Call) -> list[Dims]:
+    """A size that was written down is that of what the tensor meets, whose channels then go with it."""
+    return [tuple(call.labels.fresh(size) if size > 1 else positions(size) for size in shape) for shape in call.shapes]
 
 
 def opaque(call: Call) -> list[Dims]:
@@ -199,10 +225,12 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(REDUCTIONS, reduction),
     **dict.fromkeys(ALONG, along),
     **dict.fromkeys(PRODUCTS, product),
+    "einsum": einsum,
     **dict.fromkeys(["mm", "addmm"], matrix),
     "type_as": alike,
     **dict.fromkeys(BATCHED, batched),
     **dict.fromkeys(CONSTANTS, constant),
+    **dict.fromkeys(FILLED, filled),
     "glu": glu,
     "prelu": prelu,
 }

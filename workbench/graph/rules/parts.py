@@ -31,7 +31,7 @@ def stack(call: Call) -> Dims:
 
 
 def chunk(call: Call) -> list[Dims]:
-    """Equal parts are coupled position by position, so that they stay equal."""
+    """Equal parts are coupled position by position, so that they stay equal; unequal ones are apart."""
     source = call.dims("self")
     axis = int(call.arguments.get("dim", 0)) % len(source)
     sizes = [shape[axis] for shape in call.shapes]
@@ -39,8 +39,6 @@ def chunk(call: Call) -> list[Dims]:
     if is_tracked(labels) and len(set(sizes)) == 1 and len(sizes) > 1:
         parts = [call.tie(labels, len(sizes))] * len(sizes)
     else:
-        if len(sizes) > 1:
-            call.fix(labels, "split into parts of constant size")
         parts = np.split(labels, np.cumsum(sizes)[:-1])
     return [(*source[:axis], part, *source[axis + 1 :]) for part in parts]
 

@@ -94,9 +94,7 @@ def _states(call: Call) -> list[Dims]:
 
 
 def _begin(call: Call, before: Array, units: Array) -> None:
-    """Couple the state that a call begins with. Zeros that the module itself makes are as long as it needs them."""
-    if call.is_constant(before):
-        return
+    """Couple the state that a call begins with."""
     call.unify(before, units)
 
 

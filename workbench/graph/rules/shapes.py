@@ -58,6 +58,7 @@ def _aligned(ins: Sequence[int], outs: Sequence[int]) -> Iterator[tuple[range, r
 def _regroup(call: Call, ins: list[Array], sizes: list[int], key: tuple[str, int]) -> list[Array]:
     if len(ins) == len(sizes) == 1:
         return ins
+    ins = [_counted(call, labels) for labels in ins]
     tracked = [axis for axis, labels in enumerate(ins) if is_tracked(labels)]
     if not tracked:
         # A reason outlives the reshape, so that what it meets later is explained by it.
@@ -77,6 +78,14 @@ def _regroup(call: Call, ins: list[Array], sizes: list[int], key: tuple[str, int
     for labels in ins:
         call.fix(labels, why, split)
     return [call.constant(why, size, split) for size in sizes]
+
+
+def _counted(call: Call, labels: Array) -> Array:
+    """Return copies that are counted together with something else as places: their number is a part of the shape."""
+    if not call.labels.are_copies(labels):
+        return labels
+    call.fix(labels, "repeated, and merged with other dimensions by a reshape,")
+    return positions(len(labels))
 
 
 def _one_axis(ins: list[Array], tracked: int, sizes: list[int]) -> list[Array] | None:
@@ -153,11 +162,11 @@ def movedim(call: Call) -> Dims:
 
 
 def expand(call: Call) -> Dims:
-    """A dimension of one is repeated; one that is long already stays."""
+    """A dimension of one is repeated as often as what it meets needs; one that is long already stays."""
     source, shape = call.dims("self"), call.shapes[0]
     added = len(shape) - len(source)
     other = call.optional("other")  # as long as another tensor's, whatever of it is removed
-    result = list(other) if other is not None else [positions(size) for size in shape]
+    result = list(other) if other is not None else [_copies(call, size) for size in shape]
     for axis, labels in enumerate(source, added):
         if len(labels) == shape[axis]:
             result[axis] = labels
@@ -166,10 +175,21 @@ def expand(call: Call) -> Dims:
     return tuple(result)
 
 
+def _copies(call: Call, size: int) -> Array:
+    return call.labels.copies(size) if size > 1 else positions(size)
+
+
 def repeat(call: Call) -> Dims:
     source, times = call.dims("self"), call.arguments.get("repeats", call.arguments.get("dims"))
     padded = (*(positions(1) for _ in range(len(times) - len(source))), *source)
     return tuple(np.tile(labels, int(count)) for labels, count in zip(padded, times, strict=True))
+
+
+def repeat_interleave(call: Call) -> Dims:
+    """Each index is there several times, one after the other."""
+    source, count, dim = list(call.dims("self")), int(call.arguments["repeats"]), call.arguments["dim"]
+    source[dim] = np.repeat(source[dim], count)
+    return tuple(source)
 
 
 def pad(call: Call) -> Dims:
@@ -200,6 +220,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(["expand", "expand_as", "broadcast_to"], expand),
     **dict.fromkeys(["repeat", "tile"], repeat),
     **dict.fromkeys(["pad", "constant_pad_nd"], pad),
+    "repeat_interleave": repeat_interleave,
     "permute": permute,
     "movedim": movedim,
 }

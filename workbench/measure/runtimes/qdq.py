@@ -486,7 +486,8 @@ class _Editor:
     def sort(self) -> None:
         """Put all nodes into an order in which each comes after what it reads."""
         left = [*self.graph.node, *self.made]
-        pending = {output for node in left for output in node.output}
+        # What has no name was left out: an output that nobody reads, as of a recurrent layer's last state alone.
+        pending = {output for node in left for output in node.output} - {""}
         ordered: list[onnx.NodeProto] = []
         while left:
             ready = [node for node in left if not any(value in pending for value in node.input)]

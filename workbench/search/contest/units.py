@@ -34,13 +34,14 @@ class Ranked:
 def ranked_channels(state: State, context: Context, layers: str, exclude: str, ranking: str) -> Ranked:
     """Return the channels of the groups that `PruneChannels` reaches with these layers and may cut."""
     choose(context.layers(state.model), layers, globs(exclude))  # a name that matches nothing is an error
-    groups, _ = free(reached(context.groups(state.model), layers, exclude), state.model, layers)
+    model, every = context.channels(state.model)
+    groups, _ = free(reached(every, layers, exclude), model, layers)
 
     def rank(kind: str, share: Context) -> Mapping[str, Tensor]:
-        reasons = {group.name: CRITERIA[kind].unfit(state.model, group) for group in groups}
+        reasons = {group.name: CRITERIA[kind].unfit(model, group) for group in groups}
         if wrong := [f"{name}: {why}" for name, why in reasons.items() if why]:
             raise WorkbenchError("; ".join(wrong))
-        return rank_units(CRITERIA[kind], state.model, groups, share)
+        return rank_units(CRITERIA[kind], model, groups, share)
 
     def step(kind: str, amount: float) -> Step:
         return PruneChannels(layers=layers, exclude=exclude, amount=amount, importance=kind, ranking=ranking)

@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError, within
 from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
-from workbench.steps.prune.units import free, reached, without
+from workbench.steps.prune.units import free, reached, rewritten, without
 from workbench.steps.state import State
 from workbench.steps.step import GraphStep, Need
 
@@ -68,10 +68,11 @@ class CutChannels(GraphStep):
 
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
-        groups = reached(context.groups(state.model), self.layers, self.exclude)
+        model, every = context.channels(state.model)
+        groups = reached(every, self.layers, self.exclude)
         gone = channel_numbers(self.channels)
         with within(self.title):
-            allowed, notes = free(groups, state.model, self.layers)
+            allowed, notes = free(groups, model, self.layers)
         for group in allowed:
             if gone and gone[-1] >= len(group.units):
                 raise WorkbenchError(
@@ -80,5 +81,6 @@ class CutChannels(GraphStep):
             if len(gone) == len(group.units):
                 raise WorkbenchError(f"{self.title}: one of the {len(gone)} channels of {group.name} must stay")
         if gone:
-            state = without(state, state.model, allowed, {group.name: list(gone) for group in allowed}, context)
+            notes = (*notes, *rewritten(state.model, model))
+            state = without(state, model, allowed, {group.name: list(gone) for group in allowed}, context)
         return state.with_notes(*notes)

@@ -17,7 +17,7 @@ from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amounts, refuse_unmatched
 from workbench.steps.prune.budget import BUDGETS, RANKINGS, units_to_go
 from workbench.steps.prune.importance import CRITERIA, rank_units
-from workbench.steps.prune.units import free, reached, without
+from workbench.steps.prune.units import free, reached, rewritten, without
 from workbench.steps.state import State
 from workbench.steps.step import GraphStep, Need
 
@@ -79,15 +79,16 @@ class PruneChannels(GraphStep):
 
     def build(self, state: State, context: Context) -> State:
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
-        groups = reached(context.groups(state.model), self.layers, self.exclude)
+        model, every = context.channels(state.model)
+        groups = reached(every, self.layers, self.exclude)
         criterion = CRITERIA[self.importance]
         with within(self.title):
-            groups, notes = free(groups, state.model, self.layers, criterion)
+            groups, notes = free(groups, model, self.layers, criterion)
         own = read_own(self.by_layer)
         refuse_unmatched(own, [name for group in groups for name in (group.name, *group.layers)])
-        scores = rank_units(criterion, state.model, groups, context.within(0.0, 0.5))
+        scores = rank_units(criterion, model, groups, context.within(0.0, 0.5))
         remove = units_to_go(
-            state.model,
+            model,
             groups,
             scores,
             context.example(),
@@ -98,5 +99,5 @@ class PruneChannels(GraphStep):
             round_to=self.round_to,
             comparable=criterion.comparable,
         )
-        smaller = without(state, state.model, groups, remove, context.within(0.5, 1.0)) if remove else state
-        return smaller.with_notes(*notes)
+        smaller = without(state, model, groups, remove, context.within(0.5, 1.0)) if remove else state
+        return smaller.with_notes(*notes, *(rewritten(state.model, model) if remove else ()))

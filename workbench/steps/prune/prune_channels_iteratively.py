@@ -19,7 +19,7 @@ from workbench.steps.option import option
 from workbench.steps.prune.budget import BUDGETS, RANKINGS, WORDS, costs_of, counts_for
 from workbench.steps.prune.importance import CRITERIA, rank_units
 from workbench.steps.prune.importance.ranking import weakest
-from workbench.steps.prune.units import free, reached, without
+from workbench.steps.prune.units import free, reached, rewritten, without
 from workbench.steps.state import State
 from workbench.steps.step import Need
 from workbench.steps.train.gradient_step import GradientStep
@@ -95,10 +95,10 @@ class PruneChannelsIteratively(GradientStep):
         quiet = replace(context, progress=context.progress.silent())
         criterion = CRITERIA[self.importance]
         with within(self.title):
-            groups = reached(context.groups(state.model), self.layers, self.exclude)
-            groups, notes = free(groups, state.model, self.layers, criterion)
-            scores = rank_units(criterion, state.model, groups, quiet)
-            costs = costs_of(self.budget, state.model, groups, scores, context.example())
+            model, every = context.channels(state.model)
+            groups, notes = free(reached(every, self.layers, self.exclude), model, self.layers, criterion)
+            scores = rank_units(criterion, model, groups, quiet)
+            costs = costs_of(self.budget, model, groups, scores, context.example())
             whole = whole or costs.after({})
             counts = counts_for(
                 costs,
@@ -111,5 +111,6 @@ class PruneChannelsIteratively(GradientStep):
                 WORDS[self.budget],
             )
             remove = weakest(scores, counts, 1)
-            smaller = without(state, state.model, groups, remove, quiet)
+            notes = (*notes, *rewritten(state.model, model))
+            smaller = without(state, model, groups, remove, quiet)
             return smaller.with_notes(*(note for note in notes if note not in state.notes)), whole

@@ -56,6 +56,13 @@ def free(
     return allowed, tuple(not_cut(name, why) for name, why in barred.items())
 
 
+def rewritten(before: nn.Module, model: nn.Module) -> tuple[str, ...]:
+    """Return the note on a model that stands for the one before because widths were written into its code."""
+    if model is before:
+        return ()
+    return ("widths are written into the model's code; it is now made of its traced graph, in which they follow",)
+
+
 def without(
     state: State, model: nn.Module, groups: Sequence[Group], remove: Mapping[str, Sequence[int]], context: Context
 ) -> State:

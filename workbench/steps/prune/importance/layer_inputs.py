@@ -61,5 +61,6 @@ def unreadable(model: nn.Module, group: Group, kinds: tuple[type[nn.Module], ...
     """Return why the inputs of a group's consumers cannot be looked at, "" if all are of `kinds`."""
     if not group.consumers:
         return NOBODY
-    others = [name for name in group.consumers if not isinstance(model.get_submodule(name), kinds)]
+    modules = dict(model.named_modules())  # a parameter of its own is in none
+    others = [name for name in group.consumers if not isinstance(modules.get(name), kinds)]
     return f"{', '.join(others)} reads them, no linear layer or convolution" if others else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import starmap
 from typing import NamedTuple
 
 import torch
@@ -27,12 +28,14 @@ Owners = dict[Place, Tensor]
 
 def producing(model: nn.Module, group: Group) -> Owners:
     """Return the places of weights that compute the units, and for each of their indices the unit, -1 for none."""
-    return owners(model, group, [place for layer in group.layers for place in _places(model, layer, outputs=True)])
+    known = [place for layer in group.layers for place in _places(model, layer, outputs=True)]
+    return owners(model, group, known) or owners(model, group, starmap(Place, group.made_by))
 
 
 def reading(model: nn.Module, group: Group) -> Owners:
     """Return the places of weights that the units are multiplied with, as `producing`; empty where nothing reads."""
-    return owners(model, group, [place for layer in group.consumers for place in _places(model, layer, outputs=False)])
+    known = [place for layer in group.consumers for place in _places(model, layer, outputs=False)]
+    return owners(model, group, known) or owners(model, group, starmap(Place, group.read_by))
 
 
 def owners(model: nn.Module, group: Group, places: Iterable[Place]) -> Owners:
@@ -79,7 +82,9 @@ def mean(values: Mapping[str, Tensor], found: Owners, units: int) -> Tensor:
 
 
 def _places(model: nn.Module, layer: str, outputs: bool) -> list[Place]:
-    module = model.get_submodule(layer)
+    module = dict(model.named_modules()).get(layer)
+    if module is None:  # a parameter of its own
+        return []
     turned = (isinstance(module, _ConvTransposeNd) and not is_depthwise(module)) or is_turned_linear(module)
     # Attention has other names, and keeps them where it is no longer a module of torch's; recurrent layers have many.
     recurrent = isinstance(module, nn.RNNBase | nn.RNNCellBase)
