@@ -122,3 +122,12 @@ def test_what_cannot_be_trained_is_refused_before_any_work():
     with pytest.raises(WorkbenchError, match="loss"):
         session.apply(wb.FineTune(epochs=1))
     assert wb.FineTune().lacks(task)
+
+
+def test_edits_are_refused_where_nothing_tells_the_end_of_what_is_said():
+    right = torch.tensor([[4, 5, 3, -100], [4, 3, -100, -100]])
+    said = torch.nn.functional.one_hot(torch.tensor([[4, 5, 3, 5], [4, 3, 3, 5]]), 7).float()
+    with pytest.raises(WorkbenchError, match="targets end with -100, which the model cannot say"):
+        score(Metric.of("error rate"), said, right)
+    ended = right.masked_fill(right == -100, 3)
+    assert score(Metric.of("error rate", Classes(ignored=3)), said, ended) == 0.0

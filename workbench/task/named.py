@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from workbench.errors import WorkbenchError
 from workbench.task.batch import Tree, count, take
 from workbench.task.classes import Classes
 from workbench.task.detection import mean_average_precision
@@ -248,6 +249,12 @@ def words(classes: Classes) -> Metric:
 
     def judge(outputs: Tree, targets: Tree) -> Tensor:
         said = outputs.argmax(-1) if outputs.ndim == targets.ndim + 1 else outputs
+        sayable = outputs.ndim == targets.ndim or 0 <= classes.ignored < outputs.shape[-1]
+        if not sayable and bool((targets == classes.ignored).any()):
+            raise WorkbenchError(
+                f"targets end with {classes.ignored}, which the model cannot say, so nothing tells where what it says "
+                "ends; fill targets with the token that ends a sequence, and give ignored= its number to wb.Task"
+            )
         rows = []
         for mine, right in zip(said.tolist(), targets.tolist(), strict=True):
             wanted = _until(right, classes.ignored)
