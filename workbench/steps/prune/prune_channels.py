@@ -17,7 +17,7 @@ from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amounts, refuse_unmatched
 from workbench.steps.prune.budget import BUDGETS, RANKINGS, units_to_go
 from workbench.steps.prune.importance import CRITERIA, rank_units
-from workbench.steps.prune.units import free, reached, without
+from workbench.steps.prune.units import free, reached, uncoupled_notes, without
 from workbench.steps.state import State
 from workbench.steps.step import GraphStep, Need
 
@@ -78,8 +78,9 @@ class PruneChannels(GraphStep):
         return super().needs() | {Need.GRAPH}
 
     def build(self, state: State, context: Context) -> State:
-        self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
-        groups = reached(context.groups(state.model), self.layers, self.exclude)
+        chosen = self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
+        every = context.groups(state.model)
+        groups = reached(every, self.layers, self.exclude)
         criterion = CRITERIA[self.importance]
         with within(self.title):
             groups, notes = free(groups, state.model, self.layers, criterion)
@@ -99,4 +100,4 @@ class PruneChannels(GraphStep):
             comparable=criterion.comparable,
         )
         smaller = without(state, state.model, groups, remove, context.within(0.5, 1.0)) if remove else state
-        return smaller.with_notes(*notes)
+        return smaller.with_notes(*notes, *uncoupled_notes(every, chosen))

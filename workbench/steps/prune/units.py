@@ -10,7 +10,7 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.graph import Group, cut, kept_indices, not_cut, verify
-from workbench.model.layers import globs
+from workbench.model.layers import Layer, globs
 from workbench.steps.context import Context
 from workbench.steps.prune.importance import Criterion
 from workbench.steps.state import State
@@ -54,6 +54,17 @@ def free(
         why = "; ".join(f"{name}: {why}" for name, why in barred.items()) or "they produce none"
         raise WorkbenchError(f"nothing in {asked} can be cut. {why}")
     return allowed, tuple(not_cut(name, why) for name, why in barred.items())
+
+
+def uncoupled_notes(groups: Sequence[Group], layers: Sequence[Layer]) -> list[str]:
+    """Return a note on layers of which no channel is in any group, such as tables of embeddings.
+
+    Args:
+        groups: All of the model.
+        layers: What was asked for.
+    """
+    held = {slot.parameter for group in groups for slot in group.units[0]}
+    return [not_cut(layer.name, "its channels are in no group") for layer in layers if layer.parameter not in held]
 
 
 def without(
