@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map
 from workbench.errors import WorkbenchError
 from workbench.task.batch import Tree, count, take
 from workbench.task.classes import Classes
-from workbench.task.detection import mean_average_precision
+from workbench.task.detection import found_objects, mean_average_precision, mean_precision
 from workbench.task.metric import NAMES, UNSAID, Judge, Metric
 from workbench.task.taken import is_torchmetrics, taken
 
@@ -219,7 +219,10 @@ def auc(_: Classes) -> Metric:
 
 def boxes(_: Classes) -> Metric:
     """Return the metric: mean average precision of boxes, at an overlap of 0.5; `task/detection.py` says of what."""
-    return Metric("mAP at 0.5", mean_average_precision, "%", bounds=FRACTION, decomposes=False, loss="detection")
+    return Metric(
+        "mAP at 0.5", mean_average_precision, "%", bounds=FRACTION, decomposes=False, loss="detection",
+        pieces=(found_objects, mean_precision),
+    )  # fmt: skip
 
 
 def _error(loss: Callable[..., Tensor]) -> Judge:
