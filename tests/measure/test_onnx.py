@@ -8,7 +8,7 @@ from workbench.steps import State
 
 
 class Speller(nn.Module):
-    """Tells three letters one after the other, each from the one before: the given one, or where there is none its own."""
+    """Tells three letters, each from the one before: the given one, or where there is none its own."""
 
     def __init__(self):
         super().__init__()

@@ -78,7 +78,7 @@ def _fixed(program: ExportedProgram) -> bool:
 def _freed(model: nn.Module, example: tuple[Tensor, ...], dynamic: Any) -> ExportedProgram | None:
     """Return the graph as read from the source, None where that cannot be done or does not free the batch either.
 
-    `len(x)` is a plain number to whoever runs the model, as plain tracing does; only the source tells that it is a size.
+    `len(x)` is a plain number to whoever runs the model, as plain tracing does; only the source shows a size.
     """
     try:
         program = torch.export.export(

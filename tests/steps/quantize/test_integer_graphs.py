@@ -52,7 +52,9 @@ class Table(nn.Module):
         return self.fc(self.embed(words).mean(1) - self.embed(others).amax(1))
 
 
-@pytest.mark.parametrize("settings", [{}, {"symmetric": False}, {"granularity": "tensor", "bits": 4}, {"activations": 8}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"symmetric": False}, {"granularity": "tensor", "bits": 4}, {"activations": 8}]
+)
 def test_rows_of_a_table_become_values_after_they_are_looked_up(settings):
     words = [torch.randint(0, 50, (64, 7), generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
     torch.manual_seed(0)

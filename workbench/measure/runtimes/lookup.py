@@ -42,8 +42,10 @@ def looked_up(gather: onnx.NodeProto, parts: Iterable[str], table: str, by_row: 
         if part == "integers" or by_row:
             values[part] = f"{output}.{part}"
             nodes.append(helper.make_node("Gather", [f"{table}.{part}", rows], [values[part]], name=values[part]))
-    steps = [("Cast", [values["integers"]], f"{output}.cast", {"to": TensorProto.FLOAT})]
+    made = f"{output}.cast"
+    nodes.append(helper.make_node("Cast", [values["integers"]], [made], name=made, to=TensorProto.FLOAT))
     if "zero" in values:
-        steps.append(("Sub", [steps[-1][2], values["zero"]], f"{output}.shifted", {}))
-    steps.append(("Mul", [steps[-1][2], values["scale"]], output, {}))
-    return [*nodes, *(helper.make_node(kind, given, [made], name=made, **facts) for kind, given, made, facts in steps)]
+        nodes.append(helper.make_node("Sub", [made, values["zero"]], [f"{output}.shifted"], name=f"{output}.shifted"))
+        made = f"{output}.shifted"
+    nodes.append(helper.make_node("Mul", [made, values["scale"]], [output], name=f"{output}.multiply"))
+    return nodes

@@ -158,7 +158,7 @@ class _Editor:
     def _looked_up(self, parameter: str, grid: Uniform) -> bool:
         """Turn a table's rows into values where they are looked up, and return whether that is all that reads it."""
         found = lookups(self.graph.node, parameter)
-        if not found or grid.scale.ndim and grid.axis != 0 or len(self.values[parameter].dims) != 2:
+        if not found or (grid.scale.ndim and grid.axis != 0) or len(self.values[parameter].dims) != 2:
             return False
         integers, by_row = self._integers(parameter, grid), bool(grid.scale.ndim)
         shape = (-1, 1) if by_row else ()
