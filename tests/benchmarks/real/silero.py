@@ -46,8 +46,8 @@ class VoiceNet(nn.Module):
         x = (real.square() + imaginary.square()).sqrt()
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = F.relu(conv(x))
-        steps = x.reshape(len(clips), -1, x.shape[1])
-        hidden = cell = steps.new_zeros(len(clips), x.shape[1])
+        steps = x.reshape(clips.shape[0], -1, x.shape[1])
+        hidden = cell = steps.new_zeros(clips.shape[0], x.shape[1])
         states = []
         for step in steps.unbind(1):
             hidden, cell = self.lstm_cell(step, (hidden, cell))
