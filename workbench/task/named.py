@@ -212,7 +212,10 @@ def auc(_: Classes) -> Metric:
         scores = (
             outputs[..., 1] - outputs[..., 0] if outputs.ndim > targets.ndim and outputs.shape[-1] == 2 else outputs
         )
-        return torch.tensor(roc_auc_score(targets.reshape(-1).numpy() > 0.5, scores.reshape(-1).float().numpy()))
+        right = targets.reshape(-1).numpy() > 0.5
+        if right.all() or not right.any():
+            return torch.tensor(math.nan)  # nothing to rank; scikit-learn says so too, with a warning each time
+        return torch.tensor(roc_auc_score(right, scores.reshape(-1).float().numpy()))
 
     return Metric("area under ROC", judge, "%", bounds=FRACTION, decomposes=False, loss="bce")
 

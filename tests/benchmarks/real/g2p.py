@@ -1,9 +1,9 @@
 """Sequence to sequence: spelling to phonemes, by the trained net of the g2p_en package (834,890 parameters).
 
 The weights are the arrays of that package (https://github.com/Kyubyong/g2p, Apache-2.0), `enc_emb`, `enc_w_ih` and so
-on, in one .npz. The truth is the CMU pronouncing dictionary, gzipped (https://github.com/cmusphinx/cmudict), whose words
-the net was trained on: what is scored is how well compression keeps what it knows. A word has several pronunciations,
-of which the nearest counts.
+on, in one .npz. The truth is the CMU pronouncing dictionary, gzipped (https://github.com/cmusphinx/cmudict), whose
+words the net was trained on: what is scored is how well compression keeps what it knows. A word has several
+pronunciations, of which the nearest counts.
 
 Cho et al.: "Learning Phrase Representations using RNN Encoder-Decoder", 2014.
 """
