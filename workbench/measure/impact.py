@@ -178,8 +178,8 @@ def predictions(predict: Predict, reference: Reference, progress: Progress) -> P
     nothing, judged = torch.zeros(0), torch.cat(results)
     if judged.isnan().all():
         raise WorkbenchError(
-            f"{reference.metric.name} has no value for any sample alone, and samples have no class either, so that none "
-            "can be told from others"
+            f"{reference.metric.name} has no value for any sample alone, and samples have no class either, so that "
+            "none can be told from others"
         )
     return Predictions(
         torch.cat(labels) if labels else nothing.long(), torch.cat(sure) if sure else nothing, judged, join(seen)
