@@ -176,5 +176,5 @@ JOB = Job(
     },
     judge,
     # There a detection takes the free object it overlaps most, here the object it overlaps most, if that is free.
-    tolerance=0.005,
+    tolerance=0.002,
 )
