@@ -1,8 +1,9 @@
 """Real work in text, speech and images, if its data is given: what compression costs there, and what it gains.
 
 One command a job, such as `pytest tests/benchmarks/real -s -k r8 --override-ini=addopts= --r8-train … --r8-test …`;
-each took 6 to 13 minutes on a busy core. Trained nets and what was found stay in `out/benchmarks/real`, and the table is
-made of what lies there, so that `-k` may choose rows. Validation steers and the test split is scored once for each row.
+each took 6 to 13 minutes on a busy core. Trained nets and what was found stay in `out/benchmarks/real`, and the table
+is made of what lies there, so that `-k` may choose rows. Validation steers, and a run scores the test split once for
+each row.
 """
 
 from __future__ import annotations
