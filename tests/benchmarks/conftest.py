@@ -11,12 +11,24 @@ import pytest
 import workbench as wb
 
 NET = Path(__file__).with_name("cifar_net.py")
+# Files of the jobs in `real`; the job's module says how each is laid out and where it comes from.
+REAL = {
+    "r8-train": "Reuters-21578, R8: training items, a .tsv.gz of label and text",
+    "r8-test": "the same: test items",
+    "g2p-weights": "weights of the g2p_en package as .npz",
+    "g2p-words": "the CMU pronouncing dictionary, gzipped",
+    "silero-weights": "weights of Silero VAD for 16 kHz as .safetensors",
+    "spoken-digits": "the free spoken digit dataset as .npz",
+    "blood-cells": "the blood cell count and detection dataset (BCCD) as .npz",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cifar-test", help="CIFAR-10 test images as .npz; the first half validates, the second tests")
     parser.addoption("--cifar-train", help="CIFAR-10 training images as .npz")
     parser.addoption("--cifar-weights", help="weights of tests/benchmarks/cifar_net.py:resnet20")
+    for name, words in REAL.items():
+        parser.addoption(f"--{name}", help=words)
 
 
 @pytest.fixture(autouse=True, scope="session")

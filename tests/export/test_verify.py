@@ -113,3 +113,9 @@ def test_the_tolerance_is_in_the_metrics_unit():
     assert tolerance_of(ACCURACY, torch.zeros(3), torch.zeros(3)) == 0.005
     assert tolerance_of(ERROR, torch.zeros(3), torch.tensor([1.0, 2.0, 3.0])) == pytest.approx(0.05)
     assert tolerance_of(ERROR, torch.tensor(2.0), torch.tensor(3.0)) == pytest.approx(0.03)
+
+
+def test_outputs_of_another_number_of_samples_are_one_line():
+    inputs, model = torch.randn(30, 4), nn.Linear(4, 3)
+    with pytest.raises(WorkbenchError, match=r"gives \(2, 3\) for 30 samples where the session has \(30, 3\)"):
+        judged(model, inputs, model(inputs).argmax(1), ACCURACY, lambda outputs: outputs[:2])

@@ -33,6 +33,23 @@ def test_a_model_for_one_batch_size_is_traced_with_it() -> None:
     assert program.module()(torch.zeros(1, 3)).shape == (1, 2)
 
 
+class Counted(nn.Module):
+    """Asks for the number of samples as most people do, in a way that is a plain number to everybody else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).reshape(len(x), 2, -1) + x.new_ones(len(x), 1, 2)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_model_that_asks_for_the_length_of_a_batch_takes_any(batch: int) -> None:
+    model, x = Counted().eval(), torch.randn(5, 3)
+    torch.testing.assert_close(trace(model, (x[:batch],)).module()(x), model(x))
+
+
 class DataDependent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * 2 if float(x.sum()) > 0 else x

@@ -123,6 +123,21 @@ def test_a_metric_of_the_whole_split_is_replaced_or_refused():
         predictions(values, reference(targets, spread), Progress())
 
 
+def test_samples_of_which_a_ranking_says_nothing_are_left_out():
+    targets = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 1.0]])
+    ranked = reference(targets, Metric.of("auc"))
+    right, wrong = (
+        predictions(lambda numbers, sign=sign: (sign * targets[numbers], targets[numbers]), ranked, Progress())
+        for sign in (1.0, -1.0)
+    )
+    found = compare(right, wrong, ranked)
+    assert (found.before, found.after) == (1.0, 0.0)
+    assert [sample.number for sample in found.samples] == [0, 2]
+    same = torch.ones(3, 2)
+    with pytest.raises(WorkbenchError, match="has no value for any sample alone"):
+        predictions(lambda numbers: (same[numbers], same[numbers]), reference(same, Metric.of("auc")), Progress())
+
+
 def test_a_session_says_who_pays_for_its_state_and_for_a_step(session):
     untouched = session.impact()
     assert untouched.before == untouched.after == pytest.approx(session.baseline.score.value)

@@ -7,6 +7,7 @@ import torch
 
 from tests.checkpoint.test_checkpoint import subject_of
 from workbench.measure import HOW, Measurement, count, measure_size
+from workbench.model.subject import Subject
 from workbench.steps import Prune, PruneChannels, State
 from workbench.steps.recipe import Recipe, run
 
@@ -87,3 +88,15 @@ def test_counts_and_sizes_follow_a_parameter_that_was_written_to():
         weight.zero_()
     assert count(state) == (total, total - weight.numel())
     assert measure_size(subject.model, {}, subject).total < before
+
+
+def test_a_layer_without_any_weight_left_is_named_and_one_that_never_had_any_is_not(vectors, open_session):
+    session = open_session(vectors)
+    found = session.apply(Prune(layers="3", amount=1.0))
+    assert "3: no weight is left, so that nothing of what enters gets through" in found.notes
+    session.undo()
+    assert not any("no weight is left" in note for note in session.apply(Prune(amount=0.9)).notes)
+    model = torch.nn.Sequential(torch.nn.Linear(vectors.task.example()[0].shape[1], 8), torch.nn.Linear(8, 5))
+    torch.nn.init.zeros_(model[0].weight)
+    found = open_session(Subject("empty", model.eval(), vectors.task)).apply(Prune(layers="1", amount=0.5))
+    assert not any("no weight is left" in note for note in found.notes)

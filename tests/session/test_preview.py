@@ -29,7 +29,7 @@ def bench(vectors):
     return bench_of(vectors)
 
 
-STEPS = [Prune(amount=0.8), Quantize(bits=3), PruneChannels(amount=0.5), Quantize(activations=8)]
+STEPS = [Prune(amount=0.8), Prune(amount=1.0), Quantize(bits=3), PruneChannels(amount=0.5), Quantize(activations=8)]
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step.kind} {getattr(step, 'activations', '')}")

@@ -6,6 +6,7 @@ from torch.utils.data import Dataset
 
 import workbench as wb
 from workbench.errors import WorkbenchError
+from workbench.session.steady import check_steady
 
 
 class Drawn(Dataset):
@@ -50,3 +51,23 @@ def test_samples_that_are_drawn_by_their_number_are_the_same(images):
     session = session_on(images, chance=lambda number: torch.Generator().manual_seed(number))
     assert session.apply(wb.FineTune(epochs=1)).score.exact
     session.close()
+
+
+class Boxes(Dataset):
+    """Images with boxes, as detectors have them, that are moved by chance or not."""
+
+    def __init__(self, moved):
+        self.moved = moved
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, number):
+        boxes = torch.tensor([[1.0, 1.0, 4.0, 4.0]]) + self.moved * torch.rand(())
+        return torch.full((1, 6, 6), float(number)), {"boxes": boxes, "labels": torch.tensor([0])}
+
+
+def test_targets_of_several_tensors_are_read_twice_too():
+    check_steady(wb.Task(validation=Boxes(0.0), metric="map").split("validation"), "validation")
+    with pytest.raises(WorkbenchError, match="validation sample 0 is not the same when read twice"):
+        check_steady(wb.Task(validation=Boxes(1.0), metric="map").split("validation"), "validation")

@@ -48,3 +48,15 @@ def test_what_are_no_images_is_refused_and_other_inputs_stay(kind):
 def test_none_leaves_everything_as_it_is():
     tokens = (torch.arange(8).reshape(4, 2),)
     assert augmented(tokens, "none", chance()) is tokens
+
+
+@pytest.mark.parametrize("kind", [kind for kind in AUGMENTATIONS if kind != "none"])
+def test_images_are_not_moved_away_from_their_boxes_and_masks(kind):
+    images, labels = torch.rand(4, 3, 16, 16), torch.arange(4)
+    boxes = {"boxes": torch.rand(4, 2, 4), "labels": torch.zeros(4, 2)}
+    for targets in (boxes, torch.zeros(4, 16, 16, dtype=torch.int64)):
+        with pytest.raises(WorkbenchError, match="moves images and not their targets"):
+            augmented((images,), kind, chance(), targets)
+        assert augmented((images,), "none", chance(), targets)[0] is images
+    augmented((images,), kind, chance(), labels)
+    augmented((images,), kind, chance(), torch.eye(4))

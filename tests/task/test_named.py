@@ -10,6 +10,7 @@ from torchmetrics.functional.text import word_error_rate
 
 import workbench as wb
 from workbench.errors import WorkbenchError
+from workbench.task.batch import take
 from workbench.task.classes import Classes
 from workbench.task.metric import Metric
 from workbench.task.named import directed, edits, metric_of
@@ -122,3 +123,26 @@ def test_what_cannot_be_trained_is_refused_before_any_work():
     with pytest.raises(WorkbenchError, match="loss"):
         session.apply(wb.FineTune(epochs=1))
     assert wb.FineTune().lacks(task)
+
+
+def test_edits_are_refused_where_nothing_tells_the_end_of_what_is_said():
+    right = torch.tensor([[4, 5, 3, -100], [4, 3, -100, -100]])
+    said = torch.nn.functional.one_hot(torch.tensor([[4, 5, 3, 5], [4, 3, 3, 5]]), 7).float()
+    with pytest.raises(WorkbenchError, match="targets end with -100, which the model cannot say"):
+        score(Metric.of("error rate"), said, right)
+    ended = right.masked_fill(right == -100, 3)
+    assert score(Metric.of("error rate", Classes(ignored=3)), said, ended) == 0.0
+
+
+def test_average_precision_of_any_samples_is_put_together_of_what_each_adds():
+    corners = 20 * torch.rand(30, 24, 2, generator=torch.Generator().manual_seed(2))
+    boxes = torch.cat([corners, corners + 6], -1)
+    outputs = {"boxes": boxes + drawn(30, 24, 4), "scores": 2 * drawn(30, 24, 4, seed=3)}
+    targets = {"boxes": boxes[:, :5], "labels": labels(4, 30, 5) - 1}
+    metric = Metric.of("map")
+    of = metric.subset_scores(outputs, targets)
+    for numbers in (torch.arange(30), torch.arange(0, 30, 2), torch.tensor([7, 7, 3])):
+        assert of(numbers) == pytest.approx(metric.score(take(outputs, numbers), take(targets, numbers), numbers))
+    assert 0 < of(torch.arange(30)) < 1
+    with pytest.raises(WorkbenchError, match="is not a number"):
+        metric.subset_scores(outputs, {**targets, "labels": torch.full((30, 5), -1)})(torch.arange(3))

@@ -21,7 +21,7 @@ from workbench.jobs.progress import Progress
 from workbench.measure import Reference
 from workbench.measure.runtimes import Forward, eager
 from workbench.steps import State
-from workbench.task.batch import Tree, leaves
+from workbench.task.batch import Tree, leaves, shape_words
 from workbench.task.metric import Metric
 
 MOST_SAMPLES = 2000
@@ -86,8 +86,8 @@ def verify(
         progress: Who is told.
 
     Raises:
-        WorkbenchError: The file gives another score or other predictions than the session, or values that are no
-            numbers.
+        WorkbenchError: The file gives another score or other predictions than the session, outputs of another shape,
+            or values that are no numbers.
     """
     order = torch.randperm(len(reference.samples), generator=torch.Generator().manual_seed(0))[:MOST_SAMPLES]
     metric, where = reference.metric, f"{file}, reloaded in {runtime},"
@@ -95,6 +95,12 @@ def verify(
     for numbers in progress.over(torch.split(order, reference.batch), -(-len(order) // reference.batch)):
         inputs, targets = reference.samples.batch(numbers.tolist())
         ours, theirs = (tree_map(_wide, forward(inputs)) for forward in (wanted_forward, reloaded))
+        if shape_words(theirs) != shape_words(ours):
+            raise WorkbenchError(
+                f"{where} gives {shape_words(theirs)} for {len(numbers)} samples where the session has "
+                f"{shape_words(ours)}, so it was not exported. A model that writes its number of samples into the "
+                "graph as a plain number, as int(x.shape[0]) does, works with no other; x.shape[0] stays a size"
+            )
         if not _finite(theirs) and _finite(ours):
             raise WorkbenchError(f"{where} gives values that are no numbers, so it was not exported")
         parts.take(ours, theirs, targets, numbers)

@@ -54,15 +54,39 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
             warnings.filterwarnings("ignore", message, category)
         for inputs, shapes in attempts:
             try:
-                return torch.export.export(
+                program = torch.export.export(
                     one_by_one(twin(model), example), inputs, dynamic_shapes=shapes, strict=False
                 )
+                return program if shapes is None or not _fixed(program) else _freed(model, example, dynamic) or program
             except Exception as error:
                 failure = error
     raise WorkbenchError(
         f"the model cannot be traced ({first_line(failure)}); steps that change weights alone still work, "
         "those that change the graph do not"
     ) from failure
+
+
+def _fixed(program: ExportedProgram) -> bool:
+    """Return whether an input has the example's number of samples for good."""
+    given = set(program.graph_signature.user_inputs)
+    values = [node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder" and node.name in given]
+    sizes = [value.shape[0] for value in values if isinstance(value, Tensor) and value.dim()]
+    # A size that tracing found out to be a number on the way stays a symbol, which stands for nothing else.
+    return any(isinstance(size, int) or size.node.maybe_as_int() is not None for size in sizes)
+
+
+def _freed(model: nn.Module, example: tuple[Tensor, ...], dynamic: Any) -> ExportedProgram | None:
+    """Return the graph as read from the source, None where that cannot be done or does not free the batch either.
+
+    `len(x)` is a plain number to whoever runs the model, as plain tracing does; only the source shows a size.
+    """
+    try:
+        program = torch.export.export(
+            one_by_one(twin(model), example), _at_least_two(example), dynamic_shapes=dynamic, strict=True
+        )
+    except Exception:  # it knows less of Python than Python; the graph with a fixed batch is as good as before
+        return None
+    return None if _fixed(program) else program
 
 
 def one_by_one(model: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:

@@ -1,7 +1,15 @@
 """Measured numbers: score, latency, size, compute, memory."""
 
 from workbench.measure.latency import Latency, Verdict
-from workbench.measure.measurement import HOW, Measurement, count, count_nonzeros, measure, time_runtimes
+from workbench.measure.measurement import (
+    HOW,
+    Measurement,
+    count,
+    count_nonzeros,
+    emptied_notes,
+    measure,
+    time_runtimes,
+)
 from workbench.measure.pairs import compare
 from workbench.measure.reference import Reference, refer
 from workbench.measure.score import Score
@@ -20,6 +28,7 @@ __all__ = [
     "compare",
     "count",
     "count_nonzeros",
+    "emptied_notes",
     "measure",
     "measure_size",
     "refer",

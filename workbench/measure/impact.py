@@ -37,7 +37,8 @@ class Predictions:
     Attributes:
         labels: int64 [N], the predicted class; [0] where the task has no class for each sample.
         sure: float32 [N], the softmax probability of it; [0] likewise.
-        results: float64 [N], the metric's judgement.
+        results: float64 [N], the metric's judgement; NaN where a metric of the whole split has none of a sample alone,
+            such as a ranking of labels that are all the same.
         targets: As the task has them, [N, ...].
     """
 
@@ -161,8 +162,7 @@ def predictions(predict: Predict, reference: Reference, progress: Progress) -> P
         outputs, targets = predict(numbers)
         classes = _classes_of(reference.metric, outputs, targets)
         try:
-            metric = _judge(reference.metric, classes)
-            results.append(metric.alone(metric.values(outputs, targets, numbers)))
+            results.append(_results(reference.metric, classes, outputs, targets, numbers))
         except WorkbenchError as error:
             if reference.metric.decomposes or classes is not None:
                 raise
@@ -175,12 +175,14 @@ def predictions(predict: Predict, reference: Reference, progress: Progress) -> P
             labels.append(best.indices)
             sure.append(best.values)
     progress.update(1.0)
-    nothing = torch.zeros(0)
+    nothing, judged = torch.zeros(0), torch.cat(results)
+    if judged.isnan().all():
+        raise WorkbenchError(
+            f"{reference.metric.name} has no value for any sample alone, and samples have no class either, so that "
+            "none can be told from others"
+        )
     return Predictions(
-        torch.cat(labels) if labels else nothing.long(),
-        torch.cat(sure) if sure else nothing,
-        torch.cat(results),
-        join(seen),
+        torch.cat(labels) if labels else nothing.long(), torch.cat(sure) if sure else nothing, judged, join(seen)
     )
 
 
@@ -194,15 +196,15 @@ def compare(before: Predictions, after: Predictions, reference: Reference, names
         names: Of the classes.
     """
     metric = _judge(reference.metric, Classes() if len(before.labels) else None)
-    mean = float((after.results - before.results).mean())
+    mean = float((after.results - before.results).nanmean())
     return Impact(
         metric.name,
         metric.unit,
         metric.higher_is_better,
         reference.split,
         reference.total,
-        float(before.results.mean()),
-        float(after.results.mean()),
+        float(before.results.nanmean()),
+        float(after.results.nanmean()),
         _classes(before, after, metric, mean, names) if len(before.labels) else (),
         _changed(before, after, metric),
     )
@@ -215,6 +217,18 @@ def _classes_of(metric: Metric, outputs: Tree, targets: Tree) -> Classes | None:
     if metric.classes is not None:
         return metric.classes if outputs.ndim <= 2 else None
     return Classes() if outputs.ndim == 2 and outputs.shape[1] > 1 and not targets.is_floating_point() else None
+
+
+def _results(metric: Metric, classes: Classes | None, outputs: Tree, targets: Tree, numbers: Tensor) -> Tensor:
+    """Return the judgement of each sample, [n]; NaN where one of the whole split has none of a sample."""
+    made = _judge(metric, classes)
+    if metric.decomposes or classes is not None:
+        return made.alone(made.values(outputs, targets, numbers))
+    try:
+        found = made.judge(outputs, targets).double()
+    except Exception:  # a user's metric may raise anything; below it is said on which samples
+        found = None
+    return made.values(outputs, targets, numbers) if found is None or found.isinf().any() else found
 
 
 def _judge(metric: Metric, classes: Classes | None) -> Metric:
@@ -277,7 +291,8 @@ def interval(differences: Tensor, bounds: tuple[float, float] | None, z: float) 
 
 def _changed(before: Predictions, after: Predictions, metric: Metric) -> tuple[ChangedSample, ...]:
     classes = bool(len(before.labels))
-    moved = (before.labels != after.labels) if classes else (before.results != after.results)
+    judged = ~(before.results.isnan() | after.results.isnan())
+    moved = (before.labels != after.labels) if classes else (before.results != after.results) & judged
     sign = 1 if metric.higher_is_better else -1
     gain = sign * (after.results - before.results)
     # Of those that lost alike, the ones first that the baseline was surest of.

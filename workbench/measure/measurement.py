@@ -114,6 +114,22 @@ def count_nonzeros(state: State, overlay: Mapping[str, Tensor] | None = None) ->
     return found
 
 
+def emptied_notes(state: State, context: Context, nonzeros: Mapping[str, int]) -> list[str]:
+    """Return a note on layers of which no weight is left, such as where a ranking of all layers together took them.
+
+    Nothing gets through such a layer, whatever is trained afterwards: masks keep what was pruned at zero.
+
+    Args:
+        state: What is looked at.
+        context: Gives the subject, whose own empty layers are nobody's loss.
+        nonzeros: Of `count_nonzeros`.
+    """
+    before = count_nonzeros(State(context.subject.model))
+    empty = {name for name, left in nonzeros.items() if not left and before.get(name, 1)}
+    names = [layer.name for layer in context.layers(state.model) if layer.parameter in empty]
+    return [f"{', '.join(names)}: no weight is left, so that nothing of what enters gets through"] if names else []
+
+
 def measure(
     state: State,
     context: Context,
@@ -151,6 +167,7 @@ def measure(
         state, subject.model is state.model, inputs, baselines, seconds, progress.part(0.65, 1.0)
     )
     params, nonzero = count(state)
+    notes = [*state.notes, *emptied_notes(state, context, count_nonzeros(state))]
     return Measurement(
         score=found,
         latency=latency,
@@ -160,7 +177,7 @@ def measure(
         macs=macs,
         peak_memory=measure_peak(state.model, inputs),
         energy=model_energy(state.model, state.codings, context.layers(state.model), macs, size.total),
-        notes=(*state.notes, *([reference.metric.note] if reference.metric.note else [])),
+        notes=(*notes, *([reference.metric.note] if reference.metric.note else [])),
         unavailable=unavailable,
     )
 

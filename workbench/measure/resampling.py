@@ -16,7 +16,7 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.measure.reference import Reference
-from workbench.task.batch import Tree, take
+from workbench.task.batch import Tree
 
 DRAWS, FEWEST = 400, 100
 SECONDS = 10.0
@@ -38,6 +38,7 @@ def half_samples(reference: Reference, outputs: Tree, change: float, progress: P
         return {}
     before, targets = reference.seen
     generator, start = torch.Generator().manual_seed(0), time.perf_counter()
+    scores = [reference.metric.subset_scores(some, targets) for some in (outputs, before)]
     changes: list[float] = []
     for draw in range(DRAWS):
         progress.check()
@@ -46,9 +47,7 @@ def half_samples(reference: Reference, outputs: Tree, change: float, progress: P
             break
         drawn = torch.randperm(reference.total, generator=generator)[: reference.total // 2].sort().values
         try:
-            new, old = (
-                reference.metric.score(take(some, drawn), take(targets, drawn), drawn) for some in (outputs, before)
-            )
+            new, old = (score(drawn) for score in scores)
         except WorkbenchError:  # as where a half holds one class only
             continue
         changes.append(new - old)

@@ -15,7 +15,17 @@ from torch import Tensor
 
 from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError
-from workbench.measure import Latency, Reference, Score, Size, anytime, count_nonzeros, measure_size, time_runtimes
+from workbench.measure import (
+    Latency,
+    Reference,
+    Score,
+    Size,
+    anytime,
+    count_nonzeros,
+    emptied_notes,
+    measure_size,
+    time_runtimes,
+)
 from workbench.measure.compute import count_macs
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.runtimes import Forward
@@ -106,7 +116,8 @@ def stages(step: Step, evaluation: EvaluationContext) -> Iterator[Preview]:
     size = measure_size(built.model, built.codings, context.subject, overlay)
     macs = count_macs(built.model, context.example())
     judged = context.subject.task.metric.note
-    new = (*built.notes[len(state.notes) :], *([judged] if judged else []))
+    emptied = emptied_notes(built, context, nonzeros)
+    new = (*built.notes[len(state.notes) :], *emptied, *([judged] if judged else []))
     seen = Preview(
         step, Stage.COUNTS, params, sum(nonzeros.values()), size, macs,
         changed=overlay, codings=built.codings, nonzeros=nonzeros, notes=new,

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.task.batch import like
+from workbench.task.batch import Tree, leaves, like
 
 SHIFT = 8  # an image moves by up to an eighth of its side: 4 pixels of 32
 
@@ -44,19 +44,28 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 }
 
 
-def augmented(inputs: tuple[Tensor, ...], kind: str, generator: torch.Generator) -> tuple[Tensor, ...]:
+def augmented(
+    inputs: tuple[Tensor, ...], kind: str, generator: torch.Generator, targets: Tree = ()
+) -> tuple[Tensor, ...]:
     """Return a batch in which images are changed by chance, as `kind` of `AUGMENTATIONS` says.
 
     Args:
         inputs: Of which those with floating numbers in four dimensions are images.
         kind: "none" leaves all as it is.
         generator: Of all chance.
+        targets: What is right of them; they stay as they are.
 
     Raises:
-        WorkbenchError: There is not exactly one input that holds images.
+        WorkbenchError: There is not exactly one input that holds images, or targets say where in an image something
+            is, which is wrong of an image that has moved.
     """
     if kind == "none":
         return inputs
+    if any(value.ndim > 2 for value in leaves(targets)):
+        raise WorkbenchError(
+            f"augmentation {kind!r} moves images and not their targets, which are boxes, masks or other places here; "
+            "give training data that holds the moved images with their targets, and augmentation 'none'"
+        )
     images = [place for place, value in enumerate(inputs) if value.ndim == 4 and value.is_floating_point()]
     if len(images) != 1:
         shapes = ", ".join(str(tuple(value.shape)) for value in inputs)

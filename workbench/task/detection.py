@@ -6,8 +6,10 @@ last one is for nothing. Targets are {"boxes": [n, M, 4], "labels": [n, M]}, wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,11 +22,17 @@ MOST_BOXES = 100
 
 def overlaps(one: Tensor, other: Tensor) -> Tensor:
     """Return intersections over unions of boxes [a, 4] and [b, 4], [a, b]."""
-    low = torch.maximum(one[:, None, :2], other[None, :, :2])
-    high = torch.minimum(one[:, None, 2:], other[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(-1) for boxes in (one, other)]
+    # Sides and not corners: a product along a dimension of two takes ten times as long.
+    shared: Tensor | float = 1.0
+    for start, end in ((0, 2), (1, 3)):
+        low = torch.maximum(one[:, None, start], other[None, :, start])
+        shared = shared * (torch.minimum(one[:, None, end], other[None, :, end]) - low).clamp(min=0)
+    areas = [_areas(boxes) for boxes in (one, other)]
     return shared / (areas[0][:, None] + areas[1][None] - shared).clamp(min=1e-9)
+
+
+def _areas(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2] - boxes[:, 0]).clamp(min=0) * (boxes[:, 3] - boxes[:, 1]).clamp(min=0)
 
 
 def detected(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -40,8 +48,9 @@ def detected(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     order = order[flat[order] > LEAST_SCORE][: 4 * MOST_BOXES]
     places, labels = order // chance.shape[1], order % chance.shape[1]
     mine, kept = boxes[places], list[int]()
-    same = (overlaps(mine, mine) > SUPPRESSED) & (labels[:, None] == labels[None])
-    gone = torch.zeros(len(order), dtype=torch.bool)
+    # Row by row in numpy, whose calls take a tenth of the time of torch's.
+    same = ((overlaps(mine, mine) > SUPPRESSED) & (labels[:, None] == labels[None])).numpy()
+    gone = np.zeros(len(order), dtype=np.bool_)
     for row in range(len(order)):
         if not gone[row] and len(kept) < MOST_BOXES:
             kept.append(row)
@@ -68,41 +77,61 @@ def average_precision(right: Tensor, sure: Tensor, there: int) -> float:
     return float(((recall[1:] - recall[:-1]) * best).sum())
 
 
-def mean_average_precision(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
-    """Return the mean over classes of the average precision at an overlap of 0.5."""
-    classes = outputs["scores"].shape[-1] - 1
-    right: list[list[Tensor]] = [[] for _ in range(classes)]
-    sure: list[list[Tensor]] = [[] for _ in range(classes)]
-    there = torch.zeros(classes, dtype=torch.int64)
+class Found(NamedTuple):
+    """What one image adds to the average precisions.
+
+    Attributes:
+        right: For each class whether its detections, the surest first, are objects, bool [k].
+        sure: For each class how sure they are, [k].
+        there: Objects of each class, int64 [C].
+    """
+
+    right: dict[int, Tensor]
+    sure: dict[int, Tensor]
+    there: Tensor
+
+
+def found_objects(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> list[Found]:
+    """Return what each image adds; it takes long, and does not depend on the other images."""
+    classes, images = outputs["scores"].shape[-1] - 1, []
     for boxes, scores, true, labels in zip(
         outputs["boxes"].float(), outputs["scores"].float(), targets["boxes"], targets["labels"], strict=True
     ):
         mine, said, chance = detected(boxes, scores)
         true, labels = true[labels >= 0], labels[labels >= 0]
-        there += torch.bincount(labels, minlength=classes)
+        right, sure = {}, {}
         for label in sorted(set(said.tolist()) | set(labels.tolist())):
             chosen = said == label
-            right[label].append(_matched(mine[chosen], true[labels == label]))
-            sure[label].append(chance[chosen])
-    found = [
-        average_precision(torch.cat(right[label]), torch.cat(sure[label]), int(there[label]))
-        for label in range(classes)
-        if there[label]
-    ]
-    return torch.tensor(found, dtype=torch.float64).mean()
+            right[label], sure[label] = _matched(mine[chosen], true[labels == label]), chance[chosen]
+        images.append(Found(right, sure, torch.bincount(labels, minlength=classes)))
+    return images
+
+
+def mean_precision(images: Sequence[Found]) -> Tensor:
+    """Return the mean of the average precisions of classes of which there are objects."""
+    there = torch.stack([image.there for image in images]).sum(0)
+    parts = []
+    for label in there.nonzero().flatten().tolist():
+        seen = [image for image in images if label in image.right]
+        right, sure = (torch.cat([getattr(image, part)[label] for image in seen]) for part in ("right", "sure"))
+        parts.append(average_precision(right, sure, int(there[label])))
+    return torch.tensor(parts, dtype=torch.float64).mean()
+
+
+def mean_average_precision(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
+    """Return the mean over classes of the average precision at an overlap of 0.5."""
+    return mean_precision(found_objects(outputs, targets))
 
 
 def _matched(boxes: Tensor, true: Tensor) -> Tensor:
     """Return which of one class' boxes, the surest first, are the first on an object."""
-    right = torch.zeros(len(boxes), dtype=torch.bool)
-    if not len(true):
-        return right
-    free = torch.ones(len(true), dtype=torch.bool)
-    for row, shares in enumerate(overlaps(boxes, true)):
-        best = int(shares.argmax())
-        if shares[best] >= OVERLAP and free[best]:
-            right[row], free[best] = True, False
-    return right
+    right = np.zeros(len(boxes), dtype=np.bool_)
+    if len(true) and len(boxes):
+        free, shares = np.ones(len(true), dtype=np.bool_), overlaps(boxes, true).numpy()
+        for row, best in enumerate(shares.argmax(1)):
+            if shares[row, best] >= OVERLAP and free[best]:
+                right[row], free[best] = True, False
+    return torch.from_numpy(right)
 
 
 def detection_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ from workbench.task.classes import Classes
 Judge = Callable[[Tree, Tree], Tensor]
 Combine = Callable[[Tensor], Tensor]
 Limits = Callable[[Tensor], tuple[Tensor, Tensor]]
+# From outputs and targets to what each sample adds, and from what samples add to a score, [].
+Pieces = tuple[Callable[[Tree, Tree], Sequence[Any]], Callable[[Sequence[Any]], Tensor]]
 NAMED = 5  # numbers of failing samples that an error lists
 # What rounding may change when the same samples are judged in other batches, as a part of the largest result.
 ROUNDING = 1e-4
@@ -50,6 +52,8 @@ class Metric:
             what targets alone decide, such as a number of tokens, is the same in both. None where there is no limit.
         remake: Makes the same metric for classes that lie otherwise, None where it asks `classes` itself.
         assumed: What was assumed of it and should be said, "" for nothing.
+        pieces: Of a metric that is scored whole, where most of the work is done for each sample alone: that work, and
+            what puts it together. Intervals score the same samples in hundreds of ways.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Metric:
     limits: Limits | None = None
     remake: Callable[[Classes], Metric] | None = None
     assumed: str = ""
+    pieces: Pieces | None = None
 
     @classmethod
     def of(
@@ -172,6 +177,21 @@ class Metric:
         if values.ndim < 2 or self.combine is None:
             return values
         return self.combine(values).double().nan_to_num(0.0, 0.0, 0.0)
+
+    def subset_scores(self, outputs: Tree, targets: Tree) -> Callable[[Tensor], float]:
+        """Return a function from numbers of samples, [n], to their score; it raises errors as of `values`."""
+        if self.pieces is None:
+            return lambda numbers: self.score(take(outputs, numbers), take(targets, numbers), numbers)
+        apart, together = self.pieces
+        every = apart(outputs, targets)
+
+        def score(numbers: Tensor) -> float:
+            found = together([every[number] for number in numbers.tolist()])
+            if not found.isfinite():
+                raise WorkbenchError(f"{self.name} of {len(numbers)} samples is {_words(found)}, which is no score")
+            return float(found)
+
+        return score
 
     def score_of(self, parts: Sequence[tuple[Tree, Tree, Tensor]]) -> float:
         """Return the one score of batches of outputs, targets and numbers; errors as of `values`."""

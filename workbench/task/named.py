@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from workbench.errors import WorkbenchError
 from workbench.task.batch import Tree, count, take
 from workbench.task.classes import Classes
-from workbench.task.detection import mean_average_precision
+from workbench.task.detection import found_objects, mean_average_precision, mean_precision
 from workbench.task.metric import NAMES, UNSAID, Judge, Metric
 from workbench.task.taken import is_torchmetrics, taken
 
@@ -211,14 +212,20 @@ def auc(_: Classes) -> Metric:
         scores = (
             outputs[..., 1] - outputs[..., 0] if outputs.ndim > targets.ndim and outputs.shape[-1] == 2 else outputs
         )
-        return torch.tensor(roc_auc_score(targets.reshape(-1).numpy() > 0.5, scores.reshape(-1).float().numpy()))
+        right = targets.reshape(-1).numpy() > 0.5
+        if right.all() or not right.any():
+            return torch.tensor(math.nan)  # nothing to rank; scikit-learn says so too, with a warning each time
+        return torch.tensor(roc_auc_score(right, scores.reshape(-1).float().numpy()))
 
     return Metric("area under ROC", judge, "%", bounds=FRACTION, decomposes=False, loss="bce")
 
 
 def boxes(_: Classes) -> Metric:
     """Return the metric: mean average precision of boxes, at an overlap of 0.5; `task/detection.py` says of what."""
-    return Metric("mAP at 0.5", mean_average_precision, "%", bounds=FRACTION, decomposes=False, loss="detection")
+    return Metric(
+        "mAP at 0.5", mean_average_precision, "%", bounds=FRACTION, decomposes=False, loss="detection",
+        pieces=(found_objects, mean_precision),
+    )  # fmt: skip
 
 
 def _error(loss: Callable[..., Tensor]) -> Judge:
@@ -248,6 +255,12 @@ def words(classes: Classes) -> Metric:
 
     def judge(outputs: Tree, targets: Tree) -> Tensor:
         said = outputs.argmax(-1) if outputs.ndim == targets.ndim + 1 else outputs
+        sayable = outputs.ndim == targets.ndim or 0 <= classes.ignored < outputs.shape[-1]
+        if not sayable and bool((targets == classes.ignored).any()):
+            raise WorkbenchError(
+                f"targets end with {classes.ignored}, which the model cannot say, so nothing tells where what it says "
+                "ends; fill targets with the token that ends a sequence, and give ignored= its number to wb.Task"
+            )
         rows = []
         for mine, right in zip(said.tolist(), targets.tolist(), strict=True):
             wanted = _until(right, classes.ignored)

@@ -173,3 +173,23 @@ def test_other_forms_of_amounts_are_refused(told):
 def test_amounts_of_layers_that_are_not_there_are_refused(images):
     with pytest.raises(WorkbenchError, match=r"nothing that can go matches 'conv9'; there are conv1"):
         run(images, Recipe((PruneChannels(by_layer="conv9=0.5"),)))
+
+
+class Looked(nn.Module):
+    """A table whose columns meet nothing but a convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.conv, self.fc = nn.Embedding(9, 6), nn.Conv1d(6, 8, 3), nn.Linear(8, 3)
+
+    def forward(self, letters):
+        return self.fc(self.conv(self.embed(letters).transpose(1, 2)).amax(2))
+
+
+def test_a_layer_in_no_group_is_named():
+    letters = torch.arange(9).repeat(4).reshape(4, 9)
+    subject = Subject("letters", Looked().eval(), Task(validation=(letters, torch.tensor([0, 1, 2, 0]))))
+    notes = run(subject, Recipe((PruneChannels(amount=0.5),))).notes
+    assert "embed: not cut, its channels are in no group" in notes
+    assert not any(note.startswith("conv") for note in notes)
+    assert not any("embed" in note for note in run(subject, Recipe((PruneChannels(layers="conv"),))).notes)

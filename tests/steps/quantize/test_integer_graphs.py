@@ -38,6 +38,36 @@ def test_weights_alone_are_integers_and_nothing_else_is_rounded(name, symmetric)
     assert far(theirs, ours) < 1e-5
 
 
+class Table(nn.Module):
+    """Rows of one table that are looked up twice, and if wanted multiplied as the last layer too."""
+
+    def __init__(self, tied=False):
+        super().__init__()
+        self.embed, self.fc = nn.Embedding(50, 12), nn.Linear(12, 50, bias=False)
+        if tied:
+            self.fc.weight = self.embed.weight
+
+    def forward(self, words, others):
+        return self.fc(self.embed(words).mean(1) - self.embed(others).amax(1))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"symmetric": False}, {"granularity": "tensor", "bits": 4}, {"activations": 8}]
+)
+def test_rows_of_a_table_become_values_after_they_are_looked_up(settings):
+    words = [torch.randint(0, 50, (64, 7), generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    torch.manual_seed(0)
+    made, step = subject(Table(), *words), wb.Quantize(**settings)
+    ours, theirs, _ = both(made, step)
+    assert far(theirs, ours) < 1e-5
+    graph = convert(run(made, Recipe((step,))), made.task.example(2)).graph
+    assert all("embed" not in node.input[0] for node in graph.node if node.op_type == "DequantizeLinear")
+    assert any(tuple(value.dims) == (50, 12) and value.data_type == 3 for value in graph.initializer)
+    tied = subject(Table(tied=True), *words)
+    ours, theirs, _ = both(tied, wb.Quantize(**{**settings, "activations": 0}))
+    assert far(theirs, ours) < 1e-5
+
+
 IMAGES = torch.randn(64, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 SEQUENCES = torch.randn(64, 2, 40, generator=torch.Generator().manual_seed(0))
 OUTPUTS = {

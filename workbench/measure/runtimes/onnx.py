@@ -31,7 +31,7 @@ from workbench.model.structure import structure
 from workbench.model.twin import sharing_copy, twin
 from workbench.registry import register
 from workbench.steps import State
-from workbench.task.batch import Inputs, Tree, how, judged, leaves, outputs_of
+from workbench.task.batch import Inputs, Tree, batch_size, how, judged, leaves, like, outputs_of
 
 if TYPE_CHECKING:
     import onnx
@@ -209,12 +209,12 @@ def _export(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
         for place, value in enumerate(example)
     )
     names = Inputs(example, how(example)).names(plain)
-    whole = _Whole(one_by_one(plain, example))
+    whole, several = _Whole(one_by_one(plain, example)), _several(example)
     options: dict[str, Any] = {"dynamo": True, "optimize": False, "verbose": False, "input_names": names}
     try:
         with _quiet():
             try:
-                program = torch.onnx.export(whole, tuple(example), dynamic_shapes=(dynamic,), **options)
+                program = torch.onnx.export(whole, tuple(several), dynamic_shapes=(dynamic,), **options)
             except Exception:  # a model that fixes its batch size is still worth a graph of that size
                 program = torch.onnx.export(whole, tuple(example), **options)
     except Exception as error:
@@ -226,6 +226,13 @@ def _export(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
     _drop_zero_biases(proto)
     _forget_source(proto)
     return proto
+
+
+def _several(example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return the example as a batch of two where it is one of one, which tracing takes for a size that fits all."""
+    if batch_size(example) > 1:
+        return example
+    return like(example, [torch.cat([value, value]) if value.dim() else value for value in example])
 
 
 class _Whole(nn.Module):

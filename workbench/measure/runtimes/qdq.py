@@ -15,6 +15,7 @@ import numpy as np
 from torch import nn
 
 from workbench.checkpoint.coding import Coding, Uniform
+from workbench.measure.runtimes.lookup import looked_up, lookups
 from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
 
 if TYPE_CHECKING:
@@ -181,6 +182,8 @@ class _Editor:
         name = next((name for name in weight.names if name in self.values), "")
         if not name or self.values[name].data_type != FLOAT:
             return
+        if weight.grid is not None and self._looked_up(name, weight.grid):
+            return
         readings, layers = self._readings(name), weight.owners
         if len(readings) == 1 and len(layers) == 1:
             readings = [replace(readings[0], module=next(iter(layers)))]
@@ -259,14 +262,30 @@ class _Editor:
             and all(id(node) in nodes for node in takers)
         )
 
-    def _weight(self, parameter: str, grid: Uniform, transposed: bool, unsigned: bool, plain: bool) -> str:
+    def _looked_up(self, parameter: str, grid: Uniform) -> bool:
+        """Turn a table's rows into values where they are looked up, and return whether that is all that reads it."""
+        found = lookups(self.graph.node, parameter)
+        if not found or (grid.scale.ndim and grid.axis != 0) or len(self.values[parameter].dims) != 2:
+            return False
+        integers, by_row = self._integers(parameter, grid), bool(grid.scale.ndim)
+        shape = (-1, 1) if by_row else ()
+        scale, zero = (part.numpy().astype(np.float32).reshape(shape) for part in (grid.scale, grid.zero_point))
+        parts = {"integers": integers, "scale": scale, **({"zero": zero} if zero.any() else {})}
+        self._stored_as(parameter, parts)
+        for gather in found:
+            self.graph.node.remove(gather)
+            self.made += looked_up(gather, parts, parameter, by_row)
+        return True
+
+    def _integers(self, parameter: str, grid: Uniform) -> np.ndarray[Any, Any]:
+        import torch
         from onnx import numpy_helper
 
         array = numpy_helper.to_array(self.values[parameter])
-        import torch
+        return grid.integers(torch.from_numpy(array.copy())).numpy().astype(np.int8)
 
-        integers: np.ndarray[Any, Any] = grid.integers(torch.from_numpy(array.copy())).numpy().astype(np.int8)
-        axis = grid.axis
+    def _weight(self, parameter: str, grid: Uniform, transposed: bool, unsigned: bool, plain: bool) -> str:
+        integers, axis = self._integers(parameter, grid), grid.axis
         if transposed:
             integers, axis = (
                 np.ascontiguousarray(integers.T),

@@ -17,7 +17,7 @@ from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amounts, refuse_unmatched
 from workbench.steps.prune.budget import BUDGETS, RANKINGS, units_to_go
 from workbench.steps.prune.importance import CRITERIA, rank_units
-from workbench.steps.prune.units import free, reached, rewritten, without
+from workbench.steps.prune.units import free, reached, rewritten, uncoupled_notes, without
 from workbench.steps.state import State
 from workbench.steps.step import GraphStep, Need
 
@@ -78,7 +78,7 @@ class PruneChannels(GraphStep):
         return super().needs() | {Need.GRAPH}
 
     def build(self, state: State, context: Context) -> State:
-        self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
+        chosen = self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
         model, every = context.channels(state.model)
         groups = reached(every, self.layers, self.exclude)
         criterion = CRITERIA[self.importance]
@@ -100,4 +100,5 @@ class PruneChannels(GraphStep):
             comparable=criterion.comparable,
         )
         smaller = without(state, model, groups, remove, context.within(0.5, 1.0)) if remove else state
-        return smaller.with_notes(*notes, *(rewritten(state.model, model) if remove else ()))
+        changed = rewritten(state.model, model) if remove else ()
+        return smaller.with_notes(*notes, *changed, *uncoupled_notes(every, chosen))

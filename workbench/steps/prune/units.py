@@ -10,7 +10,7 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.graph import Group, cut, kept_indices, not_cut, verify
-from workbench.model.layers import globs
+from workbench.model.layers import Layer, globs
 from workbench.steps.context import Context
 from workbench.steps.prune.importance import Criterion
 from workbench.steps.state import State
@@ -61,6 +61,17 @@ def rewritten(before: nn.Module, model: nn.Module) -> tuple[str, ...]:
     if model is before:
         return ()
     return ("widths are written into the model's code; it is now made of its traced graph, in which they follow",)
+
+
+def uncoupled_notes(groups: Sequence[Group], layers: Sequence[Layer]) -> list[str]:
+    """Return a note on layers of which no channel is in any group, such as tables of embeddings.
+
+    Args:
+        groups: All of the model.
+        layers: What was asked for.
+    """
+    held = {slot.parameter for group in groups for slot in group.units[0]}
+    return [not_cut(layer.name, "its channels are in no group") for layer in layers if layer.parameter not in held]
 
 
 def without(

@@ -121,7 +121,7 @@ class Training:
         order = torch.randperm(len(data), generator=self._generator)
         for indices in batches(order, self._size):
             inputs, targets = data.batch(indices.tolist())
-            changed = augmented(inputs, self._augmentation, self._generator)
+            changed = augmented(inputs, self._augmentation, self._generator, targets)
             changed = suited(self.model, changed)
             with TURN, self._chance.drawing():
                 loss = self._descend(changed, targets)
