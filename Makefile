@@ -32,12 +32,12 @@ test: $(VENV)/.ready-test
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-# torchvision and timm want another torch than the tested one, and several gigabytes: an environment of its own.
+# torchvision, timm and what transformers shows of pictures want another torch than the tested one, and several gigabytes: an environment of its own.
 test-vision:
 	$(PYTHON) -m venv .venv-vision
 	grep -v '^torch==' constraints.txt > .venv-vision/constraints.txt
 	printf 'torch==2.14.1\ntorchvision==0.29.1\n' >> .venv-vision/constraints.txt
-	.venv-vision/bin/python -m pip install --quiet -c .venv-vision/constraints.txt --editable '.[test,vision]'
+	.venv-vision/bin/python -m pip install --quiet -c .venv-vision/constraints.txt --editable '.[test,vision,text]'
 	.venv-vision/bin/python -m pytest tests/vision --override-ini=addopts=--import-mode=importlib
 
 # Every operation on many nets, beside torch-pruning: docs/coverage.md. It goes on where it was stopped; NETS are globs

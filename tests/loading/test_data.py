@@ -10,6 +10,7 @@ from PIL import Image
 from workbench.errors import WorkbenchError
 from workbench.loading import npz
 from workbench.loading.data import read_data, read_npz, read_task
+from workbench.task.sources import samples
 from workbench.task.task import Task
 
 
@@ -117,6 +118,18 @@ def test_a_folder_of_images_has_a_class_for_each_folder(folder):
     assert labels.tolist() == [0, 0, 0, 1, 1, 1, 1]
     assert inputs[3, :, 0, 0].tolist() == [1.0, -1.0, -1.0]
     torch.testing.assert_close(inputs[6, :, 5, 5], torch.full((3,), 128 / 255 * 2 - 1))
+
+
+def test_several_images_are_read_as_each_alone(folder):
+    data, _ = read_data(folder, size=8)
+    together = data.__getitems__(list(range(len(data))))
+    for place, (pixels, label) in enumerate(together):
+        alone, same = data[place]
+        assert torch.equal(pixels, alone)
+        assert label == same
+    inputs, targets = samples(data).batch([1, 0])
+    assert torch.equal(inputs[0], torch.stack([data[1][0], data[0][0]]))
+    assert targets.tolist() == [data[1][1], data[0][1]]
 
 
 def test_a_folder_without_images_is_refused(tmp_path):

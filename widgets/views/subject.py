@@ -18,11 +18,12 @@ from workbench.session.session import Session
 
 FIELDS = {
     "checkpoint": "weights: .safetensors, .pt, .th",
-    "validation": "data.npz, data.npz[:5000], or a folder of images",
+    "validation": "data.npz, data.npz[:5000], a folder of images or .wav, a table",
     "train": "for calibration and recovery",
     "test": "scored once, at the export",
     "metric": "accuracy; f1, miou, perplexity, auc, map, mse …",
     "loss": "what trains it; by default what fits the metric",
+    "columns": "of a table, what enters the model: text",
     "output": "what of the output is judged: a name or a place",
     "mean": "for images, per channel: 0.485, 0.456, 0.406",
     "std": "for images, per channel: 0.229, 0.224, 0.225",
@@ -46,7 +47,7 @@ class SubjectChoice(View):
         self.choice = W.Dropdown(options=known, value=name, layout={"width": "200px"}, tooltip="Open another model")
         self.facts = W.HTML(_facts(session))
         self.what = W.Text(
-            placeholder="nets.py:resnet20, timm:NAME, out/", description="model", layout={"width": "420px"}
+            placeholder="nets.py:resnet20, timm:NAME, hf:FOLDER, out/", description="model", layout={"width": "420px"}
         )
         self.fields = {
             key: W.Text(placeholder=hint, description=key, layout={"width": "420px"}) for key, hint in FIELDS.items()
@@ -64,9 +65,10 @@ class SubjectChoice(View):
     def _load(self) -> None:
         values = {key: field.value.strip() for key, field in self.fields.items() if field.value.strip()}
         scales = {key: _numbers(key, values.pop(key)) for key in ("mean", "std") if key in values}
-        output = values.pop("output", None)
+        output, columns = values.pop("output", None), values.pop("columns", "")
+        entering = [part.strip() for part in columns.split(",") if part.strip()]
         place = int(output) if output is not None and output.lstrip("-").isdigit() else output
-        self._opened(load(self.what.value.strip(), output=place, **values, **scales))
+        self._opened(load(self.what.value.strip(), output=place, columns=entering, **values, **scales))
 
 
 def _numbers(field: str, text: str) -> tuple[float, ...]:

@@ -20,9 +20,13 @@ EXIT_CODES = """exit codes:
   130  interrupted
 """
 SUBJECT = (
-    f"{', '.join(NAMES)}, torchvision:NAME, timm:NAME, hf:NAME, path/to/nets.py:factory, or a folder that export wrote"
+    f"{', '.join(NAMES)}, torchvision:NAME, timm:NAME, hf:FOLDER, path/to/nets.py:factory, "
+    "or a folder that export wrote"
 )
-DATA = "a .npz of images and labels, a part of one as data.npz[:5000], or a folder with one folder of images a class"
+DATA = (
+    "a .npz of images and labels, a part of one as data.npz[:5000], a folder with one folder of images or .wav files a "
+    "class, or for hf:FOLDER a table of text (.csv, .tsv, .jsonl)"
+)
 
 
 def parser() -> ArgumentParser:
@@ -139,6 +143,9 @@ def _subject(made: ArgumentParser) -> None:
     data.add_argument("--mean", type=_floats, metavar="A,B,…", help="per channel, after division by 255")
     data.add_argument("--std", type=_floats, metavar="A,B,…", help="per channel")
     data.add_argument("--size", type=_whole(1), default=224, metavar="PIXELS", help="side of a folder's images")
+    data.add_argument(
+        "--columns", type=_words, default=(), metavar="A,B,…", help="columns of a table that enter the model"
+    )
     data.add_argument("--classes", type=_words, default=(), metavar="A,B,…", help="class names, in order of the labels")
     data.add_argument("--metric", default="accuracy", help=f"{', '.join(METRICS)}, or top3 and the like")
     data.add_argument("--loss", help=f"{', '.join(LOSSES)} (default: what fits the metric)")

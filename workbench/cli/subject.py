@@ -9,7 +9,7 @@ from workbench.session.settings import Settings
 
 FIELDS = (
     "checkpoint", "pretrained", "validation", "train", "test", "classes", "mean", "std", "size", "metric", "loss",
-    "output", "class_dim", "ignored", "name",
+    "output", "class_dim", "ignored", "columns", "name",
 )  # fmt: skip
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
+import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ from torch.utils.data import Dataset
 from workbench.checkpoint.reading import open_file
 from workbench.errors import WorkbenchError, first_line, shown
 from workbench.loading.npz import NUMBERS, read_arrays
+from workbench.loading.sounds import SoundFolder, holds_sounds
+from workbench.loading.tables import is_table
 from workbench.task.loss import Loss
 from workbench.task.metric import Judge, Metric
 from workbench.task.task import Task
@@ -67,7 +72,7 @@ def read_data(
     """Return what `Task` takes, and the class names if the file has them.
 
     Args:
-        path: A .npz file, "x.npz[100:200]" for some of it, or a folder with one folder of images a class.
+        path: A .npz file, "x.npz[100:200]" for some of it, or a folder with one folder of images or .wav files a class.
         size: Side length that images of a folder are brought to, pixels.
         mean: Per channel, for images of a folder.
         std: Per channel, for images of a folder.
@@ -79,8 +84,13 @@ def read_data(
     match = SLICE.fullmatch(text)
     if match:
         text = match["path"]
+    if is_table(text):
+        raise WorkbenchError(
+            f"{text} is a table, and what turns text into numbers is not known; give hf:FOLDER as the "
+            "model, whose tokenizer does, or a .npz of arrays"
+        )
     if Path(text).is_dir():
-        folder = ImageFolder(Path(text), size, mean, std)
+        folder = SoundFolder(Path(text)) if holds_sounds(Path(text)) else ImageFolder(Path(text), size, mean, std)
         return folder, folder.classes
     images, labels, classes = read_npz(Path(text))
     if match:
@@ -129,6 +139,11 @@ def channels_first(images: np.ndarray[Any, Any], path: Path) -> np.ndarray[Any, 
     return images
 
 
+@functools.cache
+def _decoders() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(os.cpu_count() or 1, 8), thread_name_prefix="decode")
+
+
 class ImageFolder(Dataset[tuple[Tensor, int]]):
     """Images in one folder a class, read when they are needed, cut to a square of `size` pixels."""
 
@@ -157,6 +172,18 @@ class ImageFolder(Dataset[tuple[Tensor, int]]):
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self._read(index)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
+        """Return several images, decoded side by side: the decoders let go of the interpreter while they work.
+
+        Threads, since a process would have to send back every pixel, and starting one takes longer than a batch.
+        """
+        if len(indices) == 1:
+            return [self._read(indices[0])]
+        return list(_decoders().map(self._read, indices))
+
+    def _read(self, index: int) -> tuple[Tensor, int]:
         path, label = self.files[index]
         pixels = torch.from_numpy(read_image(path, self.size)).permute(2, 0, 1).float() / 255
         return (pixels - self.mean) / self.std, label

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import nn
 
 from workbench.errors import WorkbenchError, first_line
+from workbench.loading.huggingface import load_transformers
 from workbench.loading.source import Loaded, Source
 
 
@@ -25,27 +25,20 @@ def _timm(name: str, pretrained: bool) -> nn.Module:
     return model
 
 
-def _transformers(name: str, pretrained: bool) -> nn.Module:
-    from transformers import AutoModelForSequenceClassification
-
-    # Whether its files are on this machine or to be downloaded is the user's to say.
-    kind: Any = AutoModelForSequenceClassification
-    model: nn.Module = kind.from_pretrained(name, local_files_only=not pretrained)
-    return model
-
-
-def _source(prefix: str, extra: str, make: Callable[[str, bool], nn.Module], example: str) -> Source:
+def _source(prefix: str, extra: str, make: Callable[[str, bool], nn.Module | Loaded], example: str) -> Source:
     def get(text: str, pretrained: bool) -> Loaded:
         name = text.removeprefix(f"{prefix}:")
         try:
             model = make(name, pretrained)
+        except WorkbenchError:
+            raise
         except ImportError as error:
             raise WorkbenchError(
                 f"{text} needs the extra {extra!r}: pip install 'compression-workbench[{extra}]' ({error})"
             ) from error
         except Exception as error:  # each library has its own errors for a name it does not know
             raise WorkbenchError(f"{text} cannot be made: {first_line(error)}") from error
-        return Loaded(model.eval(), name)
+        return model if isinstance(model, Loaded) else Loaded(model.eval(), name)
 
     return Source(f"{prefix}:{example}", lambda text: text.startswith(f"{prefix}:"), get)
 
@@ -53,5 +46,5 @@ def _source(prefix: str, extra: str, make: Callable[[str, bool], nn.Module], exa
 SOURCES = (
     _source("torchvision", "vision", _torchvision, "resnet18"),
     _source("timm", "vision", _timm, "mobilenetv3_small_100"),
-    _source("hf", "text", _transformers, "NAME"),
+    _source("hf", "text", load_transformers, "FOLDER"),
 )

@@ -44,17 +44,20 @@ def load(
     class_dim: int | None = None,
     ignored: int = IGNORED,
     higher_is_better: bool | None = None,
+    columns: Sequence[str] = (),
     name: str = "",
 ) -> Subject:
     """Return a subject.
 
     Args:
         what: An embedded name ("digits-resnet", "digits-transformer"), "torchvision:NAME", "timm:NAME",
-            "hf:NAME", "path/to/nets.py:factory", or a folder that `export` wrote.
+            "hf:FOLDER" (any class of transformers), "path/to/nets.py:factory", or a folder that `export` wrote.
         task: What the model is for; or give data by the arguments below.
         checkpoint: Weights: .safetensors, or .pt/.pth/.th that hold tensors only.
         pretrained: Download the library's weights. Nothing is downloaded without it.
-        validation: A .npz file (optionally with a slice: "x.npz[:5000]"), an image folder, or anything `Task` takes.
+        validation: A .npz file (optionally with a slice: "x.npz[:5000]"), a folder of images or .wav sounds with one
+            folder a class, or anything `Task` takes. For "hf:" also a table: .csv, .tsv or .jsonl (.gz too), a list of
+            dicts, or what has the interface of `datasets.Dataset`.
         train: The same.
         test: The same.
         classes: Class names; by default those in the .npz or the folder's.
@@ -68,6 +71,8 @@ def load(
         class_dim: As `Task`'s.
         ignored: As `Task`'s.
         higher_is_better: As `Task`'s.
+        columns: Of a table, what enters the model; by default columns of the usual names ("text", "tokens", "image",
+            "audio", pairs of sentences). Labels are in "label" or "labels".
         name: What to call it.
 
     Raises:
@@ -93,12 +98,15 @@ def load(
     if task is None and validation is None and loaded.task_source in embedded.NAMES:
         task = embedded.build(loaded.task_source).task
     if task is None:
+        if loaded.prepare is not None:
+            validation, train, test = (loaded.prepare(data, columns) for data in (validation, train, test))
+            classes = classes or loaded.classes
         task = read_task(
             validation=validation, train=train, test=test, classes=classes, mean=mean, std=std, size=size,
             metric=metric, loss=loss, output=output, target=target, class_dim=class_dim, ignored=ignored,
             higher_is_better=higher_is_better,
         )  # fmt: skip
-    notes = (left_out,) if left_out else ()
+    notes = (*loaded.notes, *((left_out,) if left_out else ()))
     return Subject(name or loaded.name, loaded.model, task, source=text, codings=loaded.codings, notes=notes)
 
 

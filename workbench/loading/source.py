@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -19,12 +20,18 @@ class Loaded:
         name: What it is to be called.
         codings: How its parameters are stored, where they came packed.
         task_source: An embedded subject whose task it is for, "" if none.
+        prepare: From a table and the columns that enter, to what `Task` takes; what is no table comes back as it is.
+        classes: Names of the classes, where the model knows them.
+        notes: What was changed for the model to be loaded.
     """
 
     model: nn.Module
     name: str
     codings: Mapping[str, Coding] = field(default_factory=dict)
     task_source: str = ""
+    prepare: Callable[[Any, Sequence[str]], Any] | None = None
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

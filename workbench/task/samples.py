@@ -60,7 +60,7 @@ class Samples:
         Raises:
             WorkbenchError: The dataset's items are of another form, or inputs are not finite.
         """
-        items = [self.source[int(i)] for i in indices]
+        items = _items(self.source, [int(i) for i in indices])
         try:
             collated = (self._collate or default_collate)(items)
         except (TypeError, RuntimeError, ValueError, KeyError, AttributeError) as error:  # what collate functions raise
@@ -217,6 +217,12 @@ def free_dimensions(data: Samples) -> frozenset[tuple[int, int]]:
         for dim in range(1, len(first))
         if any(other[tensor][dim] != first[dim] for other in shapes)
     )
+
+
+def _items(source: Any, indices: list[int]) -> list[Any]:
+    """Return items of a dataset; all at once where it can, by the method that torch's loaders use too."""
+    together = getattr(source, "__getitems__", None)
+    return list(together(indices)) if callable(together) else [source[i] for i in indices]
 
 
 def _nothing() -> Samples:
