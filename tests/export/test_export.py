@@ -79,7 +79,7 @@ def test_the_cards_code_runs_in_the_folder(exported, monkeypatch):
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_the_card_says_how_the_onnx_file_holds_integers(images, tmp_path, open_session, monkeypatch, exact):
-    monkeypatch.setattr("workbench.measure.runtimes.qdq.signed_products_exact", lambda: exact)
+    monkeypatch.setattr("workbench.measure.runtimes.integers.signed_products_exact", lambda: exact)
     session = open_session(images)
     session.apply(wb.Quantize(activations=8))
     # Where signed products are not exact, a file that holds them is not what was simulated, and is not exported.

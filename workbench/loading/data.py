@@ -1,4 +1,4 @@
-"""Data from files: .npz arrays and image folders."""
+"""Data from files: .npz arrays and folders of images; sounds and tables go their own way from here."""
 
 from __future__ import annotations
 

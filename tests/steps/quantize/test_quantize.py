@@ -14,7 +14,7 @@ from workbench.checkpoint.checkpoint import read, write
 from workbench.errors import WorkbenchError
 from workbench.graph import summed_inputs
 from workbench.measure.runtimes import eager, onnx
-from workbench.measure.runtimes.qdq import signed_products_exact
+from workbench.measure.runtimes.integers import signed_products_exact
 from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
 from workbench.model.subject import Subject
 from workbench.steps import FineTune, Prune, Quantize
