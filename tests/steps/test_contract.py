@@ -225,8 +225,8 @@ def test_a_state_that_was_built_is_never_edited_by_the_next_step(kind, request):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-# All pairs would be hundreds: each step is first five times, and second five times, once with itself.
-PARTNERS = (0, 1, 3, 5, 8)
+# All pairs would be hundreds: each step is first four times, and second four times, once with itself.
+PARTNERS = (0, 1, 3, 8)
 PAIRS = [(one, list(KINDS)[(number + far) % len(KINDS)]) for number, one in enumerate(KINDS) for far in PARTNERS]
 
 
@@ -239,12 +239,9 @@ REFUSED_PAIRS = {
     ("quantize", "equalize"): "are on grids|off the grid",
     ("share_weights", "reconstruct"): "are on grids|off the grid",
     ("train_quantized", "equalize"): "are on grids|off the grid",
-    ("train_quantized", "reconstruct"): "are on grids|off the grid",
     ("train_quantized", "fine_tune"): "are on grids|off the grid",
     ("fold_norms", "reconstruct"): "bn1 is folded",
-    ("fold_norms", "reestimate_norms"): "no batch norm",
     ("reconstruct", "prune_heads"): "no attention heads",
-    ("fine_tune", "prune_heads"): "no attention heads",
 }
 
 
