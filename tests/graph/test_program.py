@@ -191,3 +191,25 @@ def test_a_table_is_a_module_again_and_can_be_cut():
     smaller = cut(again, coupled_groups(again, example), {"attention.dense": [0, 5]}).get_submodule("embed")
     assert isinstance(smaller, nn.Embedding)
     assert smaller.embedding_dim == 10
+
+
+class Rarely(nn.Module):
+    """Operators that few nets call, all of which only compute."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(6, 6)
+
+    def forward(self, x):
+        turned = (x.mT.mH @ self.fc(x).mT).mH
+        shuffled = torch.native_channel_shuffle(x[:, :, :, None], 2)[..., 0]
+        odd = torch.special.expit(x) + torch.special.erf(x) + torch.special.log1p(x.abs())
+        return turned.sum(2) + shuffled.sum(2) + odd.diff(dim=2).sum(2) + torch.signbit(x).float().sum(2)
+
+
+def test_rare_operators_that_only_compute_are_read():
+    torch.manual_seed(0)
+    model, example = Rarely().eval(), (torch.randn(2, 4, 6),)
+    again = from_text(to_text(model, example), model.state_dict())
+    inputs = torch.randn(5, 4, 6)
+    torch.testing.assert_close(again(inputs), model(inputs))

@@ -32,6 +32,7 @@ sqrt.default square.default sub.Scalar sub.Tensor subtract.Scalar subtract.Tenso
 threshold.default true_divide.Scalar true_divide.Tensor trunc.default where.Scalar
 where.ScalarOther where.ScalarSelf where.self xlogy.Scalar_Other xlogy.Tensor zero.default copy.default __and__.Scalar
 __and__.Tensor __or__.Scalar __or__.Tensor __xor__.Scalar __xor__.Tensor
+signbit.default special_erf.default special_expit.default special_log1p.default special_logit.default
 """
 PRODUCTS = """
 addbmm.default addmm.default addmv.default addr.default baddbmm.default bilinear.default bmm.default cdist.default
@@ -74,6 +75,7 @@ cumprod.default cumsum.default logcumsumexp.default logsumexp.default max.defaul
 median.default median.dim min.default min.dim mode.default nanmean.default nansum.default norm.Scalar norm.ScalarOpt_dim
 prod.default prod.dim_int sort.default sort.stable std.correction std.default std.dim std_mean.correction sum.default
 sum.dim_IntList topk.default kthvalue.default trace.default var.correction var.default var.dim var_mean.correction
+diff.default dist.default
 """
 SHAPES = """
 _reshape_copy.default _shape_as_tensor.default _to_copy.default _unsafe_view.default
@@ -83,7 +85,8 @@ contiguous.default detach.default detach_.default diag.default diag_embed.defaul
 expand.default expand_as.default expand_copy.default flatten.using_ints flip.default fliplr.default flipud.default
 gather.default hsplit.int hstack.default index.Tensor index_add.default index_copy.default index_fill.int_Scalar
 index_fill.int_Tensor index_put.default index_select.default lift_fresh.default lift_fresh_copy.default
-masked_scatter.default meshgrid.default meshgrid.indexing moveaxis.int moveaxis.intlist movedim.int movedim.intlist
+mH.default mT.default masked_scatter.default matrix_H.default meshgrid.default meshgrid.indexing moveaxis.int
+moveaxis.intlist movedim.int movedim.intlist
 narrow.default narrow_copy.default numpy_T.default permute.default permute_copy.default ravel.default repeat.default
 repeat_interleave.self_int reshape.default reshape_as.default roll.default rot90.default scatter.reduce scatter.src
 scatter.value scatter_add.default scatter_reduce.two select.int select_copy.int select_scatter.default slice.Tensor
@@ -94,6 +97,7 @@ tril.default triu.default type_as.default unbind.int unflatten.int unfold.defaul
 unsafe_split.Tensor unsafe_split_with_sizes.default unsqueeze.default view.default view_as.default vsplit.int
 vstack.default bucketize.Scalar bucketize.Tensor isin.Tensor_Tensor isin.Tensor_Scalar one_hot.default
 searchsorted.Tensor
+native_channel_shuffle.default
 """
 CONSTANTS = """
 arange.default arange.start arange.start_step empty.memory_format eye.default eye.m full.default linspace.default
@@ -143,7 +147,7 @@ FILLED = {
 MAY_ALIAS = """
 _reshape_copy _to_copy _unsafe_view _weight_norm alpha_dropout atleast_1d atleast_2d atleast_3d broadcast_tensors
 channel_shuffle clamp clip column_stack conj diag dropout dstack einsum expand_copy feature_alpha_dropout
-feature_dropout fft_fftshift fft_ifftshift flip fliplr flipud hstack imag lift_fresh meshgrid pad real repeat
-reshape_as resolve_conj resolve_neg rot90 take_along_dim tensordot tile to type_as unsafe_chunk unsafe_split
-unsafe_split_with_sizes vstack
+feature_dropout fft_fftshift fft_ifftshift flip fliplr flipud hstack imag lift_fresh meshgrid
+native_channel_shuffle pad real repeat reshape_as resolve_conj resolve_neg rot90
+take_along_dim tensordot tile to type_as unsafe_chunk unsafe_split unsafe_split_with_sizes vstack
 """
