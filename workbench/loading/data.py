@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import os
 import re
@@ -15,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from workbench.checkpoint.reading import open_file
 from workbench.errors import WorkbenchError, first_line, shown
+from workbench.loading.class_folder import ClassFolder
 from workbench.loading.npz import NUMBERS, read_arrays
 from workbench.loading.sounds import SoundFolder, holds_sounds
 from workbench.loading.tables import is_table
@@ -144,32 +143,17 @@ def _decoders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(os.cpu_count() or 1, 8), thread_name_prefix="decode")
 
 
-class ImageFolder(Dataset[tuple[Tensor, int]]):
+class ImageFolder(ClassFolder):
     """Images in one folder a class, read when they are needed, cut to a square of `size` pixels."""
 
     def __init__(self, root: Path, size: int, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
-        self.classes = sorted(path.name for path in root.iterdir() if path.is_dir())
-        self.files = [
-            (path, label)
-            for label, name in enumerate(self.classes)
-            for path in sorted((root / name).rglob("*"))
-            if path.suffix.lower() in PICTURES
-        ]
-        if not self.files:
-            raise WorkbenchError(f"{root} holds no images; it must have one folder of images for each class")
+        super().__init__(root, PICTURES, "images", "images")
         self.size = size
         self.mean = torch.tensor(mean or (0.0, 0.0, 0.0)).view(-1, 1, 1)
         self.std = torch.tensor(std or (1.0, 1.0, 1.0)).view(-1, 1, 1)
-        self.targets = torch.tensor([label for _, label in self.files])
 
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def digest(self) -> str:
-        """Return hex digits that change when a file does, by its size and time: reading all would take minutes."""
-        stats = [(str(path), label, path.stat().st_size, path.stat().st_mtime_ns) for path, label in self.files]
-        facts = stats, self.size, self.mean.tolist(), self.std.tolist()
-        return hashlib.sha256(repr(facts).encode()).hexdigest()
+    def settings(self) -> tuple[Any, ...]:
+        return self.size, self.mean.tolist(), self.std.tolist()
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self._read(index)

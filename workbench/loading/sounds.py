@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from workbench.checkpoint.reading import open_file
 from workbench.errors import WorkbenchError, first_line, shown
+from workbench.loading.class_folder import ClassFolder
 
 MOST_SECONDS = 60
 
@@ -24,7 +23,7 @@ def holds_sounds(root: Path) -> bool:
     )
 
 
-class SoundFolder(Dataset[tuple[Tensor, int]]):
+class SoundFolder(ClassFolder):
     """.wav files in one folder a class, read when they are needed, as `[1, samples]` from -1 to 1.
 
     All are as long as the longest one, with silence behind; several channels are averaged.
@@ -34,16 +33,7 @@ class SoundFolder(Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(self, root: Path) -> None:
-        self.classes = sorted(path.name for path in root.iterdir() if path.is_dir())
-        self.files = [
-            (path, label)
-            for label, name in enumerate(self.classes)
-            for path in sorted((root / name).rglob("*"))
-            if path.suffix.lower() == ".wav"
-        ]
-        if not self.files:
-            raise WorkbenchError(f"{root} holds no sounds; it must have one folder of .wav files for each class")
-        self.targets = torch.tensor([label for _, label in self.files])
+        super().__init__(root, (".wav",), "sounds", ".wav files")
         rates: dict[int, Path] = {}
         self.length = 0
         for path, _ in self.files:
@@ -53,14 +43,6 @@ class SoundFolder(Dataset[tuple[Tensor, int]]):
         if len(rates) > 1:
             some = ", ".join(f"{rate} ({path.name})" for rate, path in rates.items())
             raise WorkbenchError(f"{root}: all sounds must have the same number of samples a second, not {some}")
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def digest(self) -> str:
-        """Return hex digits that change when a file does, by its size and time."""
-        stats = [(str(path), label, path.stat().st_size, path.stat().st_mtime_ns) for path, label in self.files]
-        return hashlib.sha256(repr(stats).encode()).hexdigest()
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         path, label = self.files[index]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.checkpoint.coding import Uniform
+from workbench.measure.runtimes.lookup import multiplied
 from workbench.model.quantizer import ActivationQuantizer
 
 if TYPE_CHECKING:
@@ -62,19 +63,11 @@ class GraphEditor:
         ONNX Runtime takes a DequantizeLinear before such a product for leave to round the other factor too. These it
         computes once, when it loads the file.
         """
-        from onnx import helper
-
         shape = [-1 if number == axis else 1 for number in range(integers.ndim)]
         parts = {"integers": integers, "scale": scale.reshape(shape), "zero": zero.astype(np.float32).reshape(shape)}
         self._stored_as(name, {suffix: part for suffix, part in parts.items() if suffix != "zero" or part.any()})
-        self.made.append(
-            helper.make_node("Cast", [f"{name}.integers"], [f"{name}.cast"], name=f"{name}.cast", to=FLOAT)
-        )
-        whole = f"{name}.cast"
-        if parts["zero"].any():
-            whole = f"{name}.shifted"
-            self.made.append(helper.make_node("Sub", [f"{name}.cast", f"{name}.zero"], [whole], name=whole))
-        self.made.append(helper.make_node("Mul", [whole, f"{name}.scale"], [f"{name}.values"], name=f"{name}.multiply"))
+        shift = f"{name}.zero" if parts["zero"].any() else None
+        self.made += multiplied(f"{name}.integers", f"{name}.scale", shift, name, f"{name}.values")
         return f"{name}.values"
 
     def _stored_as(self, name: str, parts: dict[str, np.ndarray[Any, Any]]) -> None:

@@ -33,7 +33,7 @@ def looked_up(gather: onnx.NodeProto, parts: Iterable[str], table: str, by_row: 
         table: Name of the table.
         by_row: Whether scale and zero are [rows, 1], and looked up too.
     """
-    from onnx import TensorProto, helper
+    from onnx import helper
 
     rows, output = gather.input[1], gather.output[0]
     nodes, values = [], {}
@@ -42,10 +42,24 @@ def looked_up(gather: onnx.NodeProto, parts: Iterable[str], table: str, by_row: 
         if part == "integers" or by_row:
             values[part] = f"{output}.{part}"
             nodes.append(helper.make_node("Gather", [f"{table}.{part}", rows], [values[part]], name=values[part]))
-    made = f"{output}.cast"
-    nodes.append(helper.make_node("Cast", [values["integers"]], [made], name=made, to=TensorProto.FLOAT))
-    if "zero" in values:
-        nodes.append(helper.make_node("Sub", [made, values["zero"]], [f"{output}.shifted"], name=f"{output}.shifted"))
-        made = f"{output}.shifted"
-    nodes.append(helper.make_node("Mul", [made, values["scale"]], [output], name=f"{output}.multiply"))
-    return nodes
+    return [*nodes, *multiplied(values["integers"], values["scale"], values.get("zero"), output, output)]
+
+
+def multiplied(integers: str, scale: str, zero: str | None, prefix: str, output: str) -> list[onnx.NodeProto]:
+    """Return nodes that turn integers into values by plain operators: less their zero, times their scale.
+
+    Args:
+        integers: Name of what they read.
+        scale: Likewise.
+        zero: Likewise, None for a grid around zero.
+        prefix: Of the names of what lies between.
+        output: Name of the values.
+    """
+    from onnx import TensorProto, helper
+
+    made = f"{prefix}.cast"
+    nodes = [helper.make_node("Cast", [integers], [made], name=made, to=TensorProto.FLOAT)]
+    if zero is not None:
+        nodes.append(helper.make_node("Sub", [made, zero], [f"{prefix}.shifted"], name=f"{prefix}.shifted"))
+        made = f"{prefix}.shifted"
+    return [*nodes, helper.make_node("Mul", [made, scale], [output], name=f"{prefix}.multiply")]
