@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Jupyter refuses to run as root unless told that this is meant.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: lab serve report test test-vision coverage bench fuzz kills soak check docs wheel screenshots clean
+.PHONY: lab serve report test whole test-vision coverage bench fuzz kills soak check docs wheel screenshots clean
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab $(ROOT) notebooks/workbench.ipynb
@@ -31,6 +31,11 @@ test: $(VENV)/.ready-test
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+# Also the cases that `make test` leaves out to stay short.
+whole: $(VENV)/.ready-test
+	@sh tests/browser/chromium.sh
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --whole
 
 # torchvision, timm and what transformers shows of pictures want another torch than the tested one, and several gigabytes: an environment of its own.
 test-vision:

@@ -13,6 +13,20 @@ from tests.subjects import images_subject, regression_subject, transformer_subje
 from workbench.model.subject import Subject
 from workbench.session.session import Session, Settings
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole", action="store_true", help="also the cases that the suite leaves out to stay short")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what runs with `--whole` alone."""
+    if config.getoption("--whole"):
+        return
+    left = [item for item in items if item.get_closest_marker("whole")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if not item.get_closest_marker("whole")]
+
+
 QUICK = Settings(seconds=0.02)
 # The same cases every time, and no limit for one: the first call of anything in torch is slow.
 hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)

@@ -1,7 +1,8 @@
 """Bokeh figures in the panel, without storing BokehJS in the notebook.
 
 BokehJS travels once as the state of a widget, from the installed package, and so is in no cell's output. A
-figure is sent once; afterwards only what changed in its models is, as state and not as messages, so that a
+figure is sent once, when a page first shows it: most of a panel's figures lie in tabs that are not open, and to make
+them all takes seconds. Afterwards only what changed in its models is sent, as state and not as messages, so that a
 second tab or a reloaded page shows what the first does.
 
 The other way go drags of annotations and taps on glyphs, and nothing else: the page is told which attributes of
@@ -84,11 +85,16 @@ class Figure(anywidget.AnyWidget):
         self._lock = lock or RLock()
         document = Document()
         document.add_root(figure)
-        super().__init__(item=json.dumps(json_item(figure)), label=label)
+        super().__init__(label=label)
         self._news: dict[str, dict[str, Any]] = {}
         self._followers: dict[str, _Follower] = {}
         document.on_change(self._note)
-        self.on_msg(lambda _, message, __: self.receive(message))
+        self.on_msg(lambda _, message, __: self.receive(message) if "moved" in message else self.draw())
+
+    def draw(self) -> None:
+        """Make what a page needs to show the figure, unless it is there already."""
+        with self._lock:
+            self.item = self.item or json.dumps(json_item(self.figure))
 
     @contextmanager
     def update(self) -> Iterator[None]:
@@ -118,7 +124,7 @@ class Figure(anywidget.AnyWidget):
             self.figure.add_tools(TapTool(renderers=[renderer]))
         else:
             tool.renderers = [*tool.renderers, renderer]
-        self.item = json.dumps(json_item(self.figure))
+        self.item = ""  # a page that shows it already keeps its figure; the next one asks anew
         selected = renderer.data_source.selected
         self._follow(_Follower(selected, ("indices",), lambda values: do(int(values["indices"])), mirrored=False))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.driving import VIEW, open_shared, strangers
+from tests.browser.driving import VIEW, open_in_place, open_shared, strangers
 from tests.browser.lab import FLAGS, SHARED, Lab, find_browser, running_lab
 
 FAILED = pytest.StashKey[bool]()
@@ -48,10 +48,28 @@ def page(browser: Browser, lab: Lab) -> Iterator[Page]:
     assert asked == []
 
 
+@pytest.fixture(scope="session")
+def open_pages() -> list[tuple[Page, list[str]]]:
+    """The page that tests with a panel share, and what it asked of other machines; empty where there is none yet."""
+    return []
+
+
 @pytest.fixture
-def panel(request: pytest.FixtureRequest, page: Page, lab: Lab) -> Iterator[Page]:
-    """A page with a panel on a fresh session; the kernel is the same for all tests, or each would start one."""
-    open_shared(page, lab)
-    yield page
+def panel(
+    request: pytest.FixtureRequest, browser: Browser, lab: Lab, open_pages: list[tuple[Page, list[str]]]
+) -> Iterator[Page]:
+    """A page with a panel on a fresh session; page and kernel are the same for all tests, or each would start both."""
+    if open_pages:
+        shared, asked = open_pages.pop()
+        open_in_place(shared)
+    else:
+        shared = browser.new_page(viewport=VIEW)
+        asked = strangers(shared)
+        open_shared(shared, lab)
+    yield shared
     if request.node.stash.get(FAILED, False):
+        shared.close()
         lab.end_kernels()
+    else:
+        open_pages.append((shared, asked))
+    assert asked == []

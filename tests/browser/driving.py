@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.lab import Lab
+from tests.browser.lab import OPEN, Lab
 
 PATIENCE = 90_000
 # What a tile says of a preview whose score is exact; the baseline's says nothing of points.
@@ -45,6 +45,20 @@ def open_panel(page: Page, lab: Lab, notebook: str = "workbench.ipynb") -> None:
 def open_shared(page: Page, lab: Lab) -> None:
     """Open a panel on a fresh session in the shared kernel."""
     _run_all(page, lab.shared())
+
+
+def open_in_place(page: Page) -> None:
+    """Open a panel on a fresh session in a page that shows another: in the only cell of the notebook."""
+    page.evaluate("() => document.activeElement?.blur()")
+    page.locator(".jp-Notebook .jp-Cell .jp-InputPrompt").last.click()
+    page.keyboard.press("Escape")
+    for key in ("Control+a", "d", "d"):
+        page.keyboard.press(key)
+    expect(page.locator(".jp-Notebook .jp-Cell")).to_have_count(1)
+    page.keyboard.press("Enter")
+    page.keyboard.insert_text(OPEN)
+    page.keyboard.press("Shift+Enter")
+    expect(tile(page, "File size")).to_be_visible(timeout=PATIENCE)
 
 
 def _run_all(page: Page, address: str) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.nets import NETS, build
+from tests.sampling import sampled
 from workbench.graph import chains, fold_batchnorm
 
 FOUND = {
@@ -11,7 +12,7 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", sampled(NETS, 5, *FOUND))
 def test_a_pair_is_two_layers_that_are_called_once(name):
     model, example = build(name)
     found = chains(fold_batchnorm(model, example), example)

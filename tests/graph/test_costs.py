@@ -6,12 +6,13 @@ import pytest
 
 from tests.graph.analysed import groups_of
 from tests.nets import NETS, build
+from tests.sampling import sampled
 from workbench.graph import cut
 from workbench.graph.costs import Costs, macs_of_parameters
 from workbench.measure.compute import count_macs
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", sampled(NETS, 8))
 def test_what_is_left_is_what_the_cut_model_has(name: str) -> None:
     model, example = build(name)
     groups = [group for group in groups_of(name).values() if group.protected is None]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tests.graph.analysed import groups_of
 from tests.nets import NETS, build
+from tests.sampling import sampled
 from workbench.errors import WorkbenchError
 from workbench.graph import Group, Slot, coupled_groups, cut, kept_indices, mask, verify
 
@@ -36,7 +37,7 @@ def removals(groups: tuple[Group, ...]) -> list[dict[str, list[int]]]:
     return [*ones, *halves, {name: units for half in halves for name, units in half.items()}]
 
 
-@pytest.mark.parametrize("name", [*NETS, "recurrent", "gpt2", "llama", "states"])
+@pytest.mark.parametrize("name", sampled([*NETS, "recurrent", "gpt2", "llama", "states"], 12))
 def test_cut_equals_masked(name: str) -> None:
     model, example, groups = analyse(name)
     inexact = {group.name for group in groups if not group.exact}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.nets import NETS, build
+from tests.sampling import sampled
 from workbench.graph import fold_batchnorm, followers
 
 FOLDED = {
@@ -29,7 +30,7 @@ def norms(model: nn.Module) -> int:
     return sum(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", sampled(NETS, 8))
 def test_folding_keeps_the_outputs(name: str) -> None:
     model, example = build(name)
     state = {key: tensor.clone() for key, tensor in model.state_dict().items()}

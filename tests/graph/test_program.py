@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tests import nets
+from tests.sampling import sampled
 from workbench.errors import WorkbenchError
 from workbench.graph import coupled_groups, cut
 from workbench.graph.program import from_text, to_text
@@ -20,7 +21,7 @@ def tensors(model):
     return dict(model.state_dict())
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", sampled(NETS, 6))
 def test_a_net_comes_back_with_the_same_outputs_for_any_batch(name):
     model, example = nets.build(name)
     text = to_text(model, example)

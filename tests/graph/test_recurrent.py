@@ -1,11 +1,14 @@
 """Hidden units of recurrent layers, and what language models are made of, as coupled channels."""
 
+from itertools import product
+
 import pytest
 import torch
 from torch import nn
 
 from tests.graph.analysed import groups_of
 from tests.nets import build
+from tests.sampling import sampled
 from workbench.graph import coupled_groups, cut, head_groups
 from workbench.steps.prune.importance.slots import producing, reading
 
@@ -24,8 +27,10 @@ class Layered(nn.Module):
         return self.head(self.layer(self.embed(x))[0].mean(1))
 
 
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True, "num_layers": 2}, {"bias": False}])
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+OPTIONS = [{}, {"num_layers": 2}, {"bidirectional": True, "num_layers": 2}, {"bias": False}]
+
+
+@pytest.mark.parametrize(("kind", "options"), sampled(product([nn.LSTM, nn.GRU, nn.RNN], OPTIONS), 5))
 def test_a_unit_is_a_row_of_each_gate_in_all_layers_and_directions(kind, options):
     model = Layered(kind, **options).eval()
     group = next(group for group in coupled_groups(model, TOKENS) if group.name == "layer")

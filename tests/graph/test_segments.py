@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.nets import NETS, build
+from tests.sampling import sampled
 from workbench.errors import WorkbenchError
 from workbench.graph import trace
 from workbench.graph.segments import LAYOUTS, Segments
@@ -19,7 +20,7 @@ def traced(name):
     return model, example, trace(model, example)
 
 
-each_net = pytest.mark.parametrize("name", sorted(NETS.keys() - {"two_outputs"}))
+each_net = pytest.mark.parametrize("name", sampled(sorted(NETS.keys() - {"two_outputs"}), 8))
 
 
 def test_a_net_of_several_outputs_is_not_run_in_parts():

@@ -30,7 +30,23 @@ def test_only_changes_inside_of_update_are_sent_and_they_add_up() -> None:
 def test_the_library_comes_from_the_installed_package() -> None:
     source = BokehJS().source
     assert "BokehJS" in source
-    assert "cdn.bokeh.org" not in json.dumps(Figure(figure()).get_state()["item"])
+    shown = Figure(figure())
+    shown.draw()
+    assert "cdn.bokeh.org" not in shown.item
+
+
+def test_a_figure_is_made_for_the_page_that_asks_first() -> None:
+    plot, source = figure(), ColumnDataSource({"x": [1.0]})
+    plot.scatter("x", "x", source=source)
+    shown = Figure(plot)
+    with shown.update():
+        source.data = {"x": [2.0]}
+    assert shown.item == ""
+    shown.draw()
+    first = shown.item
+    assert source.id in first
+    shown.draw()
+    assert shown.item == first
 
 
 def test_a_figure_in_two_widgets_is_refused() -> None:

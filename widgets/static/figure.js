@@ -9,6 +9,30 @@ async function bokeh() {
   throw new Error("BokehJS did not load");
 }
 
+// Resolves once the element is laid out: a tab that is not open has no width.
+const shown = (el) =>
+  new Promise((resolve) => {
+    const watch = new ResizeObserver(() => {
+      if (!el.clientWidth) return;
+      watch.disconnect();
+      resolve();
+    });
+    watch.observe(el);
+  });
+
+// The figure is made by the kernel for the first page that shows it.
+const item = (model) =>
+  new Promise((resolve) => {
+    const take = () => {
+      if (!model.get("item")) return;
+      model.off("change:item", take);
+      resolve(JSON.parse(model.get("item")));
+    };
+    model.on("change:item", take);
+    take();
+    if (!model.get("item")) model.send({ wanted: "item" });
+  });
+
 // JSON has no NaN; in a column of numbers null stands for it.
 const numbers = (values) => values.map((value) => (value === null ? NaN : value));
 
@@ -27,9 +51,10 @@ const decode = (attribute, value) =>
 
 export default {
   async render({ model, el }) {
-    const Bokeh = await bokeh();
     el.classList.add("wb-figure");
-    const views = await Bokeh.embed.embed_item(JSON.parse(model.get("item")), el);
+    await shown(el);
+    const [Bokeh, made] = await Promise.all([bokeh(), item(model)]);
+    const views = await Bokeh.embed.embed_item(made, el);
     const view = views.roots?.[0] ?? [...views][0];
     const doc = view.model.document;
     if (model.get("label")) {

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from itertools import product
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn.utils import parametrizations, prune
 
 from tests.checkpoint.test_checkpoint import subject_of
 from tests.nets import build
+from tests.sampling import sampled
 from workbench.checkpoint.checkpoint import read, write
 from workbench.errors import WorkbenchError
 from workbench.graph import summed_inputs
@@ -79,20 +81,18 @@ def agreement(subject, state):
     return float((ours.argmax(1) == theirs.argmax(1)).double().mean()), theirs
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        Quantize(bits=8, activations=8),
-        Quantize(bits=4, activations=8, granularity="tensor"),
-        Quantize(bits=8, activations=4),
-        Quantize(bits=6, activations=6, symmetric=False),
-        Quantize(bits=4, symmetric=False),
-        Quantize(bits=4, granularity="group", group=8, activations=8),
-        Quantize(bits=4, ranges="mse", activations=8, activation_ranges="entropy"),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("name", ["images", "vectors"])
+STEPS = [
+    Quantize(bits=8, activations=8),
+    Quantize(bits=4, activations=8, granularity="tensor"),
+    Quantize(bits=8, activations=4),
+    Quantize(bits=6, activations=6, symmetric=False),
+    Quantize(bits=4, symmetric=False),
+    Quantize(bits=4, granularity="group", group=8, activations=8),
+    Quantize(bits=4, ranges="mse", activations=8, activation_ranges="entropy"),
+]
+
+
+@pytest.mark.parametrize(("name", "step"), sampled(product(["images", "vectors"], STEPS), 8), ids=str)
 def test_onnx_runtime_gives_the_simulated_classes(step, name, request):
     subject = request.getfixturevalue(name)
     state = run(subject, Recipe((step,)))

@@ -1,12 +1,14 @@
 """Every criterion in the table, on nets of every topology: whole, repeatable, and nobody notices that it looked."""
 
 import re
+from itertools import product
 
 import pytest
 import torch
 from torch import nn
 
 from tests import nets
+from tests.sampling import sampled
 from tests.steps.test_contract import fingerprint, same
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.progress import Progress
@@ -57,8 +59,7 @@ def groups_of(criterion, context):
     return [group for group in free if not criterion.unfit(model, group)]
 
 
-@pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("kind", CRITERIA)
+@pytest.mark.parametrize(("kind", "name"), sampled(product(CRITERIA, NETS), 62))
 def test_units_are_ranked_whole_and_alike_each_time(kind, name, subjects, monkeypatch):
     monkeypatch.setattr(shapley, "PERMUTATIONS", 3)
     criterion, context = CRITERIA[kind], Context(subjects[name], seed=3)
