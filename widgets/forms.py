@@ -47,9 +47,10 @@ class Form:
             widget.observe(lambda _: changed(), "value")
             widget.observe(lambda _: self._count(), "value")
         self.explain.observe(lambda _: self._explain(), "value")
-        head = W.HBox(
-            [W.HTML(f"<p class='wb-help'>{escape(kind.summary)}</p>", layout={"flex": "1 1 auto"}), self.explain]
-        )
+        words = escape(kind.summary)
+        summary = W.HTML(f"<p class='wb-help' title='{words}'>{words}</p>", layout={"flex": "1 1 auto"})
+        summary.add_class("wb-summary")
+        head = W.HBox([summary, self.explain])
         main = [row for name, row in rows.items() if name not in self._more]
         self.root = W.VBox([head, self.about, *main, *([self.more] if self._more else [])])
         self._explain()

@@ -56,7 +56,7 @@ def html(session: Session) -> str:
     """Return the current state of a session as HTML that needs neither script nor style."""
     history, base = session.history, session.measurements.get(0)
     measurement = session.measurements.get(history.at)
-    where = "the untouched subject" if history.at == 0 else f"state {history.at} of branch {history.branch}"
+    where = "the untouched subject" if history.at == 0 else f"state {history.at}"
     parts = [
         f"<p><b>{escape(session.subject.name)}</b>: {escape(where)}, as it was when this notebook was saved. "
         "Run the cell to work on it.</p>"

@@ -42,13 +42,15 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
         page = browser.new_page(viewport={"width": width, "height": 2000})
         open_panel(page, lab)
         page.keyboard.press("Control+b")  # the file browser takes a fifth of the page
+        tab(page, "Table")
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
         slider(page, "amount").focus()
         for _ in range(35):
             page.keyboard.press("ArrowRight")
         expect(tile(page, "Top-1 accuracy").locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
         _take(page, folder / "panel.png")
-        page.get_by_role("button", name="Take back").click()
+        page.get_by_role("button", name="Discard").click()
+        tab(page, "Table")
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()  # which chooses all layers again
         # On the untouched subject, as most people see it first.
         tab(page, "Sensitivity")
@@ -59,6 +61,7 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
         _show(page, "Budget", folder)
         page.get_by_role("button", name="Clear").locator("visible=true").click()
         run_code(page, STATES, 5 * PATIENCE)  # trains
+        tab(page, "Table")
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
         for title in page.locator(".wb-panel .lm-TabBar-tabLabel").all_inner_texts():
             if title not in ("Compress", "Sensitivity", "Budget"):

@@ -8,7 +8,6 @@ from threading import RLock
 
 import ipywidgets as W
 
-from widgets.fold import Fold
 from widgets.view import View
 from workbench import load
 from workbench.errors import WorkbenchError
@@ -44,8 +43,11 @@ class SubjectChoice(View):
         self._opened = opened
         name = session.subject.name
         known = list(dict.fromkeys([*NAMES, name] if name not in NAMES else NAMES))
-        self.choice = W.Dropdown(options=known, value=name, layout={"width": "200px"}, tooltip="Open another model")
+        self.choice = W.Dropdown(
+            options=known, value=name, layout={"width": "170px"}, tooltip="The model; open another"
+        )
         self.facts = W.HTML(_facts(session))
+        self.facts.add_class("wb-facts")
         self.what = W.Text(
             placeholder="nets.py:resnet20, timm:NAME, hf:FOLDER, out/", description="model", layout={"width": "420px"}
         )
@@ -53,14 +55,66 @@ class SubjectChoice(View):
             key: W.Text(placeholder=hint, description=key, layout={"width": "420px"}) for key, hint in FIELDS.items()
         }
         self.open = W.Button(description="Open", icon="folder-open", layout={"width": "auto"})
-        self.form = Fold("Open another model", W.VBox([self.what, *self.fields.values(), self.open]))
+        self.more = W.ToggleButton(
+            icon="folder-open", tooltip="Open a model of your own", description="Open a model", layout={"width": "32px"}
+        )
+        self.more.add_class("wb-icon")
+        self.form = W.VBox(
+            [W.HTML("<b>Open a model of your own</b>"), self.what, *self.fields.values(), self.open],
+            layout={"display": "none"},
+        )
+        self.form.add_class("wb-sheet")
+        # Asked before work is lost; what was tried is on disk in any case.
+        self.question = W.HTML()
+        self.sure = W.Button(description="Open it", button_style="warning", layout={"width": "auto"})
+        self.stay = W.Button(description="Stay", layout={"width": "auto"})
+        self.ask = W.HBox([self.question, self.sure, self.stay], layout={"display": "none"})
+        self.ask.add_class("wb-sheet")
+        self._wanted: Callable[[], Subject] | None = None
         self.choice.observe(self.act(self._choose), "value")
+        self.more.observe(self.act(self._unfold), "value")
         self.open.on_click(self.act(self._load))
-        self.root = W.HBox([self.choice, self.facts], layout={"align_items": "center"})
+        self.sure.on_click(self.act(self._go))
+        self.stay.on_click(self.act(self._stay))
+        self.root = W.HBox([self.choice, self.more, self.facts])
+        self.root.add_class("wb-subject")
+
+    def _unfold(self) -> None:
+        self.form.layout.display = "" if self.more.value else "none"
 
     def _choose(self) -> None:
-        if self.choice.value in NAMES:
-            self._opened(load(self.choice.value))
+        name = self.choice.value
+        if name in NAMES and name != self.session.subject.name:
+            self._want(name, lambda: load(name))
+
+    def _want(self, title: str, made: Callable[[], Subject]) -> None:
+        """Open a subject, after asking if work would be lost."""
+        self._wanted = made
+        lost = ", ".join(job.title for job in self.session.jobs if job.active)
+        if not lost:
+            self._go()
+            return
+        self.question.value = f"<p>Opening <b>{escape(title)}</b> stops <b>{escape(lost)}</b>.</p>"
+        self.ask.layout.display = ""
+
+    def _go(self) -> None:
+        made, self._wanted = self._wanted, None
+        self.ask.layout.display = "none"
+        if made is None:
+            return
+        self.facts.value = "<span class='wb-state'>opening …</span>"
+        try:
+            self._opened(made())
+        except Exception:
+            self._stay()
+            self.facts.value = _facts(self.session)
+            raise
+
+    def _stay(self) -> None:
+        self._wanted = None
+        self.ask.layout.display = "none"
+        with self.quietly():
+            self.choice.value = self.session.subject.name
 
     def _load(self) -> None:
         values = {key: field.value.strip() for key, field in self.fields.items() if field.value.strip()}
@@ -68,7 +122,8 @@ class SubjectChoice(View):
         output, columns = values.pop("output", None), values.pop("columns", "")
         entering = [part.strip() for part in columns.split(",") if part.strip()]
         place = int(output) if output is not None and output.lstrip("-").isdigit() else output
-        self._opened(load(self.what.value.strip(), output=place, columns=entering, **values, **scales))
+        what = self.what.value.strip()
+        self._want(what, lambda: load(what, output=place, columns=entering, **values, **scales))
 
 
 def _numbers(field: str, text: str) -> tuple[float, ...]:
@@ -79,9 +134,7 @@ def _numbers(field: str, text: str) -> tuple[float, ...]:
 
 
 def _facts(session: Session) -> str:
-    import torch
-
     task = session.subject.task
     data = f"{len(task.split('validation')):,} validation samples"
-    words = [escape(task.name or task.metric.name), data, f"cpu, {torch.get_num_threads()} threads"]
-    return f"<span class='wb-state'>&nbsp;{' · '.join(words)}</span>"
+    words = " · ".join([task.name or task.metric.name, data])
+    return f"<span class='wb-state' title='{escape(words)}'>{escape(words)}</span>"

@@ -108,12 +108,28 @@ class Session(SessionExploring):
 
     def start(self, title: str, work: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
         """Do `work(*args, progress=...)` on the worker thread: `session.start("Scan", session.sensitivity, step)`."""
-        self.error = ""
-        return self._jobs.submit(title, lambda progress: work(*args, progress=progress, **options))
+        self.error = self.notice = ""
+        return self._jobs.submit(
+            title, lambda progress: work(*args, progress=progress, **options), self._key(work, args, options)
+        )
 
-    def cancel(self) -> None:
-        """Stop running and waiting work."""
-        self._jobs.cancel()
+    def _key(self, work: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> object:
+        """Return what equal work has in common, None for work that is not a method of the session."""
+        key = (getattr(work, "__name__", ""), args, tuple(options.items()))
+        try:
+            hash(key)
+        except TypeError:
+            return None
+        return key if getattr(work, "__self__", None) is self else None
+
+    def cancel(self, number: int | None = None) -> None:
+        """Stop running and waiting work, or one piece of it; `notice` then says what was dropped before it began."""
+        stopped = self._jobs.cancel(number)
+        waiting = [job.title for job in stopped if job.state == "waiting"]
+        running = [job.title for job in stopped if job.state == "running"]
+        words = [f"stopping: {', '.join(running)}"] if running else []
+        words += [f"dropped before it began: {', '.join(waiting)}"] if waiting else []
+        self.notice = "; ".join(words)
 
     def close(self) -> None:
         """Stop everything and end the worker threads."""
@@ -150,7 +166,9 @@ class Session(SessionExploring):
             why = f"state {history.at} of {source} cannot be built, so the session stands at the subject: {error}"
             history = history.go(0)
         self.settings = replace(self.settings, seed=saved.seed)
-        self._change(lambda _: history, measurements=dict(saved.measurements), table=None)
+        self._change(
+            lambda _: history, measurements=dict(saved.measurements), table=None, labels=dict(saved.labels), compared=()
+        )
         self.error = why
 
     def _recorded(self, progress: Progress) -> Recorded:
@@ -168,6 +186,7 @@ class Session(SessionExploring):
             "seed": self.settings.seed,
             "history": self.history.facts(),
             "measurements": {number: measured.facts() for number, measured in self.measurements.items()},
+            "labels": {number: label.facts() for number, label in self.labels.items()},
         }
 
     def _show_jobs(self, jobs: tuple[Job, ...]) -> None:
