@@ -13,6 +13,7 @@ from IPython.display import display
 
 from widgets import theme
 from widgets.figure import BokehJS
+from widgets.guide import Guide
 from widgets.keys import Keys
 from widgets.snapshot import Snapshot
 from widgets.view import View
@@ -96,11 +97,11 @@ class Panel(W.VBox):
 
     def _rows(self) -> list[W.Widget]:
         leave = W.Button(
-            description="Export, report", icon="download", layout={"width": "auto"},
-            tooltip="Take the model or a report of it along",
+            description="Take along", icon="download", layout={"width": "auto"},
+            tooltip="Write the model or a paper on it, and download the files",
         )  # fmt: skip
         leave.on_click(lambda _: self.show("Export"))
-        bar = W.HBox([self.subject.root, self.work.root, self.tools.root, leave])
+        bar = W.HBox([self.subject.root, self.work.root, self.tools.root, leave, Guide()])
         bar.add_class("wb-top")
         self.tabs = W.Tab(
             [

@@ -81,7 +81,9 @@ def _layers(session: Session) -> str:
         share = int(weight.count_nonzero()) / max(1, weight.numel())
         bits = coding.bits if coding else weight.element_size() * 8
         shape = "×".join(str(side) for side in layer.shape)
-        rows.append((layer.name, layer.kind, shape, formatting.count(layer.params), f"{share:.0%}", str(bits)))
+        rows.append(
+            (layer.name, layer.kind, shape, formatting.count(layer.params), formatting.percent(share), str(bits))
+        )
     more = f"<p>and {len(layers) - ROWS:,} more layers</p>" if len(layers) > ROWS else ""
     heads = ("layer", "kind", "shape", "parameters", "not zero", "bits")
     return f"<details><summary>{len(layers):,} layers</summary>{_table(heads, rows)}{more}</details>"

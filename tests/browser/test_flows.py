@@ -80,11 +80,11 @@ def test_a_report_is_written(panel: Page, lab: Lab) -> None:
     box = panel.locator(".widget-text", has=panel.locator("label", has_text=re.compile("^file$"))).locator("input")
     box.fill("out/flow.txt")
     box.press("Enter")
-    panel.get_by_role("button", name="Report", exact=True).click()
+    panel.get_by_role("button", name="Report").click()
     expect(panel.locator(".wb-error").locator("visible=true").first).to_contain_text(".html", timeout=PATIENCE)
     box.fill("out/flow.md")
     box.press("Enter")
-    panel.get_by_role("button", name="Report", exact=True).click()
+    panel.get_by_role("button", name="Report").click()
     expect(panel.locator(".wb-done")).to_contain_text("out/flow.md", timeout=PATIENCE)
     assert "digits-resnet" in (lab.folder / "out" / "flow.md").read_text()
     assert run_code(panel, "print(session.saved_to, repr(session.error))") == "out/flow.md ''"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.driving import (
@@ -21,6 +22,7 @@ from tests.browser.driving import (
     tile,
 )
 from tests.browser.lab import Lab
+from tests.browser.still import shifts, watch_shifts
 
 pytestmark = pytest.mark.browser
 
@@ -56,10 +58,69 @@ def test_first_cell_to_export(page: Page, lab: Lab) -> None:
     expect(score).to_have_text(shown, timeout=PATIENCE)
 
     tab(page, "Export")
-    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_role("button", name="Export").click()
     expect(page.locator(".wb-done")).to_contain_text("out/digits-resnet", timeout=PATIENCE)
     assert (lab.folder / "out" / "digits-resnet" / "model.safetensors").is_file()
     assert errors == []
+
+
+MOST_SHIFT = 0.02
+
+
+def test_nothing_moves_while_numbers_arrive(panel: Page) -> None:
+    """On a small screen: slider and figure fit together, a drag, Apply and a scan move nothing, axe finds no fault."""
+    page = panel
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.keyboard.press("Control+b")  # the file browser
+    page.locator(".wb-map .wb-edge").wait_for(timeout=PATIENCE, state="attached")
+    page.locator(".wb-panel").evaluate("panel => panel.scrollIntoView()")
+    handle = slider(page, "amount")
+    figure = page.locator(".wb-figure").locator("visible=true").first
+    low, high = handle.bounding_box(), figure.bounding_box()
+    assert low is not None
+    assert high is not None
+    assert low["y"] > 90
+    assert high["y"] + high["height"] <= 776, "the figure goes below the fold"
+    strip = page.locator(".wb-strip").bounding_box()
+    assert strip is not None
+    assert strip["height"] <= 48
+
+    watch_shifts(page)
+    page.mouse.move(low["x"] + 8, low["y"] + 8)
+    page.mouse.down()
+    for place in range(1, 11):
+        page.mouse.move(low["x"] + 8 + 4 * place, low["y"] + 8)
+    page.mouse.up()
+    expect(tile(page, "Top-1 accuracy").locator("p")).to_contain_text(EXACT, timeout=PATIENCE)
+    page.get_by_role("button", name="Apply").dblclick()
+    expect(page.locator(".wb-state", has_text="state 1")).to_be_visible(timeout=PATIENCE)
+    page.wait_for_timeout(500)
+    assert run_code(page, "print(len(session.history.nodes))") == "2", "a second click made a second state"
+    page.locator(".wb-panel").evaluate("panel => panel.scrollIntoView()")
+    tab(page, "Sensitivity")
+    page.locator(".widget-text", has=page.locator("label", has_text="strengths")).locator("input").fill("0.5")
+    page.wait_for_timeout(700)  # what a click moves is not counted
+    before = len(shifts(page))
+    page.get_by_role("button", name="Scan").click()
+    cancel = page.get_by_role("button", name="Cancel")
+    expect(cancel).to_be_visible(timeout=PATIENCE)
+    expect(cancel).to_be_hidden(timeout=PATIENCE)
+    moved = shifts(page)
+    assert sum(value for value, _ in moved[:before]) <= MOST_SHIFT, moved[:before]
+    assert sum(value for value, _ in moved[before:]) <= MOST_SHIFT, moved[before:]
+
+    for theme in ("Light", "Dark"):
+        page.evaluate("name => document.body.dataset.jpThemeLight = name", str(theme == "Light").lower())
+        found = Axe().run(page, ".wb-panel", options={"runOnly": ["wcag2a", "wcag2aa"]})
+        serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
+        told = [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in serious]
+        assert not told, f"{theme}: {told}"
+
+    # A kernel that was started anew knows nothing of the panel, and the panel says so.
+    page.locator(".lm-MenuBar-itemLabel", has_text="Kernel").first.click()
+    page.get_by_text("Restart Kernel…", exact=True).click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    expect(page.locator(".wb-orphan")).to_contain_text("The kernel was restarted", timeout=PATIENCE)
 
 
 def test_slider_stays_responsive_while_work_runs(panel: Page) -> None:

@@ -43,12 +43,15 @@ function drawBox(box, words) {
   return { made, box, rect, said };
 }
 
-// An unfolded block: a frame whose name folds it.
-function drawFrame(frame, words) {
+// An unfolded block: a frame whose name folds it. Only as much of it is drawn as is near, for dashes of a long way are
+// slow to paint.
+function drawFrame(frame, words, near) {
   const held = node("g", { class: "wb-frame" });
   held.dataset.name = frame.name;
-  const [left, top] = [frame.x - frame.w / 2, frame.y - frame.h / 2];
-  held.append(node("rect", { x: left, y: top, width: frame.w, height: frame.h, rx: 10 }));
+  const left = frame.x - frame.w / 2;
+  const top = Math.max(frame.y - frame.h / 2, near.y0 - 40);
+  const bottom = Math.min(frame.y + frame.h / 2, near.y1 + 40);
+  held.append(node("rect", { x: left, y: top, width: frame.w, height: Math.max(bottom - top, 0), rx: 10 }));
   if (words) held.append(node("text", { x: left + 6, y: top - 1 }, `▾ ${frame.short}`));
   held.append(node("title", {}, `${frame.name}: a click on its name folds it`));
   return held;

@@ -120,7 +120,7 @@ export default {
       const made = [];
       for (const frame of frames) {
         if (!inside(frame.x - frame.w / 2, frame.y - frame.h / 2, frame.x + frame.w / 2, frame.y + frame.h / 2)) continue;
-        made.push(drawFrame(frame, view.k >= READABLE));
+        made.push(drawFrame(frame, view.k >= READABLE, near));
       }
       let path = "";
       for (const line of lines) {

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
+from pathlib import Path
 from threading import RLock
 
 import ipywidgets as W
 
+from widgets import theme
+from widgets.file_list import FileList
 from widgets.view import View
 from workbench import load
 from workbench.errors import WorkbenchError
+from workbench.inspection.contents import contents_of
 from workbench.loading.embedded import NAMES
 from workbench.model.subject import Subject
 from workbench.session.session import Session
@@ -54,13 +58,33 @@ class SubjectChoice(View):
         self.fields = {
             key: W.Text(placeholder=hint, description=key, layout={"width": "420px"}) for key, hint in FIELDS.items()
         }
-        self.open = W.Button(description="Open", icon="folder-open", layout={"width": "auto"})
+        self.open = W.Button(
+            description="Open", icon="folder-open", button_style="primary", layout={"width": "auto"},
+            tooltip="Load the model with what stands in the fields",
+        )  # fmt: skip
+        self.picker = FileList(choose=self._picked, failed=self._fail)
+        self.holds = W.HTML()
+        self.takes = W.Dropdown(description="take as", layout={"width": "420px", "display": "none"})
+        self.use = W.Button(description="Use it", layout={"width": "auto", "display": "none"})
+        self.use.on_click(self.act(self._use))
         self.more = W.ToggleButton(
             icon="folder-open", tooltip="Open a model of your own", description="Open a model", layout={"width": "32px"}
         )
         self.more.add_class("wb-icon")
         self.form = W.VBox(
-            [W.HTML("<b>Open a model of your own</b>"), self.what, *self.fields.values(), self.open],
+            [
+                W.HTML(
+                    "<b>Open a model of your own</b><p class='wb-hint'>Choose a file, see what it holds, and "
+                    "use it: the model as a Python file or exported folder, its checkpoint, its data.</p>"
+                ),
+                W.HBox(
+                    [
+                        W.VBox([self.picker, self.holds, W.HBox([self.takes, self.use])], layout={"flex": "1 1 46%"}),
+                        W.VBox([self.what, *self.fields.values(), self.open], layout={"flex": "1 1 50%"}),
+                    ],
+                    layout={"flex_flow": "row wrap", "align_items": "flex-start"},
+                ),
+            ],
             layout={"display": "none"},
         )
         self.form.add_class("wb-sheet")
@@ -81,6 +105,29 @@ class SubjectChoice(View):
 
     def _unfold(self) -> None:
         self.form.layout.display = "" if self.more.value else "none"
+        if self.more.value and not self.picker.rows:
+            self.picker.browse(Path.cwd())
+
+    def _fail(self, words: str) -> None:
+        self.session.error = words
+
+    def _picked(self, path: Path) -> None:
+        """Say what a file holds, and offer what it can be."""
+        found = contents_of(path)
+        lines = "".join(f"<li>{escape(line)}</li>" for line in found.lines)
+        missing = theme.note(found.missing, "error")
+        self.holds.value = f"<b>{escape(path.name)}</b><ul class='wb-holds'>{lines}</ul>{missing}"
+        uses = [(f"model {Path(text).name}", ("model", text)) for text in found.choices]
+        if found.kind == "checkpoint":
+            uses = [("checkpoint: the weights", ("checkpoint", str(path)))]
+        elif found.kind == "data":
+            uses = [(f"{split} data", (split, str(path))) for split in ("validation", "train", "test")]
+        self.takes.options = [] if found.missing else uses
+        self.takes.layout.display = self.use.layout.display = "" if self.takes.options else "none"
+
+    def _use(self) -> None:
+        field, text = self.takes.value
+        (self.what if field == "model" else self.fields[field]).value = text
 
     def _choose(self) -> None:
         name = self.choice.value
@@ -90,7 +137,8 @@ class SubjectChoice(View):
     def _want(self, title: str, made: Callable[[], Subject]) -> None:
         """Open a subject, after asking if work would be lost."""
         self._wanted = made
-        lost = ", ".join(job.title for job in self.session.jobs if job.active)
+        harmless = ("Measure the baseline", "Map of the model")
+        lost = ", ".join(job.title for job in self.session.jobs if job.active and job.title not in harmless)
         if not lost:
             self._go()
             return

@@ -162,7 +162,8 @@ class WhoPays(View):
             if sample.target >= 0:
                 label = f"is {self._name(sample.target)}"
                 said = f"{self._name(sample.before)} → {self._name(sample.after)}"
-                sure = f"\nbefore {sample.sure_before:.0%} sure, now {sample.sure_after:.0%}"
+                before, after = formatting.percent(sample.sure_before), formatting.percent(sample.sure_after)
+                sure = f"\nbefore {before} sure, now {after}"
             else:
                 target = leaves(take(targets, torch.tensor([place])))
                 label, sure = f"target {words(target[0])}" if target else "", ""

@@ -14,7 +14,7 @@ from weakref import ref
 import traitlets
 from traitlets.utils.bunch import Bunch
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 from workbench.graph import Group
 from workbench.graph.modules import ModuleGraph
 from workbench.jobs.progress import Progress
@@ -326,7 +326,7 @@ class SessionCore(traitlets.HasTraits):
             try:
                 self._autosave.write(self._facts())
             except OSError as error:
-                self.error = f"the session could not be saved: {error}"
+                self.error = f"the session could not be saved: {first_line(error)}"
 
     def _facts(self) -> dict[str, Any]:
         raise NotImplementedError

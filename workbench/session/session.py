@@ -48,6 +48,7 @@ class Session(SessionExploring):
     ) -> None:
         super().__init__(subject, settings, autosave)
         self._curve, self._trained = Curve(), 0
+        self._exported: dict[str, Any] = {}
         self._jobs = Jobs(threaded=threaded, changed=self._show_jobs, failed=self._show_failure)
         self._live = Live(self._show_preview, threaded=threaded)
 
@@ -63,14 +64,21 @@ class Session(SessionExploring):
             WorkbenchError: A file cannot be made, or does not give the session's predictions when reloaded;
                 then nothing is left behind.
         """
-        from workbench.export import check_folder, check_formats, export  # the exporters are heavy and seldom needed
+        from workbench.export import (
+            check_folder,
+            check_formats,
+            export,
+            verified_files,
+        )  # the exporters are heavy and seldom needed
 
         progress, formats = progress or Progress(), tuple(formats)
         check_formats(formats)
         check_folder(Path(folder))  # known now, and not after minutes of measuring
         facts = record(self._recorded(progress.part(0.0, 0.5)))
         context = self._context(progress.part(0.5, 1.0))
-        written = export(Path(folder), self.state, self.recipe, facts, self.reference(), context, formats)
+        recipe = self.recipe
+        written = export(Path(folder), self.state, recipe, facts, self.reference(), context, formats)
+        self._exported = {"recipe": recipe.key, "folder": str(written), "verified": verified_files(written)}
         self.saved_to = str(written)
         return written
 
@@ -104,6 +112,9 @@ class Session(SessionExploring):
             **record(of),
             **details(of, self.state, self.table),
             "curve": [list(point) for point in self.curve],
+            "exported": self._exported
+            if self._exported.get("recipe") == of.history.recipe(of.settings.seed).key
+            else {},
         }
 
     def start(self, title: str, work: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:

@@ -33,7 +33,7 @@ def _row(row: dict[str, Any]) -> list[Sentence]:
     old, new = row["before"] or {}, row["after"] or {}
     if not new:
         return [[Verbatim(row["name"])], old["kind"], _shape(old), "removed", "", "", "", ""]
-    share = f"{new['nonzero'] / old['weights']:.1%}" if old else "new"
+    share = formatting.percent(new["nonzero"] / old["weights"], 1) if old else "new"
     return [
         [Verbatim(row["name"])],
         new["kind"],
