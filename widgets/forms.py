@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from html import escape
@@ -106,8 +107,9 @@ class Forms(dict[str, Form]):
 
 
 def _about(kind: type[Step]) -> str:
-    words = sys.modules[kind.__module__].__doc__ or ""
-    return f"<div class='wb-about'>{escape(words.strip())}</div>"
+    words = escape((sys.modules[kind.__module__].__doc__ or "").strip())
+    marked = re.sub("`([^`]+)`", r"<code>\1</code>", words)
+    return f"<div class='wb-about'>{marked}</div>"
 
 
 def label(option: Option) -> str:

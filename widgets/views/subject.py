@@ -65,7 +65,9 @@ class SubjectChoice(View):
         self.picker = FileList(choose=self._picked, failed=self._fail)
         self.holds = W.HTML()
         self.takes = W.Dropdown(description="take as", layout={"width": "420px", "display": "none"})
-        self.use = W.Button(description="Use it", layout={"width": "auto", "display": "none"})
+        self.use = W.Button(
+            description="Use it", tooltip="Put it into its field", layout={"width": "auto", "display": "none"}
+        )
         self.use.on_click(self.act(self._use))
         self.more = W.ToggleButton(
             icon="folder-open", tooltip="Open a model of your own", description="Open a model", layout={"width": "32px"}
@@ -90,8 +92,13 @@ class SubjectChoice(View):
         self.form.add_class("wb-sheet")
         # Asked before work is lost; what was tried is on disk in any case.
         self.question = W.HTML()
-        self.sure = W.Button(description="Open it", button_style="warning", layout={"width": "auto"})
-        self.stay = W.Button(description="Stay", layout={"width": "auto"})
+        self.sure = W.Button(
+            description="Open it",
+            tooltip="Stop the work and open the other model",
+            button_style="warning",
+            layout={"width": "auto"},
+        )
+        self.stay = W.Button(description="Stay", tooltip="Stay with this model", layout={"width": "auto"})
         self.ask = W.HBox([self.question, self.sure, self.stay], layout={"display": "none"})
         self.ask.add_class("wb-sheet")
         self._wanted: Callable[[], Subject] | None = None

@@ -51,7 +51,7 @@ def _was(old: str, new: str) -> str:
 
 
 def _shape(facts: dict[str, Any]) -> str:
-    return " × ".join(str(size) for size in facts.get("shape", []))
+    return "\u00a0×\u00a0".join(str(size) for size in facts.get("shape", []))  # a shape is read on one line
 
 
 def _bytes(value: int | None) -> str:
