@@ -26,7 +26,7 @@ import traitlets
 from bokeh.document import Document
 from bokeh.embed import json_item
 from bokeh.model import Model
-from bokeh.models import BoxZoomTool, GlyphRenderer, ResetTool, SaveTool, TapTool
+from bokeh.models import Annotation, BoxZoomTool, GlyphRenderer, ResetTool, SaveTool, TapTool
 from bokeh.plotting import figure as BokehFigure  # the class is spelt like a function
 from bokeh.resources import Resources
 
@@ -158,7 +158,9 @@ def _add_toolbar(figure: BokehFigure) -> None:
     """Let people zoom, go back and save a picture; the buttons are seen under the pointer only, and take no room."""
     if any(isinstance(tool, SaveTool) for tool in figure.tools):
         return
-    figure.add_tools(BoxZoomTool(), ResetTool(), SaveTool())
+    # Where the hand drags marks, a tool that is dragged too would take the hand's movement away.
+    editable = any(isinstance(one, Annotation) and getattr(one, "editable", False) for one in figure.center)
+    figure.add_tools(SaveTool(), *([] if editable else [BoxZoomTool(), ResetTool()]))
     figure.toolbar.update(autohide=True, logo=None, active_drag=None)
     figure.update(toolbar_location="right", toolbar_inner=True)
 

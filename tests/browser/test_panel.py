@@ -59,7 +59,7 @@ def test_first_cell_to_export(page: Page, lab: Lab) -> None:
 
     tab(page, "Export")
     page.get_by_role("button", name="Export").click()
-    expect(page.locator(".wb-done")).to_contain_text("out/digits-resnet", timeout=PATIENCE)
+    expect(page.locator(".wb-done")).to_contain_text("out/digits-resnet", timeout=3 * PATIENCE)
     assert (lab.folder / "out" / "digits-resnet" / "model.safetensors").is_file()
     assert errors == []
 
