@@ -29,11 +29,11 @@ def test_a_score_says_how_sure_it_is():
 
 
 def test_a_change_says_what_it_means_for_other_data():
-    assert formatting.change(EXACT) == "-2.00 points, [-4.00, -0.30] points on other data (95 %)"
-    assert formatting.change(SOME) == "-2.00 points [-4.00, +0.00]"
+    assert formatting.change(EXACT) == "−2.00 points, [−4.00, −0.30] points on other data (95 %)"
+    assert formatting.change(SOME) == "−2.00 points [−4.00, +0.00]"
     assert formatting.change(OPEN) == "+0.11 (interval not known yet)"
     whole = replace(EXACT, population_low=None, population_high=None)
-    assert formatting.change(whole) == "-2.00 points, not known on other data"
+    assert formatting.change(whole) == "−2.00 points, not known on other data"
     baseline = replace(EXACT, change=0.0, population_low=0.0, population_high=0.0)
     assert formatting.elsewhere(baseline) == ""
 
@@ -57,7 +57,7 @@ def test_a_latency_stands_beside_the_two_times_of_its_ratio():
     assert formatting.in_pairs(UNKNOWN).endswith("unknown: the machine is busy, 48 of 50 pairs were disturbed")
     assert formatting.in_pairs(replace(FAST, verdict="baseline")) == "1.54 ms"
     slower = replace(FAST, verdict="slower", ratio=0.5, ratio_low=0.45, ratio_high=0.55)
-    assert formatting.verdict(slower) == "0.50 × (slower) [0.45, 0.55]"
+    assert formatting.verdict(slower) == "2.00 × slower [1.82, 2.22]"
 
 
 @pytest.mark.parametrize(

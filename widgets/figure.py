@@ -27,7 +27,7 @@ import traitlets
 from bokeh.document import Document
 from bokeh.embed import json_item
 from bokeh.model import Model
-from bokeh.models import GlyphRenderer, TapTool
+from bokeh.models import Annotation, BoxZoomTool, GlyphRenderer, ResetTool, SaveTool, TapTool
 from bokeh.plotting import figure as BokehFigure  # the class is spelt like a function
 from bokeh.resources import Resources
 
@@ -82,6 +82,7 @@ class Figure(anywidget.AnyWidget):
 
     def __init__(self, figure: BokehFigure, lock: RLock | None = None, label: str = "") -> None:
         self.figure = figure
+        _add_toolbar(figure)
         self._lock = lock or RLock()
         document = Document()
         document.add_root(figure)
@@ -157,6 +158,17 @@ class Figure(anywidget.AnyWidget):
         model, attribute = getattr(event, "model", None), getattr(event, "attr", None)
         if model is not None and attribute is not None:
             self._news.setdefault(model.id, {})[attribute] = _plain(getattr(model, attribute))
+
+
+def _add_toolbar(figure: BokehFigure) -> None:
+    """Let people zoom, go back and save a picture; the buttons are seen under the pointer only, and take no room."""
+    if any(isinstance(tool, SaveTool) for tool in figure.tools):
+        return
+    # Where the hand drags marks, a tool that is dragged too would take the hand's movement away.
+    editable = any(isinstance(one, Annotation) and getattr(one, "editable", False) for one in figure.center)
+    figure.add_tools(SaveTool(), *([] if editable else [BoxZoomTool(), ResetTool()]))
+    figure.toolbar.update(autohide=True, logo=None, active_drag=None)
+    figure.update(toolbar_location="right", toolbar_inner=True)
 
 
 def _plain(value: Any) -> Any:

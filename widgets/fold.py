@@ -14,7 +14,9 @@ class Fold(W.VBox):
     """
 
     def __init__(self, title: str, inside: W.Widget) -> None:
-        self.button = W.ToggleButton(description=title, icon="caret-right", layout={"width": "auto"})
+        self.button = W.ToggleButton(
+            description=title, icon="caret-right", tooltip=f"Show or hide: {title}", layout={"width": "auto"}
+        )
         self.inside = inside
         super().__init__([self.button, inside])
         self.add_class("wb-fold")

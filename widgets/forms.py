@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from html import escape
@@ -47,9 +48,10 @@ class Form:
             widget.observe(lambda _: changed(), "value")
             widget.observe(lambda _: self._count(), "value")
         self.explain.observe(lambda _: self._explain(), "value")
-        head = W.HBox(
-            [W.HTML(f"<p class='wb-help'>{escape(kind.summary)}</p>", layout={"flex": "1 1 auto"}), self.explain]
-        )
+        words = escape(kind.summary)
+        summary = W.HTML(f"<p class='wb-help' title='{words}'>{words}</p>", layout={"flex": "1 1 auto"})
+        summary.add_class("wb-summary")
+        head = W.HBox([summary, self.explain])
         main = [row for name, row in rows.items() if name not in self._more]
         self.root = W.VBox([head, self.about, *main, *([self.more] if self._more else [])])
         self._explain()
@@ -105,8 +107,9 @@ class Forms(dict[str, Form]):
 
 
 def _about(kind: type[Step]) -> str:
-    words = sys.modules[kind.__module__].__doc__ or ""
-    return f"<div class='wb-about'>{escape(words.strip())}</div>"
+    words = escape((sys.modules[kind.__module__].__doc__ or "").strip())
+    marked = re.sub("`([^`]+)`", r"<code>\1</code>", words)
+    return f"<div class='wb-about'>{marked}</div>"
 
 
 def label(option: Option) -> str:

@@ -13,16 +13,20 @@ from IPython.display import display
 
 from widgets import theme
 from widgets.figure import BokehJS
+from widgets.guide import Guide
 from widgets.keys import Keys
 from widgets.snapshot import Snapshot
 from widgets.view import View
 from widgets.views.all_weights import AllWeights
 from widgets.views.budget import Budget
 from widgets.views.code import Code
+from widgets.views.compare import Compare
 from widgets.views.contest import ContestView
 from widgets.views.files import Files
 from widgets.views.history import States, Tools
+from widgets.views.kernels import Kernels
 from widgets.views.layers import Layers
+from widgets.views.model_map import MapView
 from widgets.views.plan import Plan
 from widgets.views.sensitivity import Sensitivity
 from widgets.views.size import SizeLedger
@@ -65,17 +69,24 @@ class Panel(W.VBox):
         lock = self._lock
         self.subject = SubjectChoice(session, lock, self._open)
         self.tools, self.work, self.tiles = Tools(session, lock), Work(session, lock), Tiles(session, lock)
-        self.layers, self.steps, self.files = Layers(session, lock), Steps(session, lock), Files(session, lock)
-        self.weights, self.size, self.states = Weights(session, lock), SizeLedger(session, lock), States(session, lock)
+        self.layers, self.map = Layers(session, lock), MapView(session, lock)
+        self.steps, self.files = Steps(session, lock), Files(session, lock)
+        self.weights, self.size, self.states = (
+            Weights(session, lock),
+            SizeLedger(session, lock),
+            States(session, lock, lambda: self.show("Compare")),
+        )
         self.sensitivity, self.trade_off = Sensitivity(session, lock), TradeOff(session, lock)
         self.all_weights, self.budget, self.plan = AllWeights(session, lock), Budget(session, lock), Plan(session, lock)
         self.training, self.structure = Training(session, lock), Structure(session, lock)
         self.who_pays, self.code = WhoPays(session, lock), Code(session, lock)
-        self.contest = ContestView(session, lock)
+        self.kernels = Kernels(session, lock)
+        self.contest, self.compare = ContestView(session, lock), Compare(session, lock)
         self._views = [
-            self.subject, self.tools, self.work, self.tiles, self.layers, self.steps, self.files, self.weights,
-            self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure, self.all_weights,
-            self.budget, self.plan, self.who_pays, self.code, self.contest,
+            self.subject, self.tools, self.work, self.tiles, self.layers, self.map, self.steps, self.files,
+            self.weights, self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure,
+            self.all_weights, self.budget, self.plan, self.who_pays, self.code, self.contest, self.compare,
+            self.kernels,
         ]  # fmt: skip
         buttons = {
             "apply": self.steps.apply, "back": self.steps.back, "undo": self.tools.undo, "redo": self.tools.redo,
@@ -85,20 +96,24 @@ class Panel(W.VBox):
         self._snapshot.watch(session)
         if 0 not in session.measurements:
             session.start("Measure the baseline", session.measure)
+        self.map.begin()
 
     def _rows(self) -> list[W.Widget]:
-        top = W.HBox(
-            [self.subject.root, self.tools.root], layout={"justify_content": "space-between", "flex_flow": "row wrap"}
-        )
+        leave = W.Button(
+            description="Take along", icon="download", layout={"width": "auto"},
+            tooltip="Write the model or a paper on it, and download the files",
+        )  # fmt: skip
+        leave.on_click(lambda _: self.show("Export"))
+        bar = W.HBox([self.subject.root, self.work.root, self.tools.root, leave, Guide()])
+        bar.add_class("wb-top")
         self.tabs = W.Tab(
             [
-                W.VBox([self.steps.root, self.plan.root, self.weights.root, self.all_weights.root]),
-                W.VBox([self.sensitivity.root, self.contest.root]),
+                W.VBox([self.steps.root, self.weights.root, self.plan.root, self.all_weights.root]),
+                W.VBox([self.contest.root, self.sensitivity.root]),
                 self.budget.root,
-                self.structure.root,
+                W.VBox([self.kernels.root, self.structure.root]),
                 self.who_pays.root,
-                self.size.root,
-                W.VBox([self.states.root, self.trade_off.root]),
+                W.VBox([self.compare.root, self.trade_off.root, self.size.root]),
                 self.training.root,
                 self.code.root,
                 self.files.root,
@@ -109,23 +124,23 @@ class Panel(W.VBox):
                 "Budget",
                 "Structure",
                 "Who pays",
-                "Size",
-                "History",
-                "Recovery",
+                "Compare",
+                "Training",
                 "Code",
                 "Export",
             ],
         )
-        left = W.VBox([self.layers.root], layout={"flex": "1 1 44%", "min_width": "330px"})
-        right = W.VBox([self.tabs], layout={"flex": "1 1 50%", "min_width": "400px"})
-        numbers = W.VBox([self.tiles.root, self.work.root])
-        numbers.add_class("wb-numbers")
-        return [
-            top,
-            self.subject.form,
-            numbers,
-            W.HBox([left, right], layout={"flex_flow": "row wrap", "align_items": "flex-start"}),
-        ]
+        left = W.Tab([self.map.root, self.layers.root], titles=["Map", "Table"])
+        right = W.VBox([self.tabs])
+        left.add_class("wb-left")
+        right.add_class("wb-right")
+        body = W.HBox([left, right])
+        body.add_class("wb-body")
+        return [bar, self.tiles.root, self.subject.form, self.subject.ask, body, self.states.root]
+
+    def show(self, title: str) -> None:
+        """Open the tab of a title."""
+        self.tabs.selected_index = self.tabs.titles.index(title)
 
     def _open(self, subject: Subject) -> None:
         before = self.session

@@ -56,7 +56,7 @@ def html(session: Session) -> str:
     """Return the current state of a session as HTML that needs neither script nor style."""
     history, base = session.history, session.measurements.get(0)
     measurement = session.measurements.get(history.at)
-    where = "the untouched subject" if history.at == 0 else f"state {history.at} of branch {history.branch}"
+    where = "the untouched subject" if history.at == 0 else f"state {history.at}"
     parts = [
         f"<p><b>{escape(session.subject.name)}</b>: {escape(where)}, as it was when this notebook was saved. "
         "Run the cell to work on it.</p>"
@@ -81,7 +81,9 @@ def _layers(session: Session) -> str:
         share = int(weight.count_nonzero()) / max(1, weight.numel())
         bits = coding.bits if coding else weight.element_size() * 8
         shape = "×".join(str(side) for side in layer.shape)
-        rows.append((layer.name, layer.kind, shape, formatting.count(layer.params), f"{share:.0%}", str(bits)))
+        rows.append(
+            (layer.name, layer.kind, shape, formatting.count(layer.params), formatting.percent(share), str(bits))
+        )
     more = f"<p>and {len(layers) - ROWS:,} more layers</p>" if len(layers) > ROWS else ""
     heads = ("layer", "kind", "shape", "parameters", "not zero", "bits")
     return f"<details><summary>{len(layers):,} layers</summary>{_table(heads, rows)}{more}</details>"

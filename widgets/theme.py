@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-STYLE = f"<style>{(Path(__file__).parent / 'static' / 'panel.css').read_text(encoding='utf-8')}</style>"
+STATIC = Path(__file__).parent / "static"
+STYLE = "".join(
+    f"<style>{(STATIC / name).read_text(encoding='utf-8')}</style>" for name in ("panel.css", "views.css", "map.css")
+)
 
 
-def tile(title: str, value: str, line: str, how: str, verdict: str = "", trace: str = "") -> str:
-    """Return one tile as HTML; `verdict` is "good", "bad" or "" and colours the line's first part.
+@dataclass(frozen=True)
+class Tile:
+    """One number in the strip above the panel.
 
-    `how` says where the value comes from, and `trace` is the `history_line` beside it.
+    Attributes:
+        title: What it is.
+        value: The number; "…" while it is not known.
+        line: How it stands against the baseline, and what else is to be said of it.
+        how: Where it comes from: measured, estimated or modelled.
+        verdict: "good", "bad" or "unknown", which colours the part of the line before "|"; "" for neither.
+        trace: The `history_line` of it.
+        help: What the word in the title means.
     """
-    first, _, rest = line.partition("|")
-    marked = f"<span class='wb-{verdict}'>{escape(first)}</span>" if verdict else escape(first)
-    return (
-        f"<div class='wb-tile'><h4>{escape(title)}<em>{escape(how)}</em></h4>"
-        f"<div class='wb-value'><b>{escape(value)}</b>{trace}</div><p>{marked} {escape(rest)}</p></div>"
-    )
+
+    title: str
+    value: str
+    line: str
+    how: str
+    verdict: str = ""
+    trace: str = ""
+    help: str = ""
+
+    def html(self) -> str:
+        """Return the tile as HTML; the whole of it is said under the pointer, for the strip cuts long lines."""
+        first, _, rest = self.line.partition("|")
+        marked = f"<span class='wb-{self.verdict}'>{escape(first)}</span>" if self.verdict else escape(first)
+        whole = "\n".join(filter(None, (f"{self.title}: {self.value}", f"{first} {rest}".strip(), self.how, self.help)))
+        how = f"<em>{escape(self.how)}</em>" if self.how else ""
+        return (
+            f"<div class='wb-tile wb-how-{escape(self.how or 'none')}' title='{escape(whole)}'>"
+            f"<h4><span>{escape(self.title)}</span>{how}</h4>"
+            f"<div class='wb-value'><b>{escape(self.value)}</b>{self.trace}</div><p>{marked} {escape(rest)}</p></div>"
+        )
 
 
 def history_line(values: Sequence[float | None], title: str) -> str:
@@ -44,9 +70,9 @@ def history_line(values: Sequence[float | None], title: str) -> str:
     )
 
 
-def tiles(tiles_html: list[str]) -> str:
+def tiles(shown: Sequence[Tile]) -> str:
     """Return a row of tiles."""
-    return f"<div class='wb-tiles'>{''.join(tiles_html)}</div>"
+    return f"<div class='wb-tiles'>{''.join(tile.html() for tile in shown)}</div>"
 
 
 def note(text: str, kind: str = "note") -> str:

@@ -47,7 +47,12 @@ def enough_memory(doing: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, in plain letters, or its type where it says nothing."""
+    """Return the first line of what an error says, in plain letters, or its type where it says nothing.
+
+    Of an error of the system it is what the system says, without its number and without the path once more.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return (COLOURS.sub("", str(error)).strip() or type(error).__name__).splitlines()[0]
 
 

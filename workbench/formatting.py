@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from workbench.measure import Latency, Measurement, Score
+from workbench.measure.runtimes import title_of
 
 
 def count(value: float) -> str:
@@ -48,7 +49,17 @@ def joules(value: float) -> str:
 def score_value(value: float, unit: str, signed: bool = False) -> str:
     """Return 98.1 % for a fraction, else four digits."""
     sign = "+" if signed else ""
-    return f"{value * 100:{sign}.2f} %" if unit == "%" else f"{value:{sign}.4g}"
+    return minus(f"{value * 100:{sign}.2f} %" if unit == "%" else f"{value:{sign}.4g}")
+
+
+def minus(text: str) -> str:
+    """Return a number's text with the sign that people write, and not the hyphen that programs do."""
+    return text.replace("-", "−")
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Return 24.8 % of 0.248."""
+    return f"{minus(f'{share * 100:.{digits}f}')} %"
 
 
 NOT_KNOWN = "not known yet"
@@ -63,15 +74,21 @@ def score(estimate: Score) -> str:
     if not estimate.known:
         return f"{value} (interval {NOT_KNOWN}; {seen})"
     factor = 100 if estimate.unit == "%" else 1
-    return f"{value} [{estimate.low * factor:.3g}, {estimate.high * factor:.3g}] ({seen})"
+    return minus(f"{value} [{estimate.low * factor:.3g}, {estimate.high * factor:.3g}] ({seen})")
 
 
 def half_width(estimate: Score) -> str:
-    """Return ± 0.42 in the unit that is shown, "" for an exact score, or that it is not known yet."""
+    """Return ± 0.42 in the unit that is shown, "" for an exact score, or that it is not known yet.
+
+    Near a bound of the metric both ends are said, [0.0, 30.8]: no score is below 0 or above 100 %.
+    """
     if estimate.exact:
         return ""
     if not estimate.known:
         return f"± {NOT_KNOWN}"
+    width = estimate.half_width
+    if estimate.unit == "%" and not width <= estimate.value <= 1 - width:
+        return f"[{estimate.low * 100:.1f}, {estimate.high * 100:.1f}]"
     return f"± {estimate.half_width * 100:.2f}" if estimate.unit == "%" else f"± {estimate.half_width:.2g}"
 
 
@@ -99,12 +116,12 @@ def elsewhere(estimate: Score) -> str:
 
 
 def _interval(low: float, high: float, unit: str) -> str:
-    return f"[{low * 100:+.2f}, {high * 100:+.2f}]" if unit == "%" else f"[{low:+.3g}, {high:+.3g}]"
+    return minus(f"[{low * 100:+.2f}, {high * 100:+.2f}]" if unit == "%" else f"[{low:+.3g}, {high:+.3g}]")
 
 
 def points(value: float, unit: str) -> str:
     """Return a change as +0.12 points, or with four digits where the metric has no per cent."""
-    return f"{value * 100:+.2f} points" if unit == "%" else f"{value:+.4g}"
+    return minus(f"{value * 100:+.2f} points" if unit == "%" else f"{value:+.4g}")
 
 
 def change(estimate: Score) -> str:
@@ -123,14 +140,19 @@ def ratio(value: float) -> str:
 
 
 def verdict(timing: Latency) -> str:
-    """Return 1.92 × faster [1.85, 1.98], within noise with the interval, or unknown: the machine is busy."""
+    """Return 1.92 × faster [1.85, 1.98], 2.40 × slower [2.3, 2.5], within noise, or unknown: the machine is busy.
+
+    What is not known has no interval: its ends would be read as one that is.
+    """
     if timing.verdict == "baseline":
         return "baseline"
-    interval = f"[{_three(timing.ratio_low)}, {_three(timing.ratio_high)}]"
     if timing.verdict == "unknown":
-        return f"unknown: {timing.reason}" + ("" if timing.busy else f" {interval}")
-    word = {"slower": "× (slower)", "faster": "× faster", "within noise": "×, within noise"}[timing.verdict]
-    return f"{_three(timing.ratio)} {word} {interval}"
+        return f"unknown: {timing.reason}"
+    if timing.verdict == "slower":
+        low, high = (f"{_three(1 / end)}" if end else "∞" for end in (timing.ratio_high, timing.ratio_low))
+        return f"{_three(1 / timing.ratio)} × slower [{low}, {high}]"
+    word = "× faster" if timing.verdict == "faster" else "×, within noise"
+    return f"{_three(timing.ratio)} {word} [{_three(timing.ratio_low)}, {_three(timing.ratio_high)}]"
 
 
 def in_pairs(timing: Latency) -> str:
@@ -162,7 +184,10 @@ def rows(measurement: Measurement) -> list[tuple[str, str, str]]:
             "score",
             change(measurement.score) if measurement.score.change or elsewhere(measurement.score) else "–",
         ),
-        *((f"latency, {runtime}", "latency", in_pairs(timing)) for runtime, timing in measurement.latency.items()),
+        *(
+            (f"latency, {title_of(runtime)}", "latency", in_pairs(timing))
+            for runtime, timing in measurement.latency.items()
+        ),
         ("file", "bytes", size(measurement.bytes.total)),
         ("parameters", "params", count(measurement.params)),
         ("not zero", "nonzero", count(measurement.nonzero)),

@@ -1,4 +1,4 @@
-"""Make the pictures of the README: `python tests/browser/screenshots.py FOLDER [WIDTH] [light|dark]`."""
+"""Make the pictures of the README: `python tests/browser/screenshots.py FOLDER [WIDTH] [light|dark] [ZOOM]`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ session.reset()
 session.apply(wb.PruneChannels(amount=0.3, round_to=4))
 session.start("Train", session.apply, wb.FineTune(epochs=2)).result()
 session.apply(wb.Quantize(bits=3))"""
+HEIGHT = 1100
 # What some views wait for, and what they then show.
 ASKED = {
     "Budget": ("Take suggestion", ".wb-bar-row"),
     "Structure": ("Look inside", ".wb-channel"),
     "Who pays": ("See who pays", ".wb-sample"),
+    "Compare": ("Compare layers and samples", ".wb-compared"),
 }
 
 
-def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
-    """Write one picture for each view into `folder`."""
+def main(folder: Path, width: int = 1280, theme: str = "light", zoom: float = 1.0) -> None:
+    """Write one picture for each view into `folder`, as a page that is zoomed shows it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as made,
@@ -39,17 +41,19 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        page = browser.new_page(viewport={"width": width, "height": 2000})
+        view = {"width": round(width / zoom), "height": round(HEIGHT / zoom)}
+        page = browser.new_page(viewport=view, device_scale_factor=zoom)
         open_panel(page, lab)
         page.keyboard.press("Control+b")  # the file browser takes a fifth of the page
-        page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
+        page.locator(".wb-edge").wait_for(timeout=PATIENCE, state="attached")
+        page.locator(".wb-box[data-name='layer3.1/']").click()
         slider(page, "amount").focus()
         for _ in range(35):
             page.keyboard.press("ArrowRight")
         expect(tile(page, "Top-1 accuracy").locator("p")).to_contain_text("all 2,400", timeout=PATIENCE)
         _take(page, folder / "panel.png")
-        page.get_by_role("button", name="Take back").click()
-        page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()  # which chooses all layers again
+        page.get_by_role("button", name="Discard").click()
+        page.locator(".wb-box[data-name='layer3.1/']").click()  # which chooses all layers again
         # On the untouched subject, as most people see it first.
         tab(page, "Sensitivity")
         page.get_by_role("button", name="Scan").click()
@@ -59,8 +63,12 @@ def main(folder: Path, width: int = 1280, theme: str = "light") -> None:
         _show(page, "Budget", folder)
         page.get_by_role("button", name="Clear").locator("visible=true").click()
         run_code(page, STATES, 5 * PATIENCE)  # trains
+        tab(page, "Table")
         page.locator(".wb-layers tr", has_text="layer3.1.conv1").click()
-        for title in page.locator(".wb-panel .lm-TabBar-tabLabel").all_inner_texts():
+        tab(page, "Map")
+        for number in (1, 2, 4):
+            page.get_by_label(f"compare state {number}").check()
+        for title in page.locator(".wb-right .lm-TabBar-tabLabel").all_inner_texts():
             if title not in ("Compress", "Sensitivity", "Budget"):
                 _show(page, title, folder)
         browser.close()
@@ -85,4 +93,4 @@ def _take(page: Page, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *(int(text) for text in sys.argv[2:3]), *sys.argv[3:4])
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:3]), *sys.argv[3:4], *map(float, sys.argv[4:5]))

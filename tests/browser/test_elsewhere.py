@@ -35,7 +35,7 @@ def test_a_page_is_the_panel_and_takes_its_kernel_along(browser: Browser, tmp_pa
         expect(score.locator("p")).to_contain_text(EXACT, timeout=PATIENCE)
         assert figures(page) != before
         page.get_by_role("button", name="Apply").click()
-        expect(page.locator(".wb-state", has_text="state 1 of branch main")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator(".wb-state", has_text="state 1")).to_be_visible(timeout=PATIENCE)
         tab(page, "Code")
         expect(page.locator(".wb-listing pre").first).to_contain_text("session.apply(wb.Prune(amount=0.7))")
         (folder,) = (tmp_path / "visitors").iterdir()

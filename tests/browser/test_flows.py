@@ -36,6 +36,7 @@ def amount(page: Page, presses: int) -> None:
 
 def first_scan(page: Page) -> None:
     """Scan three layers at one strength."""
+    tab(page, "Table")
     page.locator(".wb-layers input").fill("layer3.*")
     tab(page, "Sensitivity")
     page.locator(".widget-text", has=page.locator("label", has_text="strengths")).locator("input").fill("0.5")
@@ -59,13 +60,13 @@ def test_a_cell_of_the_scan_is_previewed_by_a_click(panel: Page) -> None:
 
 def test_a_preset_fills_the_plan_and_runs(panel: Page) -> None:
     panel.get_by_role("button", name="Presets and plans").click()
-    panel.locator(".widget-dropdown", has=panel.locator("label", has_text="make it")).locator("select").select_option(
+    panel.locator(".widget-dropdown", has=panel.locator("label", has_text="preset")).locator("select").select_option(
         label="4 × smaller"
     )
-    run = panel.locator(".wb-panel").get_by_role("button", name="Run all")
+    run = panel.locator(".wb-panel").get_by_role("button", name="Run the plan")
     expect(run).to_be_enabled(timeout=PATIENCE)
     run.click()
-    expect(panel.locator(".wb-state", has_text="of branch main")).to_be_visible(timeout=PATIENCE)
+    expect(panel.locator(".wb-state", has_text="state")).to_be_visible(timeout=PATIENCE)
     shown = tile(panel, "File size").locator("p").inner_text()
     times = re.match(r"([\d.]+) × smaller", shown)
     assert times is not None, shown
@@ -89,18 +90,24 @@ def test_a_report_is_written(panel: Page, lab: Lab) -> None:
     assert run_code(panel, "print(session.saved_to, repr(session.error))") == "out/flow.md ''"
 
 
-def test_branches_are_begun_and_states_gone_to(panel: Page) -> None:
+def test_states_are_cards_to_name_to_go_to_and_to_compare(panel: Page) -> None:
     panel.get_by_role("button", name="Apply").click()
-    state = panel.locator(".wb-state", has_text="state 1 of branch main")
+    state = panel.locator(".wb-state", has_text="state 1")
     expect(state).to_be_visible(timeout=PATIENCE)
-    tab(panel, "History")
-    panel.get_by_placeholder("name of a new branch").fill("other")
-    panel.get_by_placeholder("name of a new branch").press("Tab")
-    panel.get_by_role("button", name="Fork").click()
-    expect(panel.locator(".wb-state", has_text="state 1 of branch other")).to_be_visible(timeout=PATIENCE)
-    panel.locator(".widget-select select").locator("visible=true").first.select_option(index=0)
+    panel.get_by_role("button", name="name and note of state 1").click()
+    panel.get_by_label("name of state 1").fill("half of it")
+    panel.keyboard.press("Enter")
+    card = panel.locator(".wb-card", has_text="half of it")
+    expect(card).to_be_visible(timeout=PATIENCE)
+    for number in (0, 1):
+        panel.get_by_label(f"compare state {number}").check()
+    panel.get_by_role("button", name="set the ticked states side by side").click()
+    expect(panel.locator(".wb-compared").first).to_contain_text("state 1: half of it", timeout=PATIENCE)
+    expect(panel.locator(".wb-diff .wb-new")).to_contain_text("+ Prune()")
+    panel.get_by_role("button", name="go to state 0").click()
     expect(panel.locator(".wb-state", has_text="the untouched subject")).to_be_visible(timeout=PATIENCE)
-    assert run_code(panel, "print(session.history.branch, session.history.at)").split()[1] == "0"
+    kernel = run_code(panel, "print(session.history.at, session.compared, session.labels[1].name)")
+    assert kernel == "0 (0, 1) half of it"
 
 
 def test_a_reloaded_page_shows_the_preview_and_is_alive(panel: Page) -> None:
@@ -114,7 +121,7 @@ def test_a_reloaded_page_shows_the_preview_and_is_alive(panel: Page) -> None:
     panel.locator(".wb-figure .bk-Canvas").first.wait_for(timeout=PATIENCE, state="attached")
     panel.wait_for_function("() => window.Bokeh?.documents.length")
     assert figures(panel)
-    panel.get_by_role("button", name="Take back").click()
+    panel.get_by_role("button", name="Discard").click()
     expect(panel.locator(".wb-preview")).to_be_hidden(timeout=PATIENCE)
     panel.get_by_text("| Idle").wait_for(timeout=PATIENCE)
     assert run_code(panel, "print(session.staged, len(session.history.nodes))") == "None 1"
@@ -132,7 +139,7 @@ def test_two_tabs_on_one_session_agree(panel: Page, browser: Browser, lab: Lab) 
     expect(tile(other, "Top-1 accuracy").locator("b")).to_have_text(shown, timeout=PATIENCE)
     panel.get_by_role("button", name="Apply").click()
     for page in (panel, other):
-        expect(page.locator(".wb-state", has_text="state 1 of branch main")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator(".wb-state", has_text="state 1")).to_be_visible(timeout=PATIENCE)
     shown = [page.locator(".wb-tiles").inner_text() for page in (panel, other)]
     assert shown[0] == shown[1]
     other.close()
@@ -167,9 +174,9 @@ def test_a_cell_run_again_and_a_closed_panel_leave_nothing_behind(panel: Page) -
 
 def test_a_notebook_without_its_kernel_shows_the_last_state(panel: Page, browser: Browser, lab: Lab) -> None:
     panel.get_by_role("button", name="Apply").click()
-    expect(panel.locator(".wb-state", has_text="state 1 of branch main")).to_be_visible(timeout=PATIENCE)
+    expect(panel.locator(".wb-state", has_text="state 1")).to_be_visible(timeout=PATIENCE)
     still = panel.locator(".wb-snapshot")
-    expect(still).to_contain_text("state 1 of branch main", timeout=PATIENCE)
+    expect(still).to_contain_text("state 1", timeout=PATIENCE)
     expect(still).to_be_hidden()
     shown = tile(panel, "Top-1 accuracy").locator("b").inner_text()
     save(panel)

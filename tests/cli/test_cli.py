@@ -92,9 +92,21 @@ def test_steps_are_listed_from_their_declarations(capsys):
     for kind, step in KINDS.items():
         assert [option["name"] for option in facts[kind]["options"]] == [option.name for option in step.options()]
     _, text, _ = call(capsys, "steps")
-    for step in KINDS.values():
-        assert step.summary in text
-        assert all(option.help in text for option in step.options())
+    assert all(f"  {kind} " in text for kind in KINDS)
+    assert max(map(len, text.splitlines())) <= 120
+    for kind, step in KINDS.items():
+        _, text, _ = call(capsys, "steps", kind)
+        assert max(map(len, text.splitlines())) <= 120
+        words = " ".join(text.split())
+        assert step.summary in words
+        assert all(option.help in words for option in step.options())
+    code, _, err = call(capsys, "steps", "prun")
+    assert code == 1
+    assert "no step is called prun" in err
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("workbench ")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +126,7 @@ def test_steps_are_listed_from_their_declarations(capsys):
         (["scan", *SUBJECT, "--step", "prune", "--amounts", "2"], "amount must be at most 1"),
         (["scan", *SUBJECT, "--step", "prune", "--set", "layers=x"], "no layer matches 'x'"),
         (["run", "--subject", *SUBJECT, "--recipe", "none.json"], "none.json cannot be read as a recipe"),
+        (["run", "--recipe", "none.json"], "name one subject"),
         (["run", "--subject", *SUBJECT, "--recipe", "recipe.json", "--out", "."], "in use by something else"),
     ],
 )

@@ -13,6 +13,7 @@ from bokeh.models import BoxAnnotation
 
 from tests.conftest import QUICK
 from widgets import Panel
+from workbench.jobs.jobs import Job
 from workbench.model.subject import Subject
 from workbench.session.session import Session
 from workbench.steps import KINDS
@@ -73,14 +74,11 @@ def test_undo_redo_reset_and_branches(panel: Panel, session: Session) -> None:
     assert panel.tools.undo.disabled
     panel.tools.redo.click()
     assert session.history.at == 1
-    panel.states.name.value = "other try"
-    panel.states.fork.click()
-    assert session.history.branch == panel.states.branch.value == "other try"
-    panel.states.list.value = 0
+    panel.states.receive({"go": 0})
     assert session.history.at == 0
     panel.tools.undo.click()
     assert session.error == "there is nothing to undo"
-    assert "nothing to undo" in panel.work.error.value
+    assert "nothing to undo" in panel.work.root.error
 
 
 def test_two_panels_on_one_session_agree(panel: Panel, session: Session) -> None:
@@ -88,8 +86,8 @@ def test_two_panels_on_one_session_agree(panel: Panel, session: Session) -> None
     panel.steps.form.controls["amount"].value = 0.6
     assert other.tiles.html.value == panel.tiles.html.value
     other.steps.apply.click()
-    assert panel.states.list.options == other.states.list.options
-    assert len(panel.states.list.options) == 2
+    assert panel.states.root.rows == other.states.root.rows
+    assert len(panel.states.root.rows) == 2
 
 
 def test_a_closed_panel_watches_nothing(panel: Panel, session: Session) -> None:
@@ -103,8 +101,8 @@ def test_a_step_that_cannot_be_done_is_told_at_its_place(panel: Panel, session: 
     panel.steps.form.controls["layers"].value = "nosuch*"
     assert "no layer matches" in panel.steps.message.value
     panel.steps.apply.click()
-    assert "no layer matches" in panel.work.error.value
-    panel.work.dismiss.click()
+    assert "no layer matches" in panel.work.root.error
+    panel.work.receive({"dismiss": "error"})
     assert session.error == ""
     assert len(session.history.nodes) == 1
 
@@ -127,7 +125,7 @@ def test_the_histogram_shows_grid_or_threshold(panel: Panel, session: Session) -
     session.selection = ("conv2",)
     panel.steps.form.controls["amount"].value = 0.7
     assert panel.weights.chart.cut.visible
-    assert "70% zeros" in panel.weights.title.value
+    assert "70 % zeros" in panel.weights.title.value
     panel.steps.choose("quantize")
     assert not panel.weights.chart.cut.visible
     panel.steps.form.controls["granularity"].value = "tensor"
@@ -173,12 +171,12 @@ def test_a_draft_from_elsewhere_moves_the_controls(panel: Panel, session: Sessio
     other = Panel(session)
     session.preview(KINDS["quantize"](bits=3, layers="fc"))
     for shown in (panel, other):
-        assert (shown.steps.shelf.value, shown.steps.kind.value) == ("Quantize", "quantize")
+        assert shown.steps.kind.value == "quantize"
         assert shown.steps.form.step == session.draft
-    panel.steps.shelf.value = "Recover"
+    panel.steps.kind.receive({"value": "fine_tune"})
     assert session.staged is None
     assert other.steps.kind.value == "fine_tune"
-    panel.steps.shelf.value = "Quantize"
+    panel.steps.kind.receive({"value": "quantize"})
     assert session.draft.bits == 3, "a form is shown as it was left"
 
 
@@ -378,8 +376,8 @@ def test_channels_are_cut_by_hand(panel: Panel, session: Session) -> None:
 
 
 def test_states_are_set_against_a_cost_and_compared(panel: Panel, session: Session) -> None:
-    board = panel.trade_off
-    assert "Choose two states" in board.table.value
+    board, compare = panel.trade_off, panel.compare
+    assert "Tick two or more" in compare.numbers.value
     session.apply(KINDS["prune"](amount=0.7))
     session.undo()
     session.apply(KINDS["prune_channels"](amount=0.5))
@@ -390,15 +388,67 @@ def test_states_are_set_against_a_cost_and_compared(panel: Panel, session: Sessi
     board.cost.value = ("time", "eager")
     assert board.chart.source.data["x"][0] == pytest.approx(1, abs=0.5)
     assert "part of the baseline" in board.chart.figure.xaxis.axis_label
-    assert "state 2" in board.table.value
-    assert "+ PruneChannels(amount=0.5)" not in board.table.value, "what is the default is not said"
-    assert "+ PruneChannels()" in board.table.value
-    board.first.value = 1
-    assert "− Prune(amount=0.7)" in board.table.value
+
+    panel.states.receive({"compare": [1, 2]})
+    panel.states.receive({"show": True})
+    assert panel.tabs.titles[panel.tabs.selected_index] == "Compare"
+    assert "state 2" in compare.numbers.value
+    assert "− Prune(amount=0.7)" in compare.steps.value
+    assert "+ PruneChannels()" in compare.steps.value, "what is the default is not said"
+    compare.look.click()
+    assert session.error == ""
+    assert "conv2" in compare.layers.value
+    assert "worse than in state 1" in compare.samples.value
+    flipped = session.impact(number=1).samples
+    lost = sum(sample.result_after < sample.result_before for sample in flipped)
+    assert f"<td>{lost:,}</td>" in compare.samples.value
+
+
+def test_a_state_has_a_name_a_star_and_a_note_which_are_saved(panel: Panel, session: Session) -> None:
+    session.apply(KINDS["prune"](amount=0.7))
+    session.undo()
+    panel.states.receive({"label": 1, "name": "small", "note": "for the watch", "star": True})
+    row = panel.states.root.rows[1]
+    assert (row["name"], row["note"], row["star"], row["deletable"]) == ("small", "for the watch", True, True)
+    panel.states.receive({"compare": [0, 1]})
+    panel.states.receive({"label": 0, "deleted": True})
+    assert "untouched subject stay" in session.error
+    panel.states.receive({"label": 1, "deleted": True})
+    assert [row["number"] for row in panel.states.root.rows] == [0]
+    assert session.compared == (0,)
     session.go(1)
-    assert "Choose two states" in board.table.value
-    board.second.value = 0
-    assert "state 0" in board.table.value
+    assert [row["number"] for row in panel.states.root.rows] == [0, 1], "where one stands is always seen"
+
+
+def test_the_map_folds_colours_and_chooses(panel: Panel, session: Session) -> None:
+    shown = panel.map.root
+    assert [box["name"] for box in shown.drawing["boxes"] if box["layers"]] == [layer.name for layer in session.layers]
+    assert shown.count == len(session.layers)
+    shown.selection = ["conv2"]
+    assert session.selection == ("conv2",)
+    panel.map.receive({"quantity": "kept"})
+    panel.steps.form.controls["amount"].value = 0.75
+    share, words, staged = shown.colors["boxes"]["conv2"]
+    assert (share, words, staged) == (pytest.approx(0.25, abs=0.01), "25 % kept", True)
+    assert shown.colors["boxes"]["conv1"][2] is False
+    panel.steps.back.click()
+    assert shown.colors["boxes"]["conv2"] == [1.0, "100 % kept", False]
+    panel.map.receive({"quantity": "time"})
+    assert session.error == ""
+    assert set(shown.colors["boxes"]) == {layer.name for layer in session.layers}
+    panel.map.receive({"quantity": "nosuch"})
+    panel.map.receive({"fold": "nosuch"})
+    assert shown.colors["title"] == "time"
+
+
+def test_a_preview_that_is_applied_keeps_its_score(panel: Panel, session: Session, monkeypatch) -> None:
+    panel.steps.form.controls["amount"].value = 0.8
+    found = session.staged.score
+    assert found.exact
+    monkeypatch.setattr("workbench.measure.measurement.score", lambda *_: pytest.fail("scored again"))
+    panel.steps.apply.click()
+    assert session.error == ""
+    assert session.current.score == found
 
 
 def test_a_contest_is_held(panel: Panel, session: Session) -> None:
@@ -441,7 +491,7 @@ def test_names_are_text_and_never_html(images: Subject) -> None:
     session = Session(hostile, QUICK, threaded=False, autosave=None)
     panel = Panel(session)
     session.error = "<script>alert(1)</script>"
-    pages = [panel.tiles.html.value, panel.tiles.state.value, panel.work.error.value, panel.subject.facts.value]
+    pages = [panel.tiles.html.value, panel.tiles.state.value, panel.subject.facts.value]
     assert not any("<script" in page or "<img" in page for page in pages)
     assert "/" not in panel.files.folder.value.removeprefix("out/")
 
@@ -450,6 +500,14 @@ def test_another_subject_gets_a_new_session(panel: Panel, session: Session) -> N
     panel.subject.what.value = "nosuch-model"
     panel.subject.open.click()
     assert "is not known" in session.error
+    running = Job(7, "Train", "running")
+    session.jobs = (running,)
+    panel.subject.choice.value = "digits-transformer"
+    assert panel.session is session
+    assert "Train" in panel.subject.question.value
+    panel.subject.stay.click()
+    assert panel.subject.choice.value == session.subject.name
+    session.jobs = ()
     panel.subject.choice.value = "digits-transformer"
     assert panel.session is not session
     assert panel.session.subject.name == "digits-transformer"

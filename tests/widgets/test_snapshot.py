@@ -47,7 +47,7 @@ def test_it_says_what_the_session_is(session: Session) -> None:
     session.apply(Quantize(layers="conv*", bits=4))
     found = Tags(html(session))
     text = " ".join(found.words)
-    assert "state 2 of branch main" in text
+    assert "state 2" in text
     assert "Prune" in text
     assert f"{session.current.score.value * 100:.2f} %" in text
     rows = {found.words[place]: found.words[place + 1 : place + 6] for place in range(len(found.words) - 5)}
@@ -76,6 +76,6 @@ def test_a_notebook_that_was_run_holds_the_newest_state(tmp_path: Path, monkeypa
     client.execute(cleanup_kc=True)
     live, still = notebook.cells[1].outputs
     assert "application/vnd.jupyter.widget-view+json" in live.data
-    assert "state 1 of branch main" in still.data["text/html"]
+    assert "state 1" in still.data["text/html"]
     assert "amount=0.75" in still.data["text/html"]
     assert len(nbformat.writes(notebook)) < 200_000

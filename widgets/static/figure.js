@@ -49,6 +49,21 @@ const column = (values) => {
 const decode = (attribute, value) =>
   attribute === "data" ? Object.fromEntries(Object.entries(value).map(([name, values]) => [name, column(values)])) : value;
 
+// Figures are made in a grey that is readable on white and on black; where the page's theme is known, a clearer one is.
+const GREYS = { plain: "#7a7a7a", light: "#5a5a5a", dark: "#bdbdbd" };
+const WORDS = ["major_label_text_color", "axis_label_text_color", "label_text_color", "title_text_color", "text_color"];
+
+const tone = (doc) => {
+  const light = document.body.dataset.jpThemeLight;
+  if (light === undefined) return;
+  const grey = GREYS[light === "false" ? "dark" : "light"];
+  const known = Object.values(GREYS);
+  for (const model of doc._all_models.values()) {
+    const news = WORDS.filter((name) => known.includes(model[name]?.value ?? model[name]));
+    if (news.length) model.setv(Object.fromEntries(news.map((name) => [name, model[name]?.value ? { value: grey } : grey])));
+  }
+};
+
 export default {
   async render({ model, el }) {
     el.classList.add("wb-figure");
@@ -135,6 +150,9 @@ export default {
     };
 
     feed();
+    tone(doc);
+    const themed = new MutationObserver(() => tone(doc));
+    themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     doc.on_change(note);
     el.addEventListener("pointerdown", press, true);
     window.addEventListener("pointerup", lift);
@@ -142,6 +160,7 @@ export default {
     model.on("change:changed", feed);
     model.on("change:seen", hear);
     return () => {
+      themed.disconnect();
       window.removeEventListener("pointerup", lift);
       window.removeEventListener("pointercancel", lift);
       model.off("change:changed", feed);

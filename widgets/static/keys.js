@@ -21,6 +21,9 @@ export default {
       // A notebook has other uses for these keys, such as folding headings, and would take them from a slider.
       if (focus.matches(SLIDER)) focus.toggleAttribute("data-lm-suppress-shortcuts", SLIDES.has(event.key));
       const held = `${event.ctrlKey || event.metaKey ? "ctrl+" : ""}${event.shiftKey ? "shift+" : ""}`;
+      // What lies over the panel is closed first.
+      const over = ".wb-balloon, .wb-guide-sheet:not([hidden]), .wb-method-menu:not([hidden])";
+      if (event.key === "Escape" && panel.querySelector(over)) return;
       const act = KEYS[held + event.key.toLowerCase()];
       if (!act || ((act === "undo" || act === "redo") && focus.matches(TYPED))) return;
       event.preventDefault();

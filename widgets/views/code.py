@@ -69,7 +69,7 @@ class Code(View):
         except Exception as error:
             self._say(str(error), "error")
             raise
-        self._say(f"loaded: state {self.session.history.at} of branch {self.session.history.branch}", "done")
+        self._say(f"loaded: state {self.session.history.at}", "done")
 
     def _say(self, text: str, kind: str) -> None:
         with self.lock:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from threading import RLock
 
 import ipywidgets as W
 
+from widgets.file_list import FileList
 from widgets.view import View
 from workbench.session.autosave import clean
 from workbench.session.session import Session
@@ -43,7 +45,22 @@ class Files(View):
         self.report.on_click(self.act(self._report))
         model = W.HTML("<b>The model</b>, in a folder whose README says how each file is run")
         paper = W.HTML("<b>A report</b>: every number, chart and step; .html, .ipynb, .md or .pdf")
-        self.root = W.VBox([model, self.folder, *self.formats.values(), self.export, paper, self.path, self.report])
+        self.written = FileList(failed=self._fail)
+        self.root = W.VBox(
+            [model, self.folder, *self.formats.values(), self.export, paper, self.path, self.report, self.written]
+        )
+        self.watch(self._list, "saved_to")
+
+    def _fail(self, words: str) -> None:
+        self.session.error = words
+
+    def _list(self) -> None:
+        """List what was written last, to be taken along."""
+        place = Path(self.session.saved_to) if self.session.saved_to else None
+        if place is None or not place.exists():
+            return
+        self.written.title = f"Written and verified: {place}"
+        self.written.show(sorted(path for path in place.iterdir() if path.is_file()) if place.is_dir() else [place])
 
     def _export(self) -> None:
         chosen = tuple(form for form, box in self.formats.items() if box.value)

@@ -1,17 +1,23 @@
-"""The history: undo, redo, reset, branches, and every state that was tried."""
+"""The history: undo, redo, reset, and every state that was tried."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import RLock
 from typing import Any
 
+import anywidget
 import ipywidgets as W
+import traitlets
 
+from widgets.figure import STATIC
 from widgets.view import View
 from workbench import formatting
+from workbench.measure import Measurement
+from workbench.session.labels import StateLabel
+from workbench.session.record import step_title
 from workbench.session.session import Session
-from workbench.steps.recipe import step_code
+from workbench.steps.history import Node
 
 NARROW = {"width": "auto"}
 
@@ -43,6 +49,8 @@ class Tools(View):
         self.redo.on_click(self.act(self._redo))
         self.reset.on_click(self.act(self.session.reset))
         self.restore.on_click(self.act(lambda: self.session.start("Restore", self.session.restore)))
+        for button in (self.undo, self.redo, self.reset):
+            button.add_class("wb-icon")
         self.root = W.HBox([self.undo, self.redo, self.reset, self.restore])
         self.watch(self._show, "history")
 
@@ -59,55 +67,77 @@ class Tools(View):
         self.restore.layout.display = "" if len(history.nodes) == 1 and self.session.saved() else "none"
 
 
+class StateCards(anywidget.AnyWidget):
+    """A line of cards in the page."""
+
+    _esm = STATIC / "cards.js"
+    rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    compared: traitlets.List[int] = traitlets.List().tag(sync=True)
+
+
 class States(View):
-    """Every state that was tried, to go back to; and branches."""
+    """Every state that was tried, to go back to, to name and to set side by side.
 
-    def __init__(self, session: Session, lock: RLock) -> None:
+    Args:
+        session: What is shown.
+        lock: The panel's lock.
+        compare: Called when the chosen states are to be seen side by side.
+    """
+
+    def __init__(self, session: Session, lock: RLock, compare: Callable[[], None]) -> None:
         super().__init__(session, lock)
-        self.list = W.Select(rows=9, layout={"width": "auto"})
-        self.branch = W.Dropdown(description="branch", layout={"width": "260px"})
-        self.name = W.Text(placeholder="name of a new branch", layout={"width": "200px"})
-        self.fork = W.Button(description="Fork", icon="code-fork", layout=NARROW, tooltip="Begin a branch here")
-        self.list.observe(self.act(self._go), "value")
-        self.branch.observe(self.act(self._switch), "value")
-        self.fork.on_click(self.act(self._fork))
-        self.root = W.VBox([W.HBox([self.branch, self.name, self.fork]), self.list])
-        self.watch(self._show, "history", "measurements")
+        self._compare = compare
+        self.root = StateCards()
+        self.root.on_msg(lambda _, message, __: self.receive(message))
+        self.watch(self._show, "history", "measurements", "labels")
+        self.watch(self._mark, "compared")
 
-    def _go(self) -> None:
-        number = self.list.value
-        if number is not None:
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """Work off what a page sends.
+
+        It is {"go": number}, {"compare": numbers}, {"show": True} or {"label": number, "name": ..., "star": ...}.
+        """
+        self.hear(self._take)(message)
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if isinstance(number := message.get("go"), int):
             visit(self.session, f"Go to state {number}", number, self.session.go, number)
-            self._stand()
+        if isinstance(numbers := message.get("compare"), list):
+            self.session.compared = tuple(number for number in numbers if isinstance(number, int))
+        if message.get("show"):
+            self._compare()
+        if isinstance(number := message.get("label"), int):
+            kinds: dict[str, type] = {"name": str, "note": str, "star": bool, "deleted": bool}
+            changes = {name: message[name] for name, kind in kinds.items() if isinstance(message.get(name), kind)}
+            self.session.label(number, **changes)
 
-    def _switch(self) -> None:
-        branch = self.branch.value
-        if branch is not None:
-            number = self.session.history.switch(branch).at
-            visit(self.session, f"Go to branch {branch}", number, self.session.switch, branch)
-            self._stand()
-
-    def _stand(self) -> None:
-        """Mark where the session stands, which may still be where it was."""
-        with self.lock, self.quietly():
-            self._show()
-
-    def _fork(self) -> None:
-        self.session.fork(self.name.value)
-        self.name.value = ""
+    def _mark(self) -> None:
+        self.root.compared = list(self.session.compared)
 
     def _show(self) -> None:
-        history = self.session.history
-        self.list.options = [(self._label(node.number), node.number) for node in history.nodes]
-        self.list.value = history.at
-        self.branch.options = [name for name, _ in history.branches]
-        self.branch.value = history.branch
+        history, measurements = self.session.measured_states()
+        labels = self.session.labels
+        self.root.rows = [
+            self._row(node, measurements.get(node.number), node.number == history.at)
+            for node in history.nodes
+            if not labels.get(node.number, StateLabel()).deleted or node.number == history.at
+        ]
 
-    def _label(self, number: int) -> str:
-        node, measurement = self.session.history.nodes[number], self.session.measurements.get(number)
-        depth = "  " * (len(self.session.history.path(number)) - 1)
-        what = step_code(node.step).removeprefix("wb.") if node.step else self.session.subject.name
-        if measurement is None:
-            return f"{number}  {depth}{what}"
-        score = formatting.score_value(measurement.score.value, measurement.score.unit)
-        return f"{number}  {depth}{what}   {score}, {formatting.size(measurement.bytes.total)}"
+    def _row(self, node: Node, measured: Measurement | None, current: bool) -> dict[str, Any]:
+        label = self.session.labels.get(node.number, StateLabel())
+        row = {
+            "number": node.number, "title": step_title(node.step) if node.step else self.session.subject.name,
+            "name": label.name, "note": label.note, "star": label.star, "current": current,
+            "deletable": node.number > 0 and not current, "score": "…", "change": "", "verdict": "", "costs": "",
+        }  # fmt: skip
+        if measured is None:
+            return row
+        score, times = measured.score, list(measured.latency.values())
+        row["score"] = formatting.score_value(score.value, score.unit)
+        if node.number:
+            row["change"] = formatting.points(score.change, score.unit)
+            row["verdict"] = "bad" if score.loss > 0 else "good" if score.loss < 0 else ""
+        fastest = min((timing.median for timing in times), default=None)
+        costs = [formatting.size(measured.bytes.total), *([formatting.latency(fastest)] if fastest else [])]
+        row["costs"] = " · ".join(costs)
+        return row

@@ -26,7 +26,7 @@ class Plan(View):
         super().__init__(session, lock)
         self.preset = W.Dropdown(
             options=[("choose a preset …", ""), *((preset.title, name) for name, preset in PRESETS.items())],
-            description="make it", tooltip="Steps for a goal, to be changed before they run", layout={"width": "280px"},
+            description="preset", tooltip="Steps for a goal, to be changed before they run", layout={"width": "280px"},
         )  # fmt: skip
         self.about = W.HTML()
         self.list = W.Select(rows=4, layout={"width": "auto"})
@@ -34,12 +34,15 @@ class Plan(View):
             description="Edit", icon="pencil", layout=NARROW, tooltip="Show the step in the form above"
         )
         self.update = W.Button(
-            description="Put form here", icon="refresh", layout=NARROW, tooltip="Replace the step by what the form says"
+            description="Replace by form",
+            icon="refresh",
+            layout=NARROW,
+            tooltip="Replace the step by what the form says",
         )
         self.remove = W.Button(description="Remove", icon="trash", layout=NARROW, tooltip="Take the step out")
-        self.add = W.Button(description="Add form", icon="plus", layout=NARROW, tooltip="Append what the form says")
+        self.add = W.Button(description="Add the form", icon="plus", layout=NARROW, tooltip="Append what the form says")
         self.run = W.Button(
-            description="Run all", icon="play", layout=NARROW, button_style="primary", tooltip="Do them one by one"
+            description="Run the plan", icon="play", layout=NARROW, button_style="primary", tooltip="Do them one by one"
         )
         self.preset.observe(self.act(self._choose), "value")
         self.edit.on_click(self.act(self._edit))

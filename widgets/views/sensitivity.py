@@ -13,11 +13,13 @@ from widgets.fold import Fold
 from widgets.forms import Forms
 from widgets.view import View
 from workbench.charts import sensitivity_curves, sensitivity_map
+from workbench.charts.theme import rows_height
 from workbench.errors import WorkbenchError
 from workbench.session.session import Session
 from workbench.steps import KINDS
 from workbench.steps.recipe import read_step
 
+TALL = 760  # pixels, as the style sheet says
 PAGE_SECONDS = 0.006  # a page takes about a third of this to draw one more cell and dot
 
 
@@ -56,9 +58,9 @@ class Sensitivity(View):
             "<p class='wb-help'>Tries the step on one layer or group at a time, and shows what each costs. Click a "
             "cell to preview it.</p>"
         )
-        tall = W.VBox([self.map_figure])
-        tall.add_class("wb-tall")
-        self.charts = W.VBox([tall, self.curves_figure])
+        self.tall = W.VBox([self.map_figure])
+        self.tall.add_class("wb-tall")
+        self.charts = W.VBox([self.tall, self.curves_figure])
         self.kind.observe(self.act(self._choose), "value")
         self.scan.on_click(self.act(self._scan))
         fields = [self.kind, self.strengths, self.tolerance, self.limit, self.scan]
@@ -114,6 +116,8 @@ class Sensitivity(View):
         self.empty.layout.display = "none" if table else ""
         if table is None:
             return
+        # The figure below is placed before this one is drawn.
+        self.tall.layout.min_height = f"{min(rows_height(len(table.targets)) + 24, TALL)}px"
         with self.map_figure.update():
             self.map.show(table)
         with self.curves_figure.update():

@@ -1,22 +1,38 @@
-"""The controls: a form for each kind of step. Moving one previews, Apply puts the step into the history."""
+"""The controls: a method, its form, and what it would do. Preview shows it, Apply puts it into the history."""
 
 from __future__ import annotations
 
 import glob
 from dataclasses import replace
 from threading import RLock
+from typing import Any
 
 import ipywidgets as W
+import traitlets
 
 from widgets import theme
+from widgets.figure import script
 from widgets.forms import Form, Forms
+from widgets.sending import SendingWidget
 from widgets.view import View
+from workbench.errors import WorkbenchError
 from workbench.session.session import Session
-from workbench.steps import KINDS, TrainingStep
+from workbench.steps import KINDS, Step, TrainingStep
+
+
+class Methods(SendingWidget):
+    """A button that says which method is chosen, and opens a list of all."""
+
+    sent = "value"
+    _esm = script("tell.js", "methods.js")
+    rows: traitlets.List[dict[str, Any]] = traitlets.List(
+        help="kind, title, shelf and summary of each, and why it can do nothing here."
+    ).tag(sync=True)
+    value = traitlets.Unicode(help="The kind that is chosen.").tag(sync=True)
 
 
 class Steps(View):
-    """Choose a kind of step, set it, watch the tiles, apply it or take it back.
+    """Choose a method, set it, watch the numbers, apply it or discard it.
 
     What the controls say is the session's draft, so whoever else sets that moves the controls.
     """
@@ -24,32 +40,35 @@ class Steps(View):
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.forms = Forms(KINDS, self.act(self._preview))
-        self._shelves: dict[str, list[str]] = {}
-        for name, kind in KINDS.items():
-            self._shelves.setdefault(kind.shelf, []).append(name)
-        self._last = {shelf: kinds[0] for shelf, kinds in self._shelves.items()}
-        self.shelf = W.ToggleButtons(options=tuple(self._shelves), style={"button_width": "auto"})
-        self.kind = W.ToggleButtons(style={"button_width": "auto"})
-        self.shelf.add_class("wb-shelf")
+        self.kind = Methods()
         self.place = W.VBox()
-        self.apply = W.Button(
-            description="Apply", button_style="primary", icon="check", tooltip="Put it into the history (Ctrl+Enter)"
+        narrow = {"width": "auto"}
+        self.look = W.Button(
+            description="Preview", icon="eye", tooltip="Show what it would do; nothing is changed", layout=narrow
         )
+        self.apply = W.Button(
+            description="Apply", button_style="primary", icon="check", tooltip="Put it into the history (Ctrl+Enter)",
+            layout=narrow,
+        )  # fmt: skip
         self.back = W.Button(
-            description="Take back", icon="times", tooltip="Drop the preview; nothing was changed (Escape)"
+            description="Discard", icon="times", tooltip="Drop the preview; nothing was changed (Escape)", layout=narrow
         )
         self.message = W.HTML()
-        self.shelf.observe(self.act(lambda: self.choose(self._last[self.shelf.value])), "value")
+        self.message.add_class("wb-said")
         self.kind.observe(self.act(lambda: self.choose(self.kind.value)), "value")
+        self.look.on_click(self.act(self._preview))
         self.apply.on_click(self.act(self._apply))
         self.back.on_click(self.act(self.session.take_back))
-        buttons = W.HBox([self.apply, self.back])
-        self.root = W.VBox([self.shelf, self.kind, self.place, buttons, self.message])
+        head = W.HBox([self.kind, self.look, self.apply, self.back])
+        head.add_class("wb-step-head")
+        self.root = W.VBox([head, self.message, self.place])
         if self.session.draft is None:
             self.session.draft = replace(self.forms[next(iter(KINDS))].step, layers=self._chosen())
-        self.watch(self._follow, "draft")
+        self._why = ""
+        self.watch(self._offer, "history")
+        self.watch(self._follow, "draft", "history")
         self.follow(self._retarget, "selection")
-        self.watch(self._show, "staged", "draft")
+        self.watch(self._show, "staged", "draft", "jobs")
 
     @property
     def form(self) -> Form:
@@ -57,21 +76,33 @@ class Steps(View):
         return self.forms[self.kind.value]
 
     def choose(self, kind: str) -> None:
-        """Show the form of a kind of step, as it was left, for the chosen layers."""
+        """Show the form of a kind of step, as it was left, for the chosen layers; and what it would do."""
         step = replace(self.forms[kind].step, layers=self._chosen())
-        self.session.take_back()
-        self.session.draft = step
+        if self._why_not(step) or isinstance(step, TrainingStep):
+            self.session.take_back()
+            self.session.draft = step
+        else:
+            self.session.preview(step)
+
+    def _offer(self) -> None:
+        layers, task = self.session.layers, self.session.subject.task
+        self.kind.rows = [
+            {
+                "kind": name,
+                "title": kind.title,
+                "shelf": kind.shelf,
+                "summary": kind.summary,
+                "lacks": kind().lacks(task)
+                or ("" if any(map(kind().acts_on, layers)) else f"the model has no {' or '.join(kind.layer_kinds)}"),
+            }
+            for name, kind in KINDS.items()
+        ]
 
     def _follow(self) -> None:
         draft = self.session.draft
         if draft is None:
             return
-        self._last[draft.shelf] = draft.kind
-        kinds = [(KINDS[name].title, name) for name in self._shelves[draft.shelf]]
-        if self.kind.options != tuple(kinds):
-            self.shelf.value = draft.shelf
-            self.kind.tooltips = [KINDS[name].summary for _, name in kinds]
-            self.kind.options = kinds
+        self._why = self._why_not(draft)
         self.kind.value = draft.kind
         self.form.show(draft)
         if self.place.children != (self.form.root,):
@@ -100,16 +131,32 @@ class Steps(View):
         else:
             self.session.draft = step
 
+    def _why_not(self, step: Step) -> str:
+        """Return why a step can do nothing here, known before any work is done; "" if it can."""
+        if lacks := step.lacks(self.session.subject.task):
+            return f"Not possible here: {lacks}."
+        try:
+            step.chosen(self.session.layers)
+        except WorkbenchError as error:
+            return f"Not possible here: {error}."
+        return ""
+
     def _show(self) -> None:
         staged, draft = self.session.staged, self.session.draft
-        # Known before any work is done; a form that cannot work says so and not only after Apply.
-        lacks = draft.lacks(self.session.subject.task) if draft is not None else ""
-        self.back.disabled, self.apply.disabled = staged is None, bool(lacks)
-        if lacks:
-            self.message.value = theme.note(f"Not possible here: {lacks}.", "error")
-        elif staged is None:
-            self.message.value = ""
-        elif staged.error:
-            self.message.value = theme.note(staged.error, "error")
+        why, title = self._why, f"Apply {draft.title}" if draft is not None else ""
+        error = staged.error if staged is not None and staged.step == draft else ""
+        busy = any(job.active and job.title == title for job in self.session.jobs)
+        self.back.disabled, self.apply.disabled = staged is None, bool(why or error or busy)
+        self.look.disabled = bool(why) or isinstance(draft, TrainingStep)
+        if why or error:
+            text, kind = why or error, "error"
+        elif busy:
+            text, kind = "It is being applied; what is seen is what the preview found.", "note"
+        elif isinstance(draft, TrainingStep):
+            text, kind = "It trains, so what it gives is known when it has run.", "note"
+        elif staged is not None:
+            text, kind = "\n".join(staged.notes), "note"
         else:
-            self.message.value = theme.note("\n".join(staged.notes))
+            text, kind = "", "note"
+        # One line of a fixed height; the rest is read under the pointer, so that no message moves the form.
+        self.message.value = theme.note(text, kind)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
+from pathlib import Path
 from threading import RLock
 
 import ipywidgets as W
 
-from widgets.fold import Fold
+from widgets import theme
+from widgets.file_list import FileList
 from widgets.view import View
 from workbench import load
 from workbench.errors import WorkbenchError
+from workbench.inspection.contents import contents_of
 from workbench.loading.embedded import NAMES
 from workbench.model.subject import Subject
 from workbench.session.session import Session
@@ -44,23 +47,129 @@ class SubjectChoice(View):
         self._opened = opened
         name = session.subject.name
         known = list(dict.fromkeys([*NAMES, name] if name not in NAMES else NAMES))
-        self.choice = W.Dropdown(options=known, value=name, layout={"width": "200px"}, tooltip="Open another model")
+        self.choice = W.Dropdown(
+            options=known, value=name, layout={"width": "170px"}, tooltip="The model; open another"
+        )
         self.facts = W.HTML(_facts(session))
+        self.facts.add_class("wb-facts")
         self.what = W.Text(
             placeholder="nets.py:resnet20, timm:NAME, hf:FOLDER, out/", description="model", layout={"width": "420px"}
         )
         self.fields = {
             key: W.Text(placeholder=hint, description=key, layout={"width": "420px"}) for key, hint in FIELDS.items()
         }
-        self.open = W.Button(description="Open", icon="folder-open", layout={"width": "auto"})
-        self.form = Fold("Open another model", W.VBox([self.what, *self.fields.values(), self.open]))
+        self.open = W.Button(
+            description="Open", icon="folder-open", button_style="primary", layout={"width": "auto"},
+            tooltip="Load the model with what stands in the fields",
+        )  # fmt: skip
+        self.picker = FileList(choose=self._picked, failed=self._fail)
+        self.holds = W.HTML()
+        self.takes = W.Dropdown(description="take as", layout={"width": "420px", "display": "none"})
+        self.use = W.Button(
+            description="Use it", tooltip="Put it into its field", layout={"width": "auto", "display": "none"}
+        )
+        self.use.on_click(self.act(self._use))
+        self.more = W.ToggleButton(
+            icon="folder-open", tooltip="Open a model of your own", description="Open a model", layout={"width": "32px"}
+        )
+        self.more.add_class("wb-icon")
+        self.form = W.VBox(
+            [
+                W.HTML(
+                    "<b>Open a model of your own</b><p class='wb-hint'>Choose a file, see what it holds, and "
+                    "use it: the model as a Python file or exported folder, its checkpoint, its data.</p>"
+                ),
+                W.HBox(
+                    [
+                        W.VBox([self.picker, self.holds, W.HBox([self.takes, self.use])], layout={"flex": "1 1 46%"}),
+                        W.VBox([self.what, *self.fields.values(), self.open], layout={"flex": "1 1 50%"}),
+                    ],
+                    layout={"flex_flow": "row wrap", "align_items": "flex-start"},
+                ),
+            ],
+            layout={"display": "none"},
+        )
+        self.form.add_class("wb-sheet")
+        # Asked before work is lost; what was tried is on disk in any case.
+        self.question = W.HTML()
+        self.sure = W.Button(
+            description="Open it",
+            tooltip="Stop the work and open the other model",
+            button_style="warning",
+            layout={"width": "auto"},
+        )
+        self.stay = W.Button(description="Stay", tooltip="Stay with this model", layout={"width": "auto"})
+        self.ask = W.HBox([self.question, self.sure, self.stay], layout={"display": "none"})
+        self.ask.add_class("wb-sheet")
+        self._wanted: Callable[[], Subject] | None = None
         self.choice.observe(self.act(self._choose), "value")
+        self.more.observe(self.act(self._unfold), "value")
         self.open.on_click(self.act(self._load))
-        self.root = W.HBox([self.choice, self.facts], layout={"align_items": "center"})
+        self.sure.on_click(self.act(self._go))
+        self.stay.on_click(self.act(self._stay))
+        self.root = W.HBox([self.choice, self.more, self.facts])
+        self.root.add_class("wb-subject")
+
+    def _unfold(self) -> None:
+        self.form.layout.display = "" if self.more.value else "none"
+        if self.more.value and not self.picker.rows:
+            self.picker.browse(Path.cwd())
+
+    def _fail(self, words: str) -> None:
+        self.session.error = words
+
+    def _picked(self, path: Path) -> None:
+        """Say what a file holds, and offer what it can be."""
+        found = contents_of(path)
+        lines = "".join(f"<li>{escape(line)}</li>" for line in found.lines)
+        missing = theme.note(found.missing, "error")
+        self.holds.value = f"<b>{escape(path.name)}</b><ul class='wb-holds'>{lines}</ul>{missing}"
+        uses = [(f"model {Path(text).name}", ("model", text)) for text in found.choices]
+        if found.kind == "checkpoint":
+            uses = [("checkpoint: the weights", ("checkpoint", str(path)))]
+        elif found.kind == "data":
+            uses = [(f"{split} data", (split, str(path))) for split in ("validation", "train", "test")]
+        self.takes.options = [] if found.missing else uses
+        self.takes.layout.display = self.use.layout.display = "" if self.takes.options else "none"
+
+    def _use(self) -> None:
+        field, text = self.takes.value
+        (self.what if field == "model" else self.fields[field]).value = text
 
     def _choose(self) -> None:
-        if self.choice.value in NAMES:
-            self._opened(load(self.choice.value))
+        name = self.choice.value
+        if name in NAMES and name != self.session.subject.name:
+            self._want(name, lambda: load(name))
+
+    def _want(self, title: str, made: Callable[[], Subject]) -> None:
+        """Open a subject, after asking if work would be lost."""
+        self._wanted = made
+        harmless = ("Measure the baseline", "Map of the model")
+        lost = ", ".join(job.title for job in self.session.jobs if job.active and job.title not in harmless)
+        if not lost:
+            self._go()
+            return
+        self.question.value = f"<p>Opening <b>{escape(title)}</b> stops <b>{escape(lost)}</b>.</p>"
+        self.ask.layout.display = ""
+
+    def _go(self) -> None:
+        made, self._wanted = self._wanted, None
+        self.ask.layout.display = "none"
+        if made is None:
+            return
+        self.facts.value = "<span class='wb-state'>opening …</span>"
+        try:
+            self._opened(made())
+        except Exception:
+            self._stay()
+            self.facts.value = _facts(self.session)
+            raise
+
+    def _stay(self) -> None:
+        self._wanted = None
+        self.ask.layout.display = "none"
+        with self.quietly():
+            self.choice.value = self.session.subject.name
 
     def _load(self) -> None:
         values = {key: field.value.strip() for key, field in self.fields.items() if field.value.strip()}
@@ -68,7 +177,8 @@ class SubjectChoice(View):
         output, columns = values.pop("output", None), values.pop("columns", "")
         entering = [part.strip() for part in columns.split(",") if part.strip()]
         place = int(output) if output is not None and output.lstrip("-").isdigit() else output
-        self._opened(load(self.what.value.strip(), output=place, columns=entering, **values, **scales))
+        what = self.what.value.strip()
+        self._want(what, lambda: load(what, output=place, columns=entering, **values, **scales))
 
 
 def _numbers(field: str, text: str) -> tuple[float, ...]:
@@ -79,9 +189,7 @@ def _numbers(field: str, text: str) -> tuple[float, ...]:
 
 
 def _facts(session: Session) -> str:
-    import torch
-
     task = session.subject.task
     data = f"{len(task.split('validation')):,} validation samples"
-    words = [escape(task.name or task.metric.name), data, f"cpu, {torch.get_num_threads()} threads"]
-    return f"<span class='wb-state'>&nbsp;{' · '.join(words)}</span>"
+    words = " · ".join([task.name or task.metric.name, data])
+    return f"<span class='wb-state' title='{escape(words)}'>{escape(words)}</span>"

@@ -12,6 +12,7 @@ from torch import Tensor
 from widgets import theme
 from widgets.figure import Figure
 from widgets.view import View
+from workbench import formatting
 from workbench.charts import drawn_charts, weight_histogram
 from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError
@@ -21,6 +22,7 @@ from workbench.session.session import Session
 from workbench.steps import Bounds
 
 BINS = 80
+HEIGHT = 210  # with its slider in one screen
 MOST_TICKS = 300
 
 
@@ -33,7 +35,7 @@ class Weights(View):
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         self.title, self.hint = W.HTML(), W.HTML()
-        self.chart = weight_histogram()
+        self.chart = weight_histogram(height=HEIGHT)
         for box in (self.chart.cut, self.chart.clip):
             box.update(editable=True, use_handles=True, symmetric=True)
         self.figure = Figure(self.chart.figure, lock, "Histogram of the chosen layer's weights, before and after")
@@ -122,7 +124,7 @@ class Weights(View):
         bits = f", {coding.bits} bits{which}" if coding else ""
         self.title.value = (
             f"<b>{escape(layer.name)}</b>{several} <span class='wb-state'>{escape(layer.kind)}, {shape}, "
-            f"{zeros:.0%} zeros{bits}</span>"
+            f"{formatting.percent(zeros)} zeros{bits}</span>"
         )
         self._show_others(layer, *counted)
 

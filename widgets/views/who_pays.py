@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from threading import RLock
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from widgets import theme
 from widgets.figure import STATIC, Figure
+from widgets.pictures import png
 from widgets.view import View
 from workbench import formatting
 from workbench.charts import class_chart
@@ -162,7 +161,8 @@ class WhoPays(View):
             if sample.target >= 0:
                 label = f"is {self._name(sample.target)}"
                 said = f"{self._name(sample.before)} → {self._name(sample.after)}"
-                sure = f"\nbefore {sample.sure_before:.0%} sure, now {sample.sure_after:.0%}"
+                before, after = formatting.percent(sample.sure_before), formatting.percent(sample.sure_after)
+                sure = f"\nbefore {before} sure, now {after}"
             else:
                 target = leaves(take(targets, torch.tensor([place])))
                 label, sure = f"target {words(target[0])}" if target else "", ""
@@ -170,7 +170,7 @@ class WhoPays(View):
             rows.append(
                 {
                     "number": sample.number,
-                    "picture": _png(image) if image is not None else "",
+                    "picture": png(image) if image is not None else "",
                     "text": "" if image is not None else reads,
                     "label": label,
                     "said": said,
@@ -225,7 +225,7 @@ class WhoPays(View):
                 (title, heat(values, limit, COLORS)) for title, values in (("before", before), ("now", after))
             )]  # fmt: skip
             shown = "".join(
-                f"<figure><img src='{_png(image)}' alt='{title}'><figcaption>{title}</figcaption></figure>"
+                f"<figure><img src='{png(image)}' alt='{title}'><figcaption>{title}</figcaption></figure>"
                 for title, image in pictures
             )
         else:
@@ -267,15 +267,6 @@ def _rule(impact: Impact) -> str:
         f"to expect of new ones, and hold for all {len(impact.classes)} classes together (95 %, Bonferroni).{shown} "
         "Tap a class to see its samples.</p>"
     )
-
-
-def _png(image: Tensor) -> str:
-    """Return an image uint8 [H, W, 3] as the address of a PNG."""
-    from PIL import Image
-
-    held = io.BytesIO()
-    Image.fromarray(image.numpy()).save(held, "png")
-    return f"data:image/png;base64,{base64.b64encode(held.getvalue()).decode()}"
 
 
 def _columns(sample: Tensor, before: Tensor, after: Tensor) -> str:

@@ -1,58 +1,67 @@
-"""What is being done: progress, time left, cancel, and what went wrong."""
+"""What is being done: progress, time left, what waits, cancel; and what went wrong or was written."""
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Mapping
 from threading import RLock
+from typing import Any
 
-import ipywidgets as W
+import anywidget
+import torch
+import traitlets
 
-from widgets import theme
+from widgets.figure import STATIC
 from widgets.view import View
-from workbench import formatting
 from workbench.session.session import Session
 
 
+class WorkLine(anywidget.AnyWidget):
+    """A line of work and its messages in the page."""
+
+    _esm = STATIC / "work.js"
+    idle = traitlets.Unicode(help="What is said while nothing runs.").tag(sync=True)
+    running = traitlets.Dict(help="title, message, done and seconds of what runs; {} for nothing.").tag(sync=True)
+    waiting: traitlets.List[dict[str, Any]] = traitlets.List(help="number and title of what waits.").tag(sync=True)
+    error = traitlets.Unicode().tag(sync=True)
+    done = traitlets.Unicode().tag(sync=True)
+    note = traitlets.Unicode().tag(sync=True)
+
+
 class Work(View):
-    """One strip of constant height, so that nothing moves under the hand: what runs, what failed, what was written."""
+    """One line of constant height, so that nothing moves under the hand."""
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
-        self.bar = W.FloatProgress(min=0.0, max=1.0, layout={"width": "240px", "flex": "none"})
-        self.text = W.HTML()
-        self.text.add_class("wb-doing")
-        self.cancel = W.Button(description="Cancel", icon="stop", layout={"width": "auto"})
-        self.cancel.on_click(self.act(self.session.cancel))
-        self.busy = W.HBox([self.bar, self.cancel, self.text], layout={"align_items": "center"})
-        self.error = W.HTML()
-        self.dismiss = W.Button(description="Dismiss", layout={"width": "auto"})
-        self.dismiss.on_click(self.act(self._dismiss))
-        self.strip = W.HBox([self.error, self.dismiss], layout={"flex": "1 1 0", "min_width": "0"})
-        self.saved = W.HTML()
-        self.root = W.HBox([self.busy, self.strip, self.saved])
-        self.root.add_class("wb-work")
+        threads = torch.get_num_threads()
+        self.root = WorkLine(idle=f"cpu, {threads} thread{'' if threads == 1 else 's'}")
+        self.root.on_msg(lambda _, message, __: self.receive(message))
         self.watch(self._show_jobs, "jobs")
-        self.watch(self._show_error, "error")
-        self.watch(self._show_saved, "saved_to")
+        self.watch(self._show_messages, "error", "saved_to", "notice")
+
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """Work off what a page sends: {"cancel": number of a job, -1 for all} or {"dismiss": "error"}."""
+        if isinstance(number := message.get("cancel"), int):
+            self.session.cancel(None if number < 0 else number)
+        gone = message.get("dismiss")
+        if gone == "error":
+            self.session.error = ""
+        elif gone in ("done", "note"):  # what was written stays known, it is only no news any more
+            with self.lock:
+                self.root.set_trait(gone, "")
 
     def _show_jobs(self) -> None:
         active = [job for job in self.session.jobs if job.active]
-        self.busy.layout.display = "" if active else "none"
         running = next((job for job in active if job.state == "running"), active[0] if active else None)
+        self.root.waiting = [{"number": job.number, "title": job.title} for job in active if job is not running]
         if running is None:
+            self.root.running = {}
             return
-        self.bar.value = running.tick.done
-        left = f" about {formatting.seconds(running.tick.seconds_left)} left," if running.tick.seconds_left else ""
-        more = f" ({len(active) - 1} waiting)" if len(active) > 1 else ""
-        self.text.value = f"<b>{escape(running.title)}</b>{more}{left} {escape(running.tick.message)}"
+        tick = running.tick
+        self.root.running = {
+            "title": running.title, "message": tick.message, "done": round(tick.done, 3), "seconds": tick.seconds_left,
+        }  # fmt: skip
 
-    def _show_error(self) -> None:
-        self.error.value = theme.note(self.session.error, "error")
-        self.strip.layout.display = "" if self.session.error else "none"
-
-    def _dismiss(self) -> None:
-        self.session.error = ""
-
-    def _show_saved(self) -> None:
-        text = f"written and verified: {self.session.saved_to}" if self.session.saved_to else ""
-        self.saved.value = theme.note(text, "done")
+    def _show_messages(self) -> None:
+        self.root.error = self.session.error
+        self.root.done = f"written and verified: {self.session.saved_to}" if self.session.saved_to else ""
+        self.root.note = self.session.notice

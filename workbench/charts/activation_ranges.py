@@ -9,6 +9,7 @@ from typing import Any
 from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
+from workbench import formatting
 from workbench.charts import theme
 from workbench.charts.labels import axis_labels
 from workbench.inspection import Activations
@@ -26,7 +27,13 @@ def activation_data(activations: Sequence[Activations]) -> dict[str, list[Any]]:
         "right": [min(row.mean + row.std, row.high) for row in activations],
         "range": [f"{row.low:.4g} to {row.high:.4g}" for row in activations],
         "middle": [f"{row.mean:.4g} ± {row.std:.4g}" for row in activations],
-        "idle": [f"{row.never_positive:.1%} never above zero, {row.constant:.1%} constant" for row in activations],
+        "idle": [
+            ", ".join(
+                f"{formatting.percent(share, 1)} {words}"
+                for share, words in ((row.never_positive, "never above zero"), (row.constant, "constant"))
+            )
+            for row in activations
+        ],
         "where": [f"{row.samples:,} {row.split} samples" for row in activations],
     }
 

@@ -30,7 +30,7 @@ def bars_data(rows: Sequence[Row], quantity: Quantity = "parameters") -> dict[st
         "after": [value / divisor for value in after],
         "before_text": [write(before) for _, before, _ in rows],
         "after_text": [write(value) for value in after],
-        "kept": [f"{now / row[1]:.1%}" if row[1] else "–" for row, now in zip(rows, after, strict=True)],
+        "kept": [formatting.percent(now / row[1], 1) if row[1] else "–" for row, now in zip(rows, after, strict=True)],
     }
 
 

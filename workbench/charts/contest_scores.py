@@ -47,7 +47,7 @@ def stop_data(contest: Contest | None) -> dict[str, list[Any]]:
         "y": [drop.value for drop in drops],
         "color": [color for _, color, _ in stops],
         "criterion": [entry.title for entry, _, _ in stops],
-        "gone": [f"{stop.amount:.0%}" for _, _, stop in stops],
+        "gone": [formatting.percent(stop.amount) for _, _, stop in stops],
         "change": [drop.text for drop in drops],
         "score": [formatting.score(stop.score) for _, _, stop in stops],
     }

@@ -9,6 +9,7 @@ from bokeh.models import ColumnDataSource
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
+from workbench import formatting
 from workbench.charts import theme
 from workbench.inspection import Spectrum
 
@@ -29,7 +30,7 @@ def spectrum_data(spectrum: Spectrum | None) -> dict[str, list[Any]]:
         "rank": [n for n, _, _ in shown],
         "value": [value / largest for _, value, _ in shown],
         "text": [f"{value:.4g}" for _, value, _ in shown],
-        "held": [f"{held:.2%}" for _, _, held in shown],
+        "held": [formatting.percent(held, 2) for _, _, held in shown],
     }
 
 

@@ -26,7 +26,12 @@ def training_data(curve: Sequence[News], name: str, unit: str = "") -> dict[str,
     y = [sum(value for _, value in part) / len(part) for part in parts]
     factor = 100.0 if unit == "%" else 1.0
     words = [formatting.score_value(value, unit) for value in y]
-    return {"x": x, "y": [value * factor for value in y], "done": [f"{value:.0%}" for value in x], "value": words}
+    return {
+        "x": x,
+        "y": [value * factor for value in y],
+        "done": [formatting.percent(value) for value in x],
+        "value": words,
+    }
 
 
 def best_data(data: dict[str, list[Any]], higher_is_better: bool) -> dict[str, list[Any]]:

@@ -8,7 +8,7 @@ import zlib
 from io import BufferedReader
 from pathlib import Path
 
-from workbench.errors import WorkbenchError, shown
+from workbench.errors import WorkbenchError, first_line, shown
 
 MIB = 1 << 20
 # A file with a hole in it claims bytes that no disk holds; below this size that does no harm.
@@ -27,7 +27,7 @@ def open_plain(folder: Path, name: str) -> BufferedReader:
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError, ValueError) as error:  # a ring of links, a name with a zero byte
-        raise WorkbenchError(f"{path} cannot be read: {error}") from error
+        raise WorkbenchError(f"{path} cannot be read: {first_line(error)}") from error
     if not inside:
         raise WorkbenchError(f"{path} leads out of the folder")
     return open_file(path)
@@ -49,7 +49,7 @@ def open_file(path: Path) -> BufferedReader:
     except FileNotFoundError as error:
         raise WorkbenchError(f"{name} is missing") from error
     except (OSError, ValueError) as error:
-        raise WorkbenchError(f"{name} cannot be read: {error}") from error
+        raise WorkbenchError(f"{name} cannot be read: {first_line(error)}") from error
     facts = os.fstat(number)
     blocks = getattr(facts, "st_blocks", None)
     said = ""
@@ -86,7 +86,7 @@ def read_packed(folder: Path, name: str, most: int) -> bytes:
                     part = unpacking.unconsumed_tail
             ended = unpacking.eof and not unpacking.unused_data and not file.read(1)
     except (OSError, zlib.error) as error:
-        raise WorkbenchError(f"{folder / name} cannot be read: {error}") from error
+        raise WorkbenchError(f"{folder / name} cannot be read: {first_line(error)}") from error
     if not room:
         raise WorkbenchError(f"{folder / name} unpacks to more than the {most} bytes that it may have")
     if not ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 
 from workbench.cli import commands, lab, serve
 from workbench.loading.embedded import NAMES
@@ -37,6 +38,7 @@ def parser() -> ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=RawDescriptionHelpFormatter,
     )
+    made.add_argument("--version", action="version", version=f"workbench {_version()}")
     commands_ = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, help: str) -> ArgumentParser:  # noqa: A002  # argparse's name for it
@@ -52,6 +54,13 @@ def parser() -> ArgumentParser:
     _lab(add("lab", "Open JupyterLab on the workbench's notebook. Further arguments go to jupyter lab."))
     _serve(add("serve", "Serve the panel as a page of its own, without notebook or code."))
     return made
+
+
+def _version() -> str:
+    try:
+        return version("compression-workbench")
+    except PackageNotFoundError:
+        return "from its source, which is not installed"
 
 
 def _inspect(made: ArgumentParser) -> None:
@@ -80,7 +89,8 @@ def _scan(made: ArgumentParser) -> None:
 
 
 def _run(made: ArgumentParser) -> None:
-    made.add_argument("--subject", required=True, help=SUBJECT)
+    made.add_argument("subject", nargs="?", help=SUBJECT)
+    made.add_argument("--subject", dest="subject_option", metavar="SUBJECT", help="the same, as an option")
     made.add_argument("--recipe", required=True, metavar="FILE", help="the steps, as JSON")
     made.add_argument("--out", metavar="FOLDER", help="where the verified files are written")
     made.add_argument("--report", metavar="FILE", help="a report: .html, .ipynb, .md or .pdf")
@@ -94,6 +104,7 @@ def _run(made: ArgumentParser) -> None:
 
 
 def _steps(made: ArgumentParser) -> None:
+    made.add_argument("names", nargs="*", metavar="NAME", help="steps to show with all their fields; without, a list")
     made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
     made.set_defaults(work=commands.steps)
 

@@ -19,13 +19,13 @@ from workbench.cli import console, words
 from workbench.cli.subject import fields, settings
 from workbench.errors import WorkbenchError
 from workbench.graph import Group
-from workbench.jobs.progress import Progress
+from workbench.jobs.progress import Progress, Tick
 from workbench.loading.load import load
 from workbench.search.trials import Tolerance
 from workbench.session.clean_up import removable, remove, total
 from workbench.session.session import Session
 from workbench.steps import KINDS, Option, Step
-from workbench.steps.recipe import Recipe
+from workbench.steps.recipe import Recipe, check_possible
 
 DAY = 24 * 3600.0
 
@@ -71,11 +71,15 @@ def _check_outputs(chosen: Namespace) -> None:
 
 def run(chosen: Namespace) -> None:
     """Do a recipe, export and report."""
+    if bool(chosen.subject) == bool(chosen.subject_option):
+        raise WorkbenchError("name one subject: `workbench run SUBJECT --recipe FILE`")
+    chosen.subject = chosen.subject or chosen.subject_option
     recipe = Recipe.load(chosen.recipe)
     if chosen.seed is not None:
         recipe = dataclasses.replace(recipe, seed=chosen.seed)
     _check_outputs(chosen)
     with _session(chosen) as (session, progress):
+        check_possible(session.subject, recipe)
         if chosen.scan:
             session.sensitivity(_to_scan(recipe), progress=progress.part(0.0, 0.3, "scan"))
         measured = session.replay(recipe, progress.part(0.3, 0.6))
@@ -99,7 +103,13 @@ def run(chosen: Namespace) -> None:
 
 
 def steps(chosen: Namespace) -> None:
-    """Print every registered step with its fields, from their own declarations."""
+    """Print the registered steps, or those that are named with their fields, from their own declarations.
+
+    Raises:
+        WorkbenchError: A name is none of a step.
+    """
+    if unknown := [name for name in chosen.names if name not in KINDS]:
+        raise WorkbenchError(f"no step is called {', '.join(unknown)}; there are {', '.join(KINDS)}")
     facts = {
         kind: {
             "title": step.title,
@@ -108,8 +118,10 @@ def steps(chosen: Namespace) -> None:
             "options": [_option_facts(option) for option in step.options()],
         }
         for kind, step in KINDS.items()
+        if not chosen.names or kind in chosen.names
     }
-    _print(chosen, facts, "\n\n".join(words.step(kind, step) for kind, step in KINDS.items()))
+    whole = "\n\n".join(words.step(kind, KINDS[kind]) for kind in chosen.names)
+    _print(chosen, facts, whole or words.steps(KINDS))
 
 
 def clean(chosen: Namespace) -> None:
@@ -134,6 +146,7 @@ def _session(chosen: Namespace, autosave: str | None = ".workbench") -> Iterator
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     line = console.ProgressLine(sys.stderr, chosen.quiet)
+    line(Tick(0.0, f"loading {chosen.subject}"))
     subject = load(chosen.subject, **fields(chosen))
     session = Session(subject, settings(chosen), threaded=False, autosave=autosave)
     try:

@@ -14,6 +14,11 @@ SPARSE_SECONDS = 10.0
 FRESH_SECONDS = 0.1
 
 
+def width() -> int:
+    """Return how many characters fit a line: the terminal's, and a readable hundred elsewhere."""
+    return min(shutil.get_terminal_size((100, 24)).columns, 120)
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Return rows of text under their heads, columns aligned; those numbered in `right` to the right."""
     lines = [list(heads), *(list(row) for row in rows)]

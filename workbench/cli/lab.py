@@ -6,7 +6,7 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 
 NOTEBOOK = "workbench.ipynb"
 PACKAGE = Path(__file__).parents[1]
@@ -42,5 +42,5 @@ def notebook(package: Path, here: Path) -> Path:
     try:
         shutil.copyfile(packaged, copy)
     except OSError as error:
-        raise WorkbenchError(f"the notebook cannot be put into {here}: {error}") from error
+        raise WorkbenchError(f"the notebook cannot be put into {here}: {first_line(error)}") from error
     return copy

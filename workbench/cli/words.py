@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 
 from workbench import formatting
+from workbench.cli import console
 from workbench.cli.console import table
 from workbench.graph import Group
 from workbench.measure import HOW, Measurement, Score
@@ -83,13 +85,29 @@ def sensitivity(scanned: Table) -> str:
     return "\n".join([*lines, table(heads, rows, right=range(1, len(heads))), *reasons])
 
 
+def steps(kinds: Mapping[str, type[Step]]) -> str:
+    """Return one line a step, as wide as the terminal, and how to see more."""
+    name = max(len(kind) for kind in kinds)
+    room = max(console.width() - name - 4, 20)
+    shelves: dict[str, list[str]] = {}
+    for kind, step_class in kinds.items():
+        summary = textwrap.shorten(step_class.summary, room, placeholder=" …")
+        shelves.setdefault(step_class.shelf, []).append(f"  {kind.ljust(name)}  {summary}")
+    listed = ["\n".join([shelf, *lines]) for shelf, lines in shelves.items()]
+    return "\n\n".join([*listed, "workbench steps NAME shows the fields of a step."])
+
+
 def step(kind: str, step_class: type[Step]) -> str:
-    """Return a step's declaration: what it does, and its fields."""
-    rows = [
-        (option.name, _type(option), "" if option.default == "" else str(option.default), option.help)
-        for option in step_class.options()
-    ]
-    return f"{kind}: {step_class.title}\n{step_class.summary}\n" + table(("field", "type", "default", ""), rows)
+    """Return a step's declaration: what it does, and its fields, as wide as the terminal."""
+    wide = console.width()
+    lines = [f"{kind}: {step_class.title}", *textwrap.wrap(step_class.summary, wide)]
+    for option in step_class.options():
+        default = "" if option.default == "" else f", default {option.default}"
+        lines += textwrap.wrap(
+            f"{option.name}: {_type(option)}{default}", wide, initial_indent="  ", subsequent_indent="      "
+        )
+        lines += textwrap.wrap(option.help, wide, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines)
 
 
 def _type(option: Option) -> str:

@@ -87,7 +87,8 @@ def card(record: Mapping[str, Any], recipe: Recipe, integers: str = "") -> str:
     unit = after.score.unit
     lines += [
         f"| {row['file']} | {row['runtime']} | {row['bytes']:,} | {formatting.score_value(row['score'], unit)} "
-        f"| {formatting.score_value(row['expected'], unit)} | {row['agreement']:.2%} | {row['n']:,} |"
+        f"| {formatting.score_value(row['expected'], unit)} | {formatting.percent(row['agreement'], 2)} "
+        f"| {row['n']:,} |"
         for row in record["verified"]
     ]
     lines += [f"\n- {_plain(note)}" for note in after.notes]

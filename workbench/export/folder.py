@@ -95,6 +95,12 @@ def _check_replaceable(folder: Path) -> None:
         raise WorkbenchError(f"{folder} is in use by something else than an export; choose another folder")
 
 
+def verified_files(folder: Path) -> list[dict[str, Any]]:
+    """Return what was found when each file of an exported folder was opened again, as plain JSON."""
+    facts: list[dict[str, Any]] = json.loads((folder / RECORD).read_text(encoding="utf-8"))["verified"]
+    return facts
+
+
 def check_formats(formats: Sequence[str]) -> None:
     """Raise `WorkbenchError` if there are none, or one is not known."""
     unknown = [name for name in formats if name not in FORMATS]

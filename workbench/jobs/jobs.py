@@ -51,6 +51,7 @@ class Jobs:
         self._numbers = itertools.count(1)
         self._jobs: dict[int, Job] = {}
         self._stops: dict[int, Event] = {}
+        self._same: dict[int, tuple[object, Future[Any]]] = {}
         self._lock, self._publishing = RLock(), RLock()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -60,13 +61,24 @@ class Jobs:
         with self._lock:
             return tuple(self._jobs.values())
 
-    def submit(self, title: str, work: Callable[[Progress], Any]) -> Future[Any]:
-        """Start `work(progress)` when its turn comes, and return its future."""
+    def submit(self, title: str, work: Callable[[Progress], Any], key: object = None) -> Future[Any]:
+        """Start `work(progress)` when its turn comes, and return its future.
+
+        Args:
+            title: What people read.
+            work: What is done.
+            key: What equal work has in common. While such work waits or runs its future is returned, and nothing is
+                started: a second click asks for nothing more. None is equal to nothing.
+        """
         number, stop = next(self._numbers), Event()
         with self._lock:
+            for asked, (known, same) in self._same.items():
+                if key is not None and known == key and self._jobs[asked].active and not self._stops[asked].is_set():
+                    return same
             self._jobs[number], self._stops[number] = Job(number, title), stop
             for old in [n for n, job in self._jobs.items() if not job.active][:-5]:
                 del self._jobs[old], self._stops[old]
+                self._same.pop(old, None)
         self._publish()
         if not self._threaded:
             future: Future[Any] = Future()
@@ -78,14 +90,18 @@ class Jobs:
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(1, thread_name_prefix="workbench-job")
-            return self._pool.submit(self._run, number, stop, work)
+            future = self._pool.submit(self._run, number, stop, work)
+            self._same[number] = key, future
+            return future
 
-    def cancel(self, number: int | None = None) -> None:
-        """Ask one job, or all of them, to stop at its next report of progress."""
+    def cancel(self, number: int | None = None) -> tuple[Job, ...]:
+        """Ask one job, or all of them, to stop at its next report of progress; return what was still to be done."""
         with self._lock:
-            for key, stop in self._stops.items():
-                if number in (None, key):
-                    stop.set()
+            asked = [key for key in self._stops if number in (None, key)]
+            stopped = tuple(job for key in asked if (job := self._jobs[key]).active and not self._stops[key].is_set())
+            for key in asked:
+                self._stops[key].set()
+        return stopped
 
     def close(self) -> None:
         """Cancel everything and end the worker thread."""

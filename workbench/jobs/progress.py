@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TypeVar
 from workbench.errors import Cancelled
 
 T = TypeVar("T")
+SMOOTHED = 4.0  # seconds over which an estimate of the end gives way to a newer one
 
 
 class Figure(StrEnum):
@@ -74,7 +76,8 @@ class Progress:
         self, report: Callable[[Tick], None] | None = None, cancelled: Callable[[], bool] | None = None
     ) -> None:
         self._report, self._cancelled = report, cancelled
-        self._start = time.monotonic()
+        self._start = self._told = time.monotonic()
+        self._end: float | None = None
 
     def check(self) -> None:
         """Raise `Cancelled` if the work was told to stop."""
@@ -85,10 +88,23 @@ class Progress:
         """Report that the part `done` (0 to 1) is done."""
         self.check()
         if self._report is not None:
-            spent = time.monotonic() - self._start
-            # The first moments say little of the pace.
-            left = spent * (1 - done) / done if done > 0.003 and spent > 0.5 else None
-            self._report(Tick(min(max(done, 0.0), 1.0), message, left, figures))
+            self._report(Tick(min(max(done, 0.0), 1.0), message, self._left(done), figures))
+
+    def _left(self, done: float) -> float | None:
+        """Return the seconds that are left, None before there is a pace.
+
+        Parts of one piece of work go at paces of their own, so a new estimate of the end only pulls at the one before:
+        what is shown counts down, and does not jump at each part.
+        """
+        now = time.monotonic()
+        spent = now - self._start
+        # The first moments say little of the pace.
+        if done < 0.03 or spent < 2.0:
+            return None
+        end = self._start + spent / min(done, 1.0)
+        pull = 1.0 if self._end is None else 1 - math.exp((self._told - now) / SMOOTHED)
+        self._end, self._told = (self._end or end) + pull * (end - (self._end or end)), now
+        return max(self._end - now, 0.0) if done < 1 else 0.0
 
     def part(self, low: float, high: float, title: str = "") -> Progress:
         """Return a progress whose 0 to 1 is `low` to `high` of this one."""

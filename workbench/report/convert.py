@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ from nbconvert import HTMLExporter, MarkdownExporter
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]  # no stubs
 from traitlets.config import Config
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 
 PAGE = Path(__file__).with_name("page")
 STYLE = PAGE / "report.css"
@@ -21,6 +22,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 # keep the width they were drawn at.
 PAPER_WIDTH = 688
 PRINT_SECONDS = 120
+# Sections of the template; their titles are its own, so there is nothing in them to escape.
+HEADING = re.compile(r'<h2 id="([^"]+)">([^<]+)</h2>')
 
 
 def to_html(notebook: Any, title: str, *, paper: bool = False) -> str:
@@ -37,7 +40,18 @@ def to_html(notebook: Any, title: str, *, paper: bool = False) -> str:
         "style": STYLE.read_text(encoding="utf-8") + str(HtmlFormatter(style="friendly").get_style_defs(".code")),
         "bokeh": "\n".join(INLINE.clone(components=["bokeh"]).js_raw),
     }
-    return str(exporter.from_notebook_node(notebook, resources)[0])
+    return _with_contents(str(exporter.from_notebook_node(notebook, resources)[0]))
+
+
+def _with_contents(page: str) -> str:
+    """Return a page with links to its sections before the first of them."""
+    sections = HEADING.findall(page)
+    first = HEADING.search(page)
+    if first is None or len(sections) < 3:
+        return page
+    links = "".join(f'<li><a href="#{place}">{title}</a></li>' for place, title in sections)
+    start = page.rindex("<div", 0, first.start())
+    return f'{page[:start]}<nav class="workbench-report contents"><ol>{links}</ol></nav>{page[start:]}'
 
 
 def to_markdown(notebook: Any) -> str:
@@ -82,7 +96,7 @@ def print_pdf(page: Path, target: Path, folder: Path) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PRINT_SECONDS, check=False)  # noqa: S603  # a fixed program, no shell
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise WorkbenchError(f"{browser} could not print the report: {error}") from error
+        raise WorkbenchError(f"{browser} could not print the report: {first_line(error)}") from error
     if not target.is_file() or not target.stat().st_size:
         last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
         raise WorkbenchError(f"{browser} could not print the report: {last}")

@@ -39,7 +39,7 @@ def write_report(path: Path, record: Record, progress: Progress | None = None) -
             half = _make(folder, path.suffix.lower(), record, progress)
             os.replace(half, path)  # noqa: PTH105  # pathlib's refuses an existing file on Windows
     except OSError as error:
-        raise WorkbenchError(f"{path} cannot be written: {error}") from error
+        raise WorkbenchError(f"{path} cannot be written: {first_line(error)}") from error
     progress.update(1.0)
     return path
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from workbench.checkpoint.files import PART, remove_halves
 from workbench.checkpoint.folders import BEFORE, HALF, LOCK, NAME, recover
 from workbench.checkpoint.lock import locked
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 
 HOME = ".workbench"
 SCANS, TRAINING, SESSIONS = "scores of scans", "trainings that were cut short", "sessions"
@@ -72,7 +72,7 @@ def remove(folder: Path, chosen: list[Removable]) -> int:
             if file.path.parent != folder:
                 file.path.unlink(missing_ok=True)
         except OSError as error:
-            raise WorkbenchError(f"{file.path} cannot be removed: {error}") from error
+            raise WorkbenchError(f"{file.path} cannot be removed: {first_line(error)}") from error
     for name in sorted({name for file in chosen if (name := _owner(file.path)) and file.path.parent == folder}):
         with suppress(WorkbenchError), locked(folder / f".{name}.{LOCK}", name) as sole:
             if sole:

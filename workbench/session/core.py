@@ -14,7 +14,9 @@ from weakref import ref
 import traitlets
 from traitlets.utils.bunch import Bunch
 
+from workbench.errors import WorkbenchError, first_line
 from workbench.graph import Group
+from workbench.graph.modules import ModuleGraph
 from workbench.jobs.progress import Progress
 from workbench.measure import Measurement, Reference, Score, measure
 from workbench.measure.evaluator import Evaluator
@@ -26,6 +28,7 @@ from workbench.search.contest import Contest
 from workbench.search.sensitivity import Table
 from workbench.session.autosave import Autosave
 from workbench.session.baseline import Baseline
+from workbench.session.labels import StateLabel
 from workbench.session.preview import Preview
 from workbench.session.settings import Settings
 from workbench.session.states import States
@@ -73,6 +76,9 @@ class SessionCore(traitlets.HasTraits):
     )
     error = traitlets.Unicode(help="What went wrong last, '' if nothing did.")
     saved_to = traitlets.Unicode(help="Where the last export or report was written.")
+    labels: traitlets.Dict[int, StateLabel] = traitlets.Dict(help="Node number to what people say of the state.")
+    compared: traitlets.Tuple = traitlets.Tuple(help="Numbers of the states that are set side by side.")
+    notice = traitlets.Unicode(help="What people should know and is no error, such as work that was dropped.")
 
     def __init__(self, subject: Subject, settings: Settings | None, autosave: str | Path | None) -> None:
         self._held = _Held()
@@ -131,6 +137,10 @@ class SessionCore(traitlets.HasTraits):
         """Facts of the current model's layers."""
         return self._context().layers(self.state.model)
 
+    def layers_of(self, state: State) -> tuple[Layer, ...]:
+        """Return facts of the layers of any state."""
+        return self._context().layers(state.model)
+
     @property
     def subject_layers(self) -> tuple[Layer, ...]:
         """Facts of the untouched subject's layers."""
@@ -140,6 +150,11 @@ class SessionCore(traitlets.HasTraits):
     def groups(self) -> tuple[Group, ...]:
         """Coupled channel groups of the current model; the first look traces it."""
         return self._context().groups(self.state.model)
+
+    @property
+    def module_graph(self) -> ModuleGraph:
+        """The current model as a graph of its layers; the first look traces it."""
+        return self._context().modules(self.state.model)
 
     @property
     def baseline(self) -> Measurement:
@@ -181,6 +196,21 @@ class SessionCore(traitlets.HasTraits):
             history = self.history
             return history, {n: one for n, one in sorted(self.measurements.items()) if n < len(history.nodes)}
 
+    def label(self, number: int, **changes: Any) -> None:
+        """Give a state a name, a note or a star, or hide it: `label(3, name="small", star=True)`.
+
+        Raises:
+            WorkbenchError: There is no such state; or it is to be hidden, and is the current one or the subject.
+        """
+        if not 0 <= number < len(self.history.nodes):
+            raise WorkbenchError(f"there is no state {number}; there are 0 to {len(self.history.nodes) - 1}")
+        if changes.get("deleted") and number in (0, self.history.at):
+            raise WorkbenchError("the current state and the untouched subject stay; go to another state first")
+        self.labels = {**self.labels, number: replace(self.labels.get(number, StateLabel()), **changes)}
+        if changes.get("deleted"):
+            self.compared = tuple(one for one in self.compared if one != number)
+        self._save()
+
     def code(self) -> str:
         """Return the Python that leads to the current state."""
         steps = [step_code(step) for step in self.recipe]
@@ -210,15 +240,21 @@ class SessionCore(traitlets.HasTraits):
     def _evaluator(self, split: Split) -> Evaluator:
         return self._baseline.evaluator(split)
 
-    def _measure(self, recipe: Recipe, progress: Progress) -> Measurement:
-        """Measure a state; whoever asks for one that is being measured waits for that and takes it."""
+    def _measure(self, recipe: Recipe, progress: Progress, known: Score | None = None) -> Measurement:
+        """Measure a state; whoever asks for one that is being measured waits for that and takes it.
+
+        Args:
+            recipe: Leads to the state.
+            progress: Who is told.
+            known: Its score, if a preview brought it.
+        """
         with self._history_lock:
             measuring = self._measuring[recipe.key]
             before = measuring.found
         with measuring.lock:
             # Who measured it while this thread waited may not have put it among the measurements yet.
             fresh = measuring.found() if measuring.found is not None and measuring.found is not before else None
-            measured = self._known(recipe) or fresh or self._measure_now(recipe, progress)
+            measured = self._known(recipe) or fresh or self._measure_now(recipe, progress, known)
             measuring.found = ref(measured)
             return measured
 
@@ -227,7 +263,7 @@ class SessionCore(traitlets.HasTraits):
         known = self.measurements
         return next((known[n] for n in known if n < len(self.history.nodes) and self.recipe_of(n) == recipe), None)
 
-    def _measure_now(self, recipe: Recipe, progress: Progress) -> Measurement:
+    def _measure_now(self, recipe: Recipe, progress: Progress, known: Score | None) -> Measurement:
         self.subject.check_untouched()
         reference = self.reference(progress=progress.part(0.0, 0.1, "baseline"))
         progress.update(0.1, "preparing runtimes")
@@ -241,6 +277,7 @@ class SessionCore(traitlets.HasTraits):
             tolerance=self.settings.tolerance,
             seconds=self.settings.seconds,
             batch=self.settings.batch,
+            known=known,
         )
         return replace(measured, unavailable={**self._baseline.refused, **measured.unavailable})
 
@@ -289,7 +326,7 @@ class SessionCore(traitlets.HasTraits):
             try:
                 self._autosave.write(self._facts())
             except OSError as error:
-                self.error = f"the session could not be saved: {error}"
+                self.error = f"the session could not be saved: {first_line(error)}"
 
     def _facts(self) -> dict[str, Any]:
         raise NotImplementedError

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
-from workbench.measure import Measurement
+from workbench.measure import Measurement, Score
 from workbench.session.core import SessionCore
 from workbench.session.live import Live
 from workbench.session.preview import EvaluationContext
@@ -27,8 +27,9 @@ class SessionEditing(SessionCore):
         self.draft = step
         # The state is fetched by the worker: it may have to be built first, and a slider must not wait for that.
         context = EvaluationContext(
-            self._context(), lambda: self.state, self.reference, self._evaluator("validation"), self.baselines
-        )
+            self._context(), lambda: self.state, self.reference, self._evaluator("validation"), self.baselines,
+            self.recipe.key,
+        )  # fmt: skip
         self._live.request(step, context)
 
     def take_back(self) -> None:
@@ -54,9 +55,11 @@ class SessionEditing(SessionCore):
         progress, planned = progress or Progress(), tuple(steps)
         start, before = self.history.at, self.recipe
         recipe = Recipe((*before.steps, *planned), before.seed)
-        self._live.cancel()
+        known = self._previewed(planned, before)
+        # What the preview shows stays in sight until there is more to show.
+        self._live.hold()
         self._states.of(recipe, progress.part(0.0, 0.5))
-        measured = self._measure(recipe, progress.part(0.5, 1.0))
+        measured = self._measure(recipe, progress.part(0.5, 1.0), known)
 
         def add(history: History) -> History:
             # Someone may have gone elsewhere or begun a branch meanwhile; that stays, and the steps go where they
@@ -70,6 +73,13 @@ class SessionEditing(SessionCore):
 
         self._go(add, measured=measured)
         return measured
+
+    def _previewed(self, steps: tuple[Step, ...], before: Recipe) -> Score | None:
+        """Return the score of these steps if the preview that is shown is of them and exact."""
+        staged = self.staged
+        if staged is None or (staged.step,) != steps or staged.base != before.key or staged.score is None:
+            return None
+        return staged.score if staged.score.exact else None
 
     def replay(self, recipe: Recipe, progress: Progress | None = None) -> Measurement:
         """Do all steps of a recipe from the untouched subject on, and return the measurement of the last.

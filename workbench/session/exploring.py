@@ -225,8 +225,13 @@ class SessionExploring(SessionEditing):
 
         return hold_contest(self._trial_context(progress), report=grow, folder=self._folder("scans"), **options)
 
-    def impact(self, step: Step | None = None, progress: Progress | None = None) -> Impact:
-        """Return which classes and samples of validation pay for the current state, or for it after one more step.
+    def impact(self, step: Step | None = None, progress: Progress | None = None, number: int | None = None) -> Impact:
+        """Return which classes and samples of validation pay for a state, or for it after one more step.
+
+        Args:
+            step: Done on the state, None for the state as it is.
+            progress: Who is told, and may stop it.
+            number: Of the state, by default the current one.
 
         Raises:
             WorkbenchError: The step cannot be done, or the metric says nothing of single samples.
@@ -238,7 +243,8 @@ class SessionExploring(SessionEditing):
             plain = evaluator.prepare(State.of(self.subject))
             self._surveyed = predictions(plain, reference, progress.part(0.1, 0.45, "baseline"))
         context = self._context(progress.part(0.45, 0.6))
-        built, overlay = candidate(self.state, step, context) if step is not None else (self.state, {})
+        state = self.state if number is None else self.state_of(number, context.progress)
+        built, overlay = candidate(state, step, context) if step is not None else (state, {})
         after = predictions(evaluator.prepare(built, overlay), reference, progress.part(0.6, 1.0))
         return compare(self._surveyed, after, reference, self.subject.task.classes)
 

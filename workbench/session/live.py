@@ -50,6 +50,12 @@ class Live:
         else:
             self._work()
 
+    def hold(self) -> None:
+        """Stop, and leave the preview as it is shown."""
+        with self._lock:
+            self._generation += 1
+            self._waiting = None
+
     def cancel(self) -> None:
         """Stop, and take the preview back."""
         with self._lock:

@@ -66,6 +66,7 @@ class Preview:
         notes: What the step would leave undone, and why.
         error: Why the step cannot be done, "" if it can.
         done: Whether no more will come.
+        base: Key of the recipe that it stands on.
     """
 
     step: Step
@@ -83,6 +84,7 @@ class Preview:
     notes: tuple[str, ...] = ()
     error: str = ""
     done: bool = False
+    base: str = ""
 
     @property
     def weights_key(self) -> object:
@@ -99,6 +101,7 @@ class EvaluationContext:
     reference: Callable[[], Reference]
     evaluator: Evaluator
     baselines: Callable[[], Mapping[str, Forward]]
+    base: str = ""
 
 
 def stages(step: Step, evaluation: EvaluationContext) -> Iterator[Preview]:
@@ -120,7 +123,7 @@ def stages(step: Step, evaluation: EvaluationContext) -> Iterator[Preview]:
     new = (*built.notes[len(state.notes) :], *emptied, *([judged] if judged else []))
     seen = Preview(
         step, Stage.COUNTS, params, sum(nonzeros.values()), size, macs,
-        changed=overlay, codings=built.codings, nonzeros=nonzeros, notes=new,
+        changed=overlay, codings=built.codings, nonzeros=nonzeros, notes=new, base=evaluation.base,
     )  # fmt: skip
     yield seen
     reference, evaluator = evaluation.reference(), evaluation.evaluator

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+import torch
+
+from workbench import formatting
 from workbench.errors import WorkbenchError
 from workbench.measure import Measurement, Score
 from workbench.measure.record import FORMAT, VERSION
@@ -51,6 +57,7 @@ def record(of: Recorded) -> dict[str, Any]:
         "version": VERSION,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "software": _software(),
+        "machine": _machine(),
         "subject": {key: getattr(of.subject, key) for key in ("name", "source", "fingerprint")},
         "task": _task(of.subject),
         "settings": dataclasses.asdict(of.settings),
@@ -101,6 +108,15 @@ def _software() -> dict[str, str]:
     return versions
 
 
+def _machine() -> dict[str, Any]:
+    """Return what the numbers were measured on."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):  # Linux has the processor's name in a file
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return {"processor": name, "cores": os.cpu_count() or 1, "threads": torch.get_num_threads()}
+
+
 def _task(subject: Subject) -> dict[str, Any]:
     task = subject.task
     splits = {split: len(task.split(split)) for split in ("validation", "test") if task.has(split)}
@@ -117,6 +133,10 @@ def _states(of: Recorded) -> list[dict[str, Any]]:
             "role": "current" if node.number == of.history.at else "baseline" if node.number == 0 else "other",
             "score": dataclasses.asdict(of.measurements[node.number].score),
             "bytes": of.measurements[node.number].bytes.total,
+            "latency": {
+                name: {"median": one.median, "verdict": formatting.verdict(one)}
+                for name, one in of.measurements[node.number].latency.items()
+            },
         }
         for node in of.history.nodes
         if node.number in of.measurements

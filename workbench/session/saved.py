@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench.checkpoint.facts import Facts, read_json, said
 from workbench.errors import WorkbenchError, shown, within
 from workbench.measure import Measurement
+from workbench.session.labels import StateLabel
 from workbench.steps.history import History
 from workbench.steps.recipe import SEEDS
 
@@ -25,11 +26,13 @@ class SavedSession:
         history: The states that were tried.
         measurements: What was measured, by number of the state.
         seed: Of all chance in steps.
+        labels: What people said of states, by their number.
     """
 
     history: History
     measurements: Mapping[int, Measurement]
     seed: int
+    labels: Mapping[int, StateLabel] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path, seed: int, fingerprint: str) -> SavedSession:
@@ -60,7 +63,9 @@ class SavedSession:
         measured = {_number(n): Measurement.read(value) for n, value in of.within("measurements").items()}
         same = of.within("subject", {}).text("fingerprint", fingerprint) == fingerprint
         known = {n: one for n, one in measured.items() if same and n < len(history.nodes)}
-        return cls(history, known, of.whole("seed", 0, SEEDS - 1, seed))
+        labels = {_number(n): StateLabel.read(value) for n, value in of.within("labels", {}).items()}
+        labels = {n: label for n, label in labels.items() if n < len(history.nodes)}
+        return cls(history, known, of.whole("seed", 0, SEEDS - 1, seed), labels)
 
 
 def _number(text: str) -> int:

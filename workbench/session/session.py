@@ -48,6 +48,7 @@ class Session(SessionExploring):
     ) -> None:
         super().__init__(subject, settings, autosave)
         self._curve, self._trained = Curve(), 0
+        self._exported: dict[str, Any] = {}
         self._jobs = Jobs(threaded=threaded, changed=self._show_jobs, failed=self._show_failure)
         self._live = Live(self._show_preview, threaded=threaded)
 
@@ -63,14 +64,21 @@ class Session(SessionExploring):
             WorkbenchError: A file cannot be made, or does not give the session's predictions when reloaded;
                 then nothing is left behind.
         """
-        from workbench.export import check_folder, check_formats, export  # the exporters are heavy and seldom needed
+        from workbench.export import (
+            check_folder,
+            check_formats,
+            export,
+            verified_files,
+        )  # the exporters are heavy and seldom needed
 
         progress, formats = progress or Progress(), tuple(formats)
         check_formats(formats)
         check_folder(Path(folder))  # known now, and not after minutes of measuring
         facts = record(self._recorded(progress.part(0.0, 0.5)))
         context = self._context(progress.part(0.5, 1.0))
-        written = export(Path(folder), self.state, self.recipe, facts, self.reference(), context, formats)
+        recipe = self.recipe
+        written = export(Path(folder), self.state, recipe, facts, self.reference(), context, formats)
+        self._exported = {"recipe": recipe.key, "folder": str(written), "verified": verified_files(written)}
         self.saved_to = str(written)
         return written
 
@@ -104,16 +112,35 @@ class Session(SessionExploring):
             **record(of),
             **details(of, self.state, self.table),
             "curve": [list(point) for point in self.curve],
+            "exported": self._exported
+            if self._exported.get("recipe") == of.history.recipe(of.settings.seed).key
+            else {},
         }
 
     def start(self, title: str, work: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
         """Do `work(*args, progress=...)` on the worker thread: `session.start("Scan", session.sensitivity, step)`."""
-        self.error = ""
-        return self._jobs.submit(title, lambda progress: work(*args, progress=progress, **options))
+        self.error = self.notice = ""
+        return self._jobs.submit(
+            title, lambda progress: work(*args, progress=progress, **options), self._key(work, args, options)
+        )
 
-    def cancel(self) -> None:
-        """Stop running and waiting work."""
-        self._jobs.cancel()
+    def _key(self, work: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> object:
+        """Return what equal work has in common, None for work that is not a method of the session."""
+        key = (getattr(work, "__name__", ""), args, tuple(options.items()))
+        try:
+            hash(key)
+        except TypeError:
+            return None
+        return key if getattr(work, "__self__", None) is self else None
+
+    def cancel(self, number: int | None = None) -> None:
+        """Stop running and waiting work, or one piece of it; `notice` then says what was dropped before it began."""
+        stopped = self._jobs.cancel(number)
+        waiting = [job.title for job in stopped if job.state == "waiting"]
+        running = [job.title for job in stopped if job.state == "running"]
+        words = [f"stopping: {', '.join(running)}"] if running else []
+        words += [f"dropped before it began: {', '.join(waiting)}"] if waiting else []
+        self.notice = "; ".join(words)
 
     def close(self) -> None:
         """Stop everything and end the worker threads."""
@@ -150,7 +177,9 @@ class Session(SessionExploring):
             why = f"state {history.at} of {source} cannot be built, so the session stands at the subject: {error}"
             history = history.go(0)
         self.settings = replace(self.settings, seed=saved.seed)
-        self._change(lambda _: history, measurements=dict(saved.measurements), table=None)
+        self._change(
+            lambda _: history, measurements=dict(saved.measurements), table=None, labels=dict(saved.labels), compared=()
+        )
         self.error = why
 
     def _recorded(self, progress: Progress) -> Recorded:
@@ -168,6 +197,7 @@ class Session(SessionExploring):
             "seed": self.settings.seed,
             "history": self.history.facts(),
             "measurements": {number: measured.facts() for number, measured in self.measurements.items()},
+            "labels": {number: label.facts() for number, label in self.labels.items()},
         }
 
     def _show_jobs(self, jobs: tuple[Job, ...]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from workbench.jobs.progress import Progress
 from workbench.model.subject import Subject
 from workbench.steps import State
-from workbench.steps.recipe import Recipe, run
+from workbench.steps.recipe import Recipe, check_possible, run
 
 KEPT_BYTES = 2**30  # that all kept states may take; older ones are built again from their recipe
 
@@ -49,6 +49,7 @@ class States:
     def of(self, recipe: Recipe, progress: Progress) -> State:
         """Return the state of a recipe, built from the longest part of it that is kept."""
         done, state = self._longest(recipe)
+        check_possible(self._subject, recipe, done)
         for number in range(done, len(recipe)):
             part = Recipe(recipe.steps[: number + 1], recipe.seed)
             share = progress.part((number - done) / (len(recipe) - done), (number + 1 - done) / (len(recipe) - done))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from workbench.graph import Branch, Group, branches, channel_groups, head_groups
+from workbench.graph.modules import ModuleGraph, module_graph
 from workbench.jobs.progress import Progress
 from workbench.model.layers import Layer, layers
 from workbench.model.subject import Subject
@@ -64,6 +65,10 @@ class Context:
         headed, groups = self._once(_heads, model)
         return headed or model, groups
 
+    def modules(self, model: nn.Module) -> ModuleGraph:
+        """Return a built model as a graph of its layers; traced once for each."""
+        return self._once(_modules, model)
+
     def branches(self, model: nn.Module) -> tuple[GraphModule, tuple[Branch, ...]]:
         """Return what a built model is as a graph, and its residual branches; traced once for each."""
         return self._once(branches, model)
@@ -82,6 +87,10 @@ def _channels(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module 
     """Return as `channel_groups`, with None for the model itself: what is kept of a model must not keep it alive."""
     cuttable, groups = channel_groups(model, example)
     return None if cuttable is model else cuttable, groups
+
+
+def _modules(model: nn.Module, example: tuple[Tensor, ...]) -> ModuleGraph:
+    return module_graph(model, example, layers(model, example))
 
 
 def _heads(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module | None, tuple[Group, ...]]:

@@ -125,6 +125,19 @@ def step_code(step: Step) -> str:
     return f"wb.{type(step).__name__}({', '.join(arguments)})"
 
 
+def check_possible(subject: Subject, recipe: Recipe, done: int = 0) -> None:
+    """Raise `WorkbenchError` if a step lacks what it needs: known before any work is done, and not after minutes of it.
+
+    Args:
+        subject: What the recipe is for.
+        recipe: The steps.
+        done: Number of steps that are done already.
+    """
+    for number, step in enumerate(recipe.steps[done:], done + 1):
+        if why := step.lacks(subject.task):
+            raise WorkbenchError(f"step {number} ({step.kind}): {step.title}: {why}")
+
+
 def run(
     subject: Subject,
     recipe: Recipe,
@@ -147,9 +160,7 @@ def run(
     progress = progress or Progress()
     done, state = start or (0, State.of(subject))
     left = recipe.steps[done:]
-    for number, step in enumerate(left, done + 1):
-        if why := step.lacks(subject.task):  # known before any work is done, and not after minutes of it
-            raise WorkbenchError(f"step {number} ({step.kind}): {step.title}: {why}")
+    check_possible(subject, recipe, done)
     for number, step in enumerate(left):
         share = progress.part(number / len(left), (number + 1) / len(left), step.title)
         share.update(0.0)

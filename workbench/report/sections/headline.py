@@ -134,5 +134,9 @@ def _tile(label: str, value: str, old_text: str, old: float, new: float, how: st
     if old == new or not old:
         return Tile(label, value, "as the original", how, UNSURE)
     return Tile(
-        label, value, f"{new / old - 1:+.0%} from {old_text}".replace("-", "−"), how, GOOD if new < old else BAD
+        label,
+        value,
+        f"{formatting.minus(f'{(new / old - 1) * 100:+.0f}')} % from {old_text}",
+        how,
+        GOOD if new < old else BAD,
     )

@@ -33,7 +33,7 @@ def _row(row: dict[str, Any]) -> list[Sentence]:
     old, new = row["before"] or {}, row["after"] or {}
     if not new:
         return [[Verbatim(row["name"])], old["kind"], _shape(old), "removed", "", "", "", ""]
-    share = f"{new['nonzero'] / old['weights']:.1%}" if old else "new"
+    share = formatting.percent(new["nonzero"] / old["weights"], 1) if old else "new"
     return [
         [Verbatim(row["name"])],
         new["kind"],
@@ -51,7 +51,7 @@ def _was(old: str, new: str) -> str:
 
 
 def _shape(facts: dict[str, Any]) -> str:
-    return " × ".join(str(size) for size in facts.get("shape", []))
+    return "\u00a0×\u00a0".join(str(size) for size in facts.get("shape", []))  # a shape is read on one line
 
 
 def _bytes(value: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workbench import formatting
 from workbench.graph import not_cut
 from workbench.measure.record import Record
 from workbench.report.blocks import Block, Fragment, Notes, Prose, Section, Sentence, Table, Verbatim
@@ -52,6 +53,9 @@ def method(record: Record) -> Section:
     precision = (
         f"until the 95 % interval was within ±{_tolerance(record)}" if settings["tolerance"] else "on every sample"
     )
+    machine = record.get("machine")
+    where = f" on {machine['processor']} with {machine['cores']} cores" if machine else ""
+    threads = f", {_threads(machine['threads'])}" if machine else ""
     software = ", ".join(f"{name} {value}" for name, value in record["software"].items())
     notes: list[Sentence] = [
         f"Scores on validation ({splits['validation']:,} samples) were taken {precision}, in pairs with the original, "
@@ -60,7 +64,8 @@ def method(record: Record) -> Section:
         "sampling error within the split."
         if "test" in splits
         else "There is no test split.",
-        f"Latency is of a batch of {settings['batch']}, about {settings['seconds']:g} s for each runtime. A verdict of "
+        f"Latency is of a batch of {settings['batch']}{where}{threads}, about {settings['seconds']:g} s for each "
+        "runtime, timed in turn with the original. A verdict of "
         "faster or slower needs an interval that stays more than 2 % away from 1.",
         "Size is the number of bytes that an export writes, to the byte.",
         "Energy is modelled and never measured: operations and one fetch of every stored byte, by the costs of "
@@ -68,4 +73,27 @@ def method(record: Record) -> Section:
         "Zeros in a dense tensor make the file smaller, and no kernel faster.",
         f"Made with {software}.",
     ]
-    return Section([Notes(notes)])
+    return Section([Notes(notes), *_verified(record)])
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _verified(record: Record) -> list[Block]:
+    """Return the files that were exported of this state, each as it was opened again."""
+    exported = record.get("exported") or {}
+    unit = record["task"]["metric"]["unit"]
+    rows: list[list[Sentence]] = [
+        [
+            [Verbatim(row["file"])], row["runtime"], formatting.size(row["bytes"]),
+            formatting.score_value(row["score"], unit), formatting.score_value(row["expected"], unit),
+            formatting.percent(row["agreement"], 2), f"{row['n']:,}",
+        ]
+        for row in exported.get("verified", ())
+    ]  # fmt: skip
+    if not rows:
+        return [Prose("No files of this state were exported in this session, so none were verified.")]
+    heads = ("file", "runtime", "size", "score", "expected", "same predictions", "samples")
+    words: list[Fragment] = ["Exported into ", Verbatim(exported["folder"]), " and opened again in a fresh process:"]
+    return [Prose(words), Table(heads, rows, numeric=(2, 3, 4, 5, 6))]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from workbench import formatting
 from workbench.charts import Candidate, trade_off_chart, training_chart
 from workbench.charts.drop import drop_of
+from workbench.charts.labels import runtime_title
 from workbench.measure import Score
 from workbench.measure.record import Record
 from workbench.report.blocks import Block, Chart, Section, Table
@@ -16,25 +19,33 @@ def states(record: Record) -> Section:
         Candidate(_title(row["steps"]), Score(**row["score"]), row["bytes"], row["role"], row["number"])
         for row in record["states"]
     ]
+    runtimes = list(dict.fromkeys(name for row in record["states"] for name in row.get("latency", {})))
     rows = [
         (
             f"{'● ' if row.role == 'current' else ''}{row.title}",
             formatting.size(row.cost),
             formatting.score(row.score),
             drop_of(row.score).text,
+            *(_time(facts.get("latency", {}).get(name)) for name in runtimes),
         )
-        for row in candidates
+        for row, facts in zip(candidates, record["states"], strict=True)
     ]
-    table = Table(("state", "file", "score on validation", "change"), rows, numeric=(1, 2, 3))
-    caption = "Every state of the session that was measured; ● is the one this report is on. Lines are 95 % intervals."
+    heads = ("state", "file", "score on validation", "change", *(runtime_title(name) for name in runtimes))
+    table = Table(heads, rows, numeric=(1, 2, 3))
+    lines = " Lines are 95 % intervals." if any(row.score.low < row.score.high for row in candidates) else ""
+    caption = f"Every state of the session that was measured; ● in the table is the one this report is on.{lines}"
     blocks: list[Block] = [Chart([("", trade_off_chart(candidates).figure)], table, caption), table]
     curve = [(float(done), str(name), float(value)) for done, name, value in record["curve"]]
     for name in dict.fromkeys(what for _, what, _ in curve):
-        points = [(f"{done:.0%}", f"{value:.4g}") for done, what, value in curve if what == name]
+        points = [(formatting.percent(done), f"{value:.4g}") for done, what, value in curve if what == name]
         thin = points[:: -(-len(points) // 20)]
         chart = training_chart(name, curve).figure
         blocks.append(Chart([("", chart)], Table(("done", name), thin, (0, 1)), f"{name} while the last step trained."))
     return Section(blocks)
+
+
+def _time(facts: dict[str, Any] | None) -> str:
+    return f"{formatting.latency(facts['median'])}, {facts['verdict']}" if facts else "–"
 
 
 def _title(steps: list[str]) -> str:

@@ -74,11 +74,11 @@ def bytes_went(record: Record) -> Section:
         (
             what,
             f"{count:{'+' if n else ''},}".replace("-", "−"),
-            f"{count / first:{'+' if n else ''}.1%}".replace("-", "−"),
+            formatting.minus(f"{count / first * 100:{'+' if n else ''}.1f} %"),
         )
         for n, (what, count) in enumerate(size.ledger)
     ]
-    rows.append(("this file", f"{size.total:,}", f"{size.total / first:.1%}"))
+    rows.append(("this file", f"{size.total:,}", formatting.percent(size.total / first, 1)))
     table = Table(("", "bytes", "of the original"), rows, numeric=(1, 2), last=True)
     caption = "Bytes of the file that an export writes. The rows add up to the last one exactly."
     return Section([Chart([("", ledger_chart(size).figure)], table, caption), *_untouched(record, size.total)])
@@ -90,9 +90,13 @@ def _untouched(record: Record, total: int) -> list[Block]:
     if not rows or not record["steps"]:
         return []
     share = sum(row["bytes"] for row in rows) / max(total, 1)
-    said: list[Fragment] = [f"No step touched {share:.1%} of this file: "]
+    said: list[Fragment] = [f"No step touched {formatting.percent(share, 1)} of this file: "]
     for number, row in enumerate(rows[:LISTED]):
-        said += [", " if number else "", Verbatim(row["name"]), f" ({row['bytes'] / max(total, 1):.1%})"]
+        said += [
+            ", " if number else "",
+            Verbatim(row["name"]),
+            f" ({formatting.percent(row['bytes'] / max(total, 1), 1)})",
+        ]
     said.append(f" and {len(rows) - LISTED} more tensors." if len(rows) > LISTED else ".")
     return [Prose(said)]
 
