@@ -106,6 +106,8 @@ def test_nothing_moves_while_numbers_arrive(panel: Page) -> None:
     expect(cancel).to_be_visible(timeout=PATIENCE)
     expect(cancel).to_be_hidden(timeout=PATIENCE)
     moved = shifts(page)
+    inside = page.locator(".wb-strip").evaluate("strip => strip.scrollWidth - strip.clientWidth")
+    assert inside <= 0, "a number is wider than its place"
     assert sum(value for value, _ in moved[:before]) <= MOST_SHIFT, moved[:before]
     assert sum(value for value, _ in moved[before:]) <= MOST_SHIFT, moved[before:]
 

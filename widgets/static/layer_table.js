@@ -1,4 +1,10 @@
 // The layer table: filter by glob, choose one or several rows by mouse or keyboard.
+const HEADS = ["layer", "kind", "shape", "params", "MACs", "kept", "bits"];
+const EXPLAIN = {
+  shape: "sizes of the weight", params: "weight and bias", MACs: "multiply-accumulates for one sample",
+  kept: "part of the untouched layer's weights that is there and not zero", bits: "that a weight takes in the file",
+};
+
 export default {
   render({ model, el }) {
     el.classList.add("wb-layers");
@@ -20,6 +26,23 @@ export default {
     });
 
     const shown = () => [...table.querySelectorAll("tbody tr")].map((row) => row.dataset.name);
+    let sorted = {};
+    const ordered = () => {
+      const { column, down } = sorted;
+      if (column === undefined) return model.get("rows");
+      const compare = (a, b) => (typeof a === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true }));
+      return [...model.get("rows")].sort((a, b) => (down ? -1 : 1) * compare(a.sort[column], b.sort[column]));
+    };
+    const save = () => {
+      const quoted = (value) => `"${String(value).replaceAll('"', '""')}"`;
+      const lines = [HEADS, ...ordered().map((row) => row.sort.map((value, column) => (column === 2 ? row.shape : value)))];
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([lines.map((line) => line.map(quoted).join(",")).join("\n")], { type: "text/csv" }));
+      link.download = "layers.csv";
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    };
+
     const choose = (names) => {
       model.set("selection", names);
       model.save_changes();
@@ -59,7 +82,15 @@ export default {
       }
       const count = model.get("rows").length;
       const visible = shown().length;
-      foot.textContent = `${visible} of ${count} layers` + (chosen.size ? `, ${chosen.size} chosen` : ", none chosen: steps go to all");
+      const hidden = [...chosen].filter((name) => !shown().includes(name)).length;
+      const said = chosen.size ? `, ${chosen.size} chosen${hidden ? `, ${hidden} of them not in sight` : ""}` : ", none chosen: steps go to all";
+      const csv = document.createElement("button");
+      csv.type = "button";
+      csv.className = "wb-small";
+      csv.textContent = "CSV";
+      csv.title = "save the table as CSV";
+      csv.addEventListener("click", save);
+      foot.replaceChildren(`${visible} of ${count} layers${said} `, csv);
     };
 
     // What a preview would leave, in the colour of previews; else what there is.
@@ -86,14 +117,25 @@ export default {
       const fits = matcher(filter.value);
       table.replaceChildren();
       const head = table.createTHead().insertRow();
-      for (const title of ["layer", "kind", "shape", "params", "MACs", "kept", "bits"]) {
+      HEADS.forEach((title, column) => {
         const made = document.createElement("th");
-        made.textContent = title;
         made.scope = "col";
+        made.setAttribute("aria-sort", sorted.column !== column ? "none" : sorted.down ? "descending" : "ascending");
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = sorted.column === column ? `${title} ${sorted.down ? "▾" : "▴"}` : title;
+        button.title = `${EXPLAIN[title] ?? title}; a click sorts, a third one gives the model's order back`;
+        button.addEventListener("click", () => {
+          if (sorted.column !== column) sorted = { column, down: column > 1 };
+          else if (sorted.down === column > 1) sorted = { column, down: !sorted.down };
+          else sorted = {};
+          draw();
+        });
+        made.append(button);
         head.append(made);
-      }
+      });
       const body = table.createTBody();
-      for (const facts of model.get("rows")) {
+      for (const facts of ordered()) {
         if (!fits(facts.name)) continue;
         const row = body.insertRow();
         row.dataset.name = facts.name;
@@ -106,6 +148,7 @@ export default {
         cell(row, "", "wb-number wb-kept");
         cell(row, "", "wb-number wb-bits");
         stage(row, facts);
+        row.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault()); // no text is selected
         row.addEventListener("click", (event) => pick(facts.name, event));
         row.addEventListener("keydown", (event) => {
           if (event.key === " " || event.key === "Enter") {

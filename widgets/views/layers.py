@@ -48,6 +48,8 @@ class Layers(View):
             weight = state.model.get_parameter(layer.parameter)
             ties = f"\nshares its weight with {', '.join(layer.ties)}" if layer.ties else ""
             shape = "×".join(str(side) for side in layer.shape)
+            kept = int(weight.count_nonzero()) / sizes.get(layer.name, weight.numel())
+            bits = _bits(state.codings.get(layer.parameter), weight.element_size())
             rows.append(
                 {
                     "name": layer.name,
@@ -56,8 +58,17 @@ class Layers(View):
                     "shape": shape,
                     "params": formatting.count(layer.params),
                     "macs": formatting.count(layer.macs),
-                    "kept": int(weight.count_nonzero()) / sizes.get(layer.name, weight.numel()),
-                    "bits": _bits(state.codings.get(layer.parameter), weight.element_size()),
+                    "kept": kept,
+                    "bits": bits,
+                    "sort": [
+                        layer.name,
+                        layer.kind,
+                        math.prod(layer.shape),
+                        layer.params,
+                        layer.macs,
+                        kept,
+                        float(bits),
+                    ],
                 }
             )
         self.root.rows = rows

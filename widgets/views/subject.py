@@ -130,6 +130,7 @@ class SubjectChoice(View):
         elif found.kind == "data":
             uses = [(f"{split} data", (split, str(path))) for split in ("validation", "train", "test")]
         self.takes.options = [] if found.missing else uses
+        self.takes.index = 0 if self.takes.options else None
         self.takes.layout.display = self.use.layout.display = "" if self.takes.options else "none"
 
     def _use(self) -> None:

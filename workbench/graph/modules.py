@@ -15,12 +15,18 @@ from workbench.errors import WorkbenchError
 from workbench.graph.propose import propose_groups
 from workbench.graph.tracing import trace
 from workbench.model.layers import LOOSE, Layer
+from workbench.model.structure import structure
 
 Kind = Literal["layer", "join", "input", "output"]
 JOINS = {
     "add": "+", "add_": "+", "sub": "−", "mul": "×", "mul_": "×", "div": "÷", "cat": "concat", "matmul": "matmul",
     "bmm": "matmul", "scaled_dot_product_attention": "attention",
 }  # fmt: skip
+
+
+# Names and edges are those of the code: a state with other weights, or fewer channels, has the graph of the one before.
+KEPT = 16
+_KNOWN: dict[object, ModuleGraph] = {}
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,15 @@ def module_graph(model: nn.Module, example: tuple[Tensor, ...], layers: Sequence
         example: The inputs, batch first.
         layers: The model's.
     """
+    key = structure(model), tuple((value.shape, value.dtype) for value in example), tuple(one.name for one in layers)
+    if (known := _KNOWN.get(key)) is None:
+        known = _KNOWN[key] = _traced(model, example, layers)
+        while len(_KNOWN) > KEPT:
+            _KNOWN.pop(next(iter(_KNOWN)), None)
+    return known
+
+
+def _traced(model: nn.Module, example: tuple[Tensor, ...], layers: Sequence[Layer]) -> ModuleGraph:
     try:
         program = trace(model, example)
     except WorkbenchError as error:
