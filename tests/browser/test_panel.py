@@ -129,6 +129,8 @@ def test_slider_stays_responsive_while_work_runs(panel: Page) -> None:
     """A scan runs; the slider's own label follows all the same, and the scan can be cancelled."""
     page = panel
     tab(page, "Sensitivity")
+    strengths = page.locator(".widget-text", has=page.locator("label", has_text="strengths")).locator("input")
+    strengths.fill(", ".join(f"{step / 20}" for step in range(1, 19)))  # long enough for a busy machine
     page.get_by_role("button", name="Scan").click()
     cancel = page.get_by_role("button", name="Cancel")
     expect(cancel).to_be_visible(timeout=PATIENCE)
