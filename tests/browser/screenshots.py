@@ -22,7 +22,7 @@ session.reset()
 session.apply(wb.PruneChannels(amount=0.3, round_to=4))
 session.start("Train", session.apply, wb.FineTune(epochs=2)).result()
 session.apply(wb.Quantize(bits=3))"""
-HEIGHT = 1300
+HEIGHT = 2000
 # What some views wait for, and what they then show.
 ASKED = {
     "Budget": ("Take suggestion", ".wb-bar-row"),

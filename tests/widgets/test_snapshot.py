@@ -51,8 +51,8 @@ def test_it_says_what_the_session_is(session: Session) -> None:
     assert "Prune" in text
     assert f"{session.current.score.value * 100:.2f} %" in text
     rows = {found.words[place]: found.words[place + 1 : place + 6] for place in range(len(found.words) - 5)}
-    assert rows["conv2"][-2:] == ["25%", "4"]
-    assert rows["fc"][-2:] == ["100%", "32"]
+    assert rows["conv2"][-2:] == ["25 %", "4"]
+    assert rows["fc"][-2:] == ["100 %", "32"]
     assert not {"script", "style", "link", "img"} & set(found.tags)
 
 

@@ -55,8 +55,9 @@ def _cell(drop: Drop | None) -> str:
         return "×"
     if not drop.points:
         return f"{drop.value:.3g}"
-    # Adding 0.0 turns -0.0 into 0.0, which nobody wants to read.
-    return f"{'~' if drop.unclear else ''}{round(drop.value, 1) + 0.0:.1f}".replace("-", "−")
+    # A gain that may be none is no loss that anybody can see; and nobody wants to read -0.0.
+    shown = max(drop.value, 0.0) if drop.unclear else drop.value
+    return formatting.minus(f"{'~' if drop.unclear else ''}{round(shown, 1) + 0.0:.1f}")
 
 
 def _words(point: Point, drop: Drop | None) -> str:

@@ -99,15 +99,16 @@ def steps(kinds: Mapping[str, type[Step]]) -> str:
 
 def step(kind: str, step_class: type[Step]) -> str:
     """Return a step's declaration: what it does, and its fields, as wide as the terminal."""
-    wide = console.width()
-    lines = [f"{kind}: {step_class.title}", *textwrap.wrap(step_class.summary, wide)]
+    lines = [f"{kind}: {step_class.title}", *_wrapped(step_class.summary)]
     for option in step_class.options():
         default = "" if option.default == "" else f", default {option.default}"
-        lines += textwrap.wrap(
-            f"{option.name}: {_type(option)}{default}", wide, initial_indent="  ", subsequent_indent="      "
-        )
-        lines += textwrap.wrap(option.help, wide, initial_indent="      ", subsequent_indent="      ")
+        lines += [*_wrapped(f"{option.name}: {_type(option)}{default}", 2), *_wrapped(option.help, 6)]
     return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: int = 0) -> list[str]:
+    first, rest = " " * indent, " " * (indent + 4 if indent == 2 else indent)
+    return textwrap.wrap(text, console.width(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
 
 
 def _type(option: Option) -> str:
