@@ -4,6 +4,8 @@ from workbench.registry import discover
 from workbench.steps.bounds import Bounds
 from workbench.steps.change import Change
 from workbench.steps.context import Context
+from workbench.steps.factorize.factorize import Factorize
+from workbench.steps.factorize.merge_factors import MergeFactors
 from workbench.steps.option import Option
 from workbench.steps.prune.cut_channels import CutChannels
 from workbench.steps.prune.find_ticket import FindTicket
@@ -43,11 +45,13 @@ __all__ = [
     "Distill",
     "EntropyCode",
     "Equalize",
+    "Factorize",
     "FindTicket",
     "FineTune",
     "FoldNorms",
     "GraphStep",
     "KeepSigns",
+    "MergeFactors",
     "Need",
     "Option",
     "Prune",
