@@ -1,7 +1,7 @@
 """What weights on few bits cost in ONNX Runtime, and their sizes, beside the float file.
 
-`OMP_NUM_THREADS=1 pytest tests/benchmarks/test_small_files.py -s --override-ini=addopts=` prints the table. Times are of
-the processor, one thread, every file in turn, the tenth percentile of all rounds: what other programs do hardly shows.
+`OMP_NUM_THREADS=1 pytest tests/benchmarks/test_small_files.py -s --override-ini=addopts=` prints the table. Times are
+of the processor, one thread, every file in turn, the tenth percentile of all rounds: other programs hardly show in it.
 Nothing is asserted but that the outputs are those of the state.
 """
 

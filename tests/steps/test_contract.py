@@ -241,6 +241,7 @@ REFUSED_PAIRS = {
     ("train_quantized", "factorize"): "activations are on grids",
     ("fold_norms", "reconstruct"): "bn1 is folded",
     ("reconstruct", "prune_heads"): "no attention heads",
+    ("correct_bias", "prune_heads"): "no attention heads",
 }
 
 

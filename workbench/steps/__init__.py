@@ -32,6 +32,7 @@ from workbench.steps.step import KINDS, GraphStep, Need, Step, TrainingStep, Wei
 from workbench.steps.store.entropy_code import EntropyCode
 from workbench.steps.train.distill import Distill
 from workbench.steps.train.fine_tune import FineTune
+from workbench.steps.train.replace_head import ReplaceHead
 
 discover(__name__, __path__)
 
@@ -64,6 +65,7 @@ __all__ = [
     "QuantizeLogarithmic",
     "Reconstruct",
     "ReestimateNorms",
+    "ReplaceHead",
     "ShareWeights",
     "ShortenFloats",
     "Smooth",

@@ -26,7 +26,7 @@ def gap(subject, state):
         return float((state.model(*inputs) - subject.model(*inputs)).square().mean())
 
 
-@pytest.mark.parametrize("form", ["spatial", "channel", "tucker", "best"])
+@pytest.mark.parametrize("form", ["spatial", "channel", "tucker", "depthwise", "best"])
 def test_each_layer_gets_the_part_that_was_asked_for(images, form):
     state = factorized(images, form=form, amount=0.5, exclude="fc")
     before = {layer.name: layer for layer in layers(images.model, images.task.example(2))}

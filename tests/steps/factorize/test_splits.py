@@ -5,8 +5,11 @@ import torch
 from torch import nn
 
 from workbench.steps.calibration import patches
+from workbench.steps.factorize.depthwise import DepthwiseSplit
+from workbench.steps.factorize.forms import SPLITS
 from workbench.steps.factorize.parts import in_factors
-from workbench.steps.factorize.splits import SPLITS, ChannelSplit, SpatialSplit, TuckerSplit, composed, directions
+from workbench.steps.factorize.splits import ChannelSplit, SpatialSplit, composed, directions
+from workbench.steps.factorize.tucker import TuckerSplit
 
 LAYERS = {
     "strided": lambda: nn.Conv2d(6, 8, 3, stride=2, padding=1),
@@ -116,6 +119,16 @@ def test_tucker_finds_a_core_that_is_there():
     right = directions(weight.transpose(0, 1).flatten(1), None)[0][:, :2]
     begun = torch.einsum("oiyx,oa,pa,ib,jb->pjyx", weight, left, left, right, right)
     assert TuckerSplit(weight).error(2) <= float((weight - begun).square().sum() / weight.square().sum()) + 1e-12
+
+
+def test_pairs_of_depthwise_and_pointwise_filters_are_found_again():
+    drawn = torch.Generator().manual_seed(0)
+    filters, weights = torch.randn(4, 2, 3, 3, generator=drawn), torch.randn(6, 4, 2, generator=drawn)
+    weight = torch.einsum("ityx,oit->oiyx", filters, weights).double()
+    taken = DepthwiseSplit(weight)
+    assert taken.error(2) < 1e-12
+    assert taken.error(1) > 1e-3
+    torch.testing.assert_close(taken.product(taken.factors(2)), weight)
 
 
 def test_inputs_that_never_occur_do_no_harm():

@@ -1,8 +1,8 @@
 """Low rank: layers written as two or three smaller ones, which together cost less.
 
-The forms and their papers are in `splits`. Ranks of all layers together are chosen as a knapsack of their errors, with
-each layer whole as one of its choices, as in Idelbayev and Carreira-Perpiñán: "Low-rank Compression of Neural Nets:
-Learning the Rank of Each Layer", 2020, without the training.
+The forms and their papers are in `splits`, `tucker` and `depthwise`. Ranks of all layers together are chosen as a
+knapsack of their errors, with each layer whole as one of its choices, as in Idelbayev and Carreira-Perpiñán: "Low-rank
+Compression of Neural Nets: Learning the Rank of Each Layer", 2020, without the training.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from workbench.model.twin import sharing_copy, twin
 from workbench.registry import register
 from workbench.steps.calibration import input_moments
 from workbench.steps.context import Context
+from workbench.steps.factorize.forms import SPLITS
 from workbench.steps.factorize.parts import Part, fitting, in_factors, sizes_in
 from workbench.steps.factorize.ranks import (
     Choice,
@@ -34,7 +35,6 @@ from workbench.steps.factorize.ranks import (
     within_budget,
     within_energy,
 )
-from workbench.steps.factorize.splits import SPLITS
 from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amount, own_amounts, refuse_unmatched
 from workbench.steps.state import State
@@ -75,7 +75,8 @@ class Factorize(GraphStep):
     form: str = option(
         "spatial",
         "Of convolutions with a kernel: vertical, then horizontal filters (k×1, 1×k); few channels (k×k, 1×1); fewer "
-        "channels on both sides (1×1, k×k, 1×1); or what loses least in each layer. Others get few channels.",
+        "channels on both sides (1×1, k×k, 1×1); a few filters for each channel (depthwise k×k, 1×1), which computes "
+        "least and is seldom faster; or what loses least of the first three. Other layers get few channels.",
         choices=(*SPLITS, "best"),
     )
     by_layer: str = option(
@@ -86,7 +87,8 @@ class Factorize(GraphStep):
     )
     round_to: int = option(
         1,
-        "Ranks are multiples of this (of Tucker's form those of the outputs); ONNX Runtime likes 16.",
+        "Ranks are multiples of this (of Tucker's form those of the outputs, of the depthwise none); ONNX Runtime "
+        "likes 16.",
         unit="ranks",
         low=1,
         high=256,

@@ -14,7 +14,8 @@ from workbench.jobs.turn import TURN
 from workbench.model.layers import Layer, is_turned_linear
 from workbench.model.twin import twin
 from workbench.steps.calibration import CONVOLUTIONS
-from workbench.steps.factorize.splits import SPLITS, ChannelSplit, Shape, Split
+from workbench.steps.factorize.forms import DENSE, SPLITS
+from workbench.steps.factorize.splits import ChannelSplit, Shape, Split
 from workbench.task.batch import batch_size, call
 
 Places = tuple[int, ...]
@@ -72,6 +73,7 @@ class Part:
 
     def ranks(self, split: type[Split], round_to: int) -> range:
         """Return the ranks that are multiples of `round_to` and at which the factors are exact at most."""
+        round_to = round_to if split.rounds else 1
         return range(round_to, split.most(self.shape, self.groups) + 1, round_to)
 
 
@@ -111,7 +113,7 @@ def fitting(layer: Layer, module: nn.Module, called: int, shared: bool, form: st
     shape = tuple(weight.T.shape if is_turned(module) else weight.shape)
     groups = int(getattr(module, "groups", 1))
     found = [split for split in SPLITS.values() if split.fits(shape, groups)]
-    wanted = [split for split in found if form in ("best", split.kind)]
+    wanted = [split for split in found if split.kind == form or (form == "best" and split.kind in DENSE)]
     return wanted or [split for split in found if split is ChannelSplit], "its rank is 1 already"
 
 
@@ -155,11 +157,14 @@ def in_factors(module: nn.Module, split: type[Split], factors: Sequence[Tensor])
         factors: Of it, each [out, in / groups, *kernel].
     """
     last, layers = len(factors) - 1, list[nn.Module]()
+    groups, shape = getattr(module, "groups", 1), tuple(module.get_parameter("weight").shape)
     for number, factor in enumerate(factors):
         if isinstance(module, nn.Embedding) and not number:
             layers.append(_table(module, factor.T))
             continue
-        geometry = _geometry(module, split, number) if isinstance(module, CONVOLUTIONS) else {}
+        geometry = {}
+        if isinstance(module, CONVOLUTIONS):
+            geometry = {**_geometry(module, split, number), "groups": split.groups_of(shape, groups, number)}
         layers.append(layer_of(module, factor, module._parameters.get("bias") if number == last else None, **geometry))
     return nn.Sequential(*layers).train(module.training)
 
@@ -174,19 +179,20 @@ def _table(module: nn.Embedding, rows: Tensor) -> nn.Embedding:
 
 
 def layer_of(module: nn.Module, weight: Tensor, bias: Tensor | None, **geometry: Any) -> nn.Module:
-    """Return a layer of a module's type, groups, mode and need of gradients with other tensors.
+    """Return a layer of a module's type, mode and need of gradients with other tensors.
 
     Args:
         module: A convolution or linear layer.
         weight: [out, in / groups, *kernel].
         bias: [out].
-        geometry: Of a convolution: stride, padding, dilation, padding_mode.
+        geometry: Of a convolution: stride, padding, dilation, padding_mode; groups, where they are others.
     """
     made: nn.Module
     if isinstance(module, CONVOLUTIONS):
         kind: Any = base_of(module)
+        groups = geometry.pop("groups", module.groups)
         made = kind(
-            weight.shape[1] * module.groups, len(weight), tuple(weight.shape[2:]), groups=module.groups,
+            weight.shape[1] * groups, len(weight), tuple(weight.shape[2:]), groups=groups,
             bias=bias is not None, device="meta", **geometry,
         )  # fmt: skip
     else:

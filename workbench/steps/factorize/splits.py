@@ -6,9 +6,6 @@
 - *spatial*: vertical filters, then horizontal ones (k×1, then 1×k). Jaderberg, Vedaldi, Zisserman: "Speeding up
   Convolutional Neural Networks with Low Rank Expansions", 2014, scheme 2; Tai et al.: "Convolutional Neural Networks
   with Low-Rank Regularization", 2016, for the closed form.
-- *tucker*: fewer input channels, a k×k core, and back to all outputs (1×1, k×k, 1×1). Kim et al.: "Compression of Deep
-  Convolutional Neural Networks for Fast and Low Power Mobile Applications", 2016; found by higher-order orthogonal
-  iteration (De Lathauwer, De Moor, Vandewalle: "On the Best Rank-1 and Rank-(R1, ..., RN) Approximation", 2000).
 
 With second moments G of what the layer multiplies, the error at the layer's output is made small instead of that of its
 weights, tr(E G E^T) instead of tr(E E^T), as in Wang et al.: "SVD-LLM: Truncation-aware Singular Value Decomposition",
@@ -26,7 +23,6 @@ from torch import Tensor
 
 Shape = tuple[int, ...]
 TINY = 1e-6  # of the mean second moment: what is added to all
-SWEEPS = 4  # of the iteration for Tucker's form, which settles after two or three
 
 
 def in_groups(tensor: Tensor, groups: int) -> Tensor:
@@ -93,9 +89,14 @@ class Split(ABC):
         weight: [out, in / groups, *kernel].
         groups: Of the layer.
         second: Second moments of its inputs, [groups, d, d], None to approximate the weight itself.
+
+    Class attributes:
+        kind: The form's name.
+        rounds: Whether ranks are numbers of channels, and so may be rounded to what kernels like.
     """
 
     kind: ClassVar[str]
+    rounds: ClassVar[bool] = True
 
     def __init__(self, weight: Tensor, groups: int = 1, second: Tensor | None = None) -> None:
         self.weight, self.groups = weight.detach().double(), groups
@@ -121,18 +122,27 @@ class Split(ABC):
     def carrier(cls, dim: int) -> int:
         """Return the number of the factor that has the layer's size, stride and padding in a direction."""
 
+    @classmethod
+    def groups_of(cls, shape: Shape, groups: int, number: int) -> int:
+        """Return the groups of a factor: as a rule those of the layer."""
+        return groups
+
     @abstractmethod
     def rough(self, rank: int) -> tuple[Tensor, ...]:
         """Return the factors as they come from the decomposition."""
 
     def error(self, rank: int) -> float:
         """Return the part of the outputs' energy that the factors get wrong, or of the weight's without inputs."""
-        factors = self.rough(rank)
+        product = self.product(self.rough(rank))
+        gap, whole = (self._energy(weight) for weight in (self.weight - product, self.weight))
+        return gap / whole if whole else 0.0
+
+    def product(self, factors: tuple[Tensor, ...]) -> Tensor:
+        """Return the weight that factors are together."""
         product = factors[0]
         for factor in factors[1:]:
             product = composed(product, factor, self.groups)
-        gap, whole = (self._energy(weight) for weight in (self.weight - product, self.weight))
-        return gap / whole if whole else 0.0
+        return product
 
     def factors(self, rank: int) -> tuple[Tensor, ...]:
         """Return the factors, float64, the last one fitted to the outputs where inputs are known."""
@@ -229,66 +239,3 @@ class SpatialSplit(Split):
         )
         found = refitted(last.flatten(1), basis, self.weight.flatten(1), self.second[0])
         return first, found.view_as(last)
-
-
-class TuckerSplit(Split):
-    """1×1 to fewer channels, a k×k core, 1×1 to all outputs. The rank is that of the outputs."""
-
-    kind: ClassVar[str] = "tucker"
-
-    def __init__(self, weight: Tensor, groups: int = 1, second: Tensor | None = None) -> None:
-        super().__init__(weight, groups, second)
-        inside = self.weight.shape[1]
-        self._root, self._unroot = torch.eye(inside).double(), torch.eye(inside).double()
-        if self.second is not None:
-            kernel = math.prod(self.weight.shape[2:])
-            blocks = self.second.reshape(inside, kernel, inside, kernel)
-            moments = regular(blocks.diagonal(dim1=1, dim2=3).mean(-1))
-            values, vectors = torch.linalg.eigh(moments)
-            roots = values.clamp(min=float(values.max()) * TINY).sqrt()
-            self._root, self._unroot = (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
-        self._white = torch.einsum("oi...,ij->oj...", self.weight, self._root)
-
-    @classmethod
-    def fits(cls, shape: Shape, groups: int) -> bool:
-        return groups == 1 and len(shape) > 2 and math.prod(shape[2:]) > 1 and min(shape[:2]) > 1
-
-    @classmethod
-    def most(cls, shape: Shape, groups: int) -> int:
-        return min(shape[0], math.prod(shape[1:]))
-
-    @classmethod
-    def inner(cls, shape: Shape, rank: int) -> int:
-        """Return the rank of the inputs that goes with one of the outputs: the same part of all channels."""
-        kernel = math.prod(shape[2:])
-        return min(max(math.ceil(rank * shape[1] / shape[0]), math.ceil(rank / kernel)), shape[1], rank * kernel)
-
-    @classmethod
-    def shapes(cls, shape: Shape, groups: int, rank: int) -> tuple[Shape, ...]:
-        inner, ones = cls.inner(shape, rank), tuple(1 for _ in shape[2:])
-        return (inner, shape[1], *ones), (rank, inner, *shape[2:]), (shape[0], rank, *ones)
-
-    @classmethod
-    def carrier(cls, dim: int) -> int:
-        return 1
-
-    def rough(self, rank: int) -> tuple[Tensor, ...]:
-        inner = self.inner(tuple(self.weight.shape), rank)
-        white = self._white.flatten(2)
-        into = directions(white.transpose(0, 1).flatten(1), None)[0][:, :inner]
-        for _ in range(SWEEPS):
-            out = directions(torch.einsum("oik,ij->ojk", white, into).flatten(1), None)[0][:, :rank]
-            into = directions(torch.einsum("oik,oj->ijk", white, out).flatten(1), None)[0][:, :inner]
-        core = torch.einsum("oik,oa,ij->ajk", white, out, into)
-        first, middle, last = self.shapes(tuple(self.weight.shape), 1, rank)
-        return (self._unroot @ into).T.reshape(first), core.reshape(middle), out.reshape(last)
-
-    def factors(self, rank: int) -> tuple[Tensor, ...]:
-        first, core, last = self.rough(rank)
-        if self.second is None:
-            return first, core, last
-        basis = composed(first, core).flatten(1)
-        return first, core, refitted(last.flatten(1), basis, self.weight.flatten(1), self.second[0]).view_as(last)
-
-
-SPLITS: dict[str, type[Split]] = {split.kind: split for split in (SpatialSplit, ChannelSplit, TuckerSplit)}
