@@ -22,8 +22,8 @@ INK, BEFORE, AFTER = "#808590", "#9fa8b8", "#5c6bc0"
 MILDER = {"quantize": {"bits": 4}}
 # What these change is neither a histogram nor a number of parameters, or nothing without a choice of somebody's.
 WITHOUT = (
-    "correct_bias", "cut_channels", "entropy_code", "equalize", "fold_norms", "reconstruct", "reestimate_norms",
-    "smooth",
+    "correct_bias", "cut_channels", "entropy_code", "equalize", "fold_norms", "merge_factors", "reconstruct",
+    "reestimate_norms", "smooth",
 )  # fmt: skip
 
 
@@ -75,12 +75,17 @@ def _histograms(before: np.ndarray, after: np.ndarray) -> str:
 
 def _sizes(before: State, after: State, context: Context) -> str:
     old = {layer.name: layer.params for layer in context.layers(before.model)}
-    new = {after.origin(layer.name): layer.params for layer in context.layers(after.model)}
+    new = dict.fromkeys(old, 0)
+    for layer in context.layers(after.model):
+        # Factors lie within the place of their layer.
+        names = [name for name in old if layer.name.startswith(f"{name}.") and layer.name not in old]
+        name = names[0] if names else after.origin(layer.name)
+        new[name] = new.get(name, 0) + layer.params
     figure = Figure(figsize=(7, 2.8), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(old))
     axes.bar(places, list(old.values()), 0.8, color=BEFORE, alpha=0.6, label="before")
-    axes.bar(places, [new.get(name, 0) for name in old], 0.5, color=AFTER, label="after")
+    axes.bar(places, [new[name] for name in old], 0.5, color=AFTER, label="after")
     axes.set_xticks(places, list(old), rotation=60, ha="right", fontsize=7)
     axes.set_ylabel("parameters")
     return _svg(figure, axes)

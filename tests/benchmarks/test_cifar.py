@@ -54,6 +54,11 @@ ROWS: dict[str, tuple[wb.Step, ...]] = {
         wb.PruneChannels(layers=INNER, amount=0.5, budget="macs", importance="taylor", round_to=4),
         wb.Reconstruct(),
     ),
+    # Directions of the weights themselves: fitted to the outputs afterwards, they lose less than those of the outputs.
+    "low rank, not trained": (
+        wb.Factorize(budget="macs", amount=0.4, round_to=16, whitened=False),
+        wb.Reconstruct(samples=2000),
+    ),
     "70 % pruned, not trained": (wb.Prune(amount=0.7, ranking="global"), wb.Reconstruct()),
     "70 % pruned": (
         wb.Prune(amount=0.7, ranking="global"),

@@ -26,9 +26,10 @@ MOVED = {
     "prune_channels": {"amount": 0.25},
     "prune_channels_iteratively": {"amount": 0.25},
     "prune_heads": {"amount": 0.1},
+    "factorize": {"amount": 0.25},
 }
 # What comes before steps that need it, and what a step refuses to work on.
-BEFORE = {"train_quantized": "quantize"}
+BEFORE = {"train_quantized": "quantize", "merge_factors": "factorize"}
 REFUSED = {
     ("reestimate_norms", "transformer"): "no batch norm with running statistics",
     ("prune_heads", "images"): "no attention heads",
@@ -237,12 +238,11 @@ REFUSED_PAIRS = {
     ("cut_channels", "prune_heads"): "no attention heads",
     ("prune_blocks", "prune_blocks"): "no residual branch",
     ("prune_gradually", "train_quantized"): "no chosen layer is stored on a grid",
-    ("quantize", "equalize"): "are on grids|off the grid",
-    ("share_weights", "reconstruct"): "are on grids|off the grid",
-    ("train_quantized", "equalize"): "are on grids|off the grid",
-    ("train_quantized", "fine_tune"): "are on grids|off the grid",
+    ("shorten_floats", "reconstruct"): "are on grids|off the grid",
+    ("train_quantized", "factorize"): "activations are on grids",
     ("fold_norms", "reconstruct"): "bn1 is folded",
     ("reconstruct", "prune_heads"): "no attention heads",
+    ("correct_bias", "prune_heads"): "no attention heads",
 }
 
 

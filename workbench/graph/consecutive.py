@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from torch import Tensor, nn
 from torch.fx import Node
 
@@ -14,11 +16,17 @@ HOMOGENEOUS = (
 )  # fmt: skip
 
 
-def chains(model: nn.Module, example: tuple[Tensor, ...]) -> list[tuple[str, str]]:
+def chains(
+    model: nn.Module, example: tuple[Tensor, ...], through: Container[str] = HOMOGENEOUS
+) -> list[tuple[str, str]]:
     """Return pairs of layers (first, second), in the order of the forward pass.
 
-    Only the second reads the first's output, with nothing in between that would not pass a positive factor of a
-    channel on; each of the two is called once, and its parameters are its own.
+    Only the second reads the first's output; each of the two is called once, and its parameters are its own.
+
+    Args:
+        model: Left as it is.
+        example: The positional inputs, batch first.
+        through: Operators that may lie in between: by default those that pass a positive factor of a channel on.
 
     Raises:
         WorkbenchError: The model cannot be traced.
@@ -27,7 +35,7 @@ def chains(model: nn.Module, example: tuple[Tensor, ...]) -> list[tuple[str, str
     pairs = []
     for node in reader.nodes:
         if is_layer(node) and (first := reader.owner(argument(node, 1, "weight"), "weight")):
-            reached = _next(node)
+            reached = _next(node, through)
             second = reader.owner(argument(reached, 1, "weight"), "weight") if reached is not None else None
             if second is not None and _own_bias(reader, node):
                 pairs.append((first, second))
@@ -39,7 +47,7 @@ def _own_bias(reader: Reader, node: Node) -> bool:
     return bias is None or reader.owner(bias, "bias") is not None
 
 
-def _next(node: Node) -> Node | None:
+def _next(node: Node, through: Container[str]) -> Node | None:
     """Return the layer that alone uses the node's value, as what it multiplies with its weight."""
     while len(node.users) == 1:
         (user,) = node.users
@@ -47,7 +55,7 @@ def _next(node: Node) -> Node | None:
             return None
         if is_layer(user):
             return user
-        if operator(user) not in HOMOGENEOUS:
+        if operator(user) not in through:
             return None
         node = user
     return None

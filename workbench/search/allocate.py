@@ -1,9 +1,9 @@
 """Search for a strength of each part's own under a budget, such as bits of each layer under a size.
 
 What a scan found of single parts is added up: the sum of drops is made as small as the budget allows, exactly, as a
-multiple-choice knapsack (Kellerer, Pferschy, Pisinger: "Knapsack Problems", 2004, ch. 11). Dong et al.: "HAWQ-V2",
-2020, choose bits so, with a Hessian's trace where here is the measured score. Parts may make up for each other or
-amplify each other, so the result is a proposal whose score has to be measured.
+multiple-choice knapsack. Dong et al.: "HAWQ-V2", 2020, choose bits so, with a Hessian's trace where here is the
+measured score. Parts may make up for each other or amplify each other, so the result is a proposal whose score has to
+be measured.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from workbench.errors import WorkbenchError
 from workbench.model.layers import Layer
 from workbench.search.sensitivity import Table
 from workbench.steps import Step
+from workbench.steps.knapsack import choose
 
 FULL = 32  # bits of what is not quantized
-TIE = 1e-9  # of the score: what the spread of costs counts beside drops
 
 Cost = Callable[[str, float | None], float]
 
@@ -66,37 +64,19 @@ def allocate(table: Table, cost: Cost, limit: float) -> dict[str, float]:
     Raises:
         WorkbenchError: Even the cheapest choice of every part costs more; it says how much.
     """
-    from scipy.optimize import Bounds, LinearConstraint, milp  # slow to import
-
-    choices = [choice for target in table.targets for choice in _choices(table, target, cost)]
-    drops, costs = (np.array(values) for values in zip(*((drop, price) for _, _, drop, price in choices), strict=True))
-    owners = np.array([[target == owner for owner, *_ in choices] for target in table.targets])
-    least = sum(costs[own].min() for own in owners)
-    if least > limit:
-        raise WorkbenchError(f"the budget is {limit:,.0f}; with the strongest choice of every part it is {least:,.0f}")
-    spread = max(float(np.ptp(costs)), 1.0)  # numbers near one suit the solver
-    solution = milp(
-        drops - TIE * costs / spread,
-        integrality=np.ones(len(choices)),
-        bounds=Bounds(0, 1),
-        constraints=[
-            LinearConstraint(owners.astype(float), 1, 1),
-            LinearConstraint(costs[None] / spread, ub=limit / spread),
-        ],
-    )
-    if solution.x is None:
-        raise WorkbenchError(f"no choice was found within the budget ({solution.message})")
-    taken = [choice for choice, chosen in zip(choices, solution.x, strict=True) if chosen > 0.5]
-    return {target: strength for target, strength, *_ in taken if strength is not None}
+    parts = [_choices(table, target, cost) for target in table.targets]
+    taken = choose([[(drop, price) for _, drop, price in part] for part in parts], limit)
+    strengths = {target: part[number][0] for target, part, number in zip(table.targets, parts, taken, strict=True)}
+    return {target: strength for target, strength in strengths.items() if strength is not None}
 
 
-def _choices(table: Table, target: str, cost: Cost) -> list[tuple[str, float | None, float, float]]:
-    """Return (part, strength, drop, cost) of what a part can be, the dearest first."""
+def _choices(table: Table, target: str, cost: Cost) -> list[tuple[float | None, float, float]]:
+    """Return (strength, drop, cost) of what a part can be, the dearest first."""
     points = [point for strength in table.strengths if (point := table.at(target, strength))]
     # What cannot be done, or has no score that is a number, is no choice.
     points = [point for point in points if math.isfinite(table.drop(point))]
     priced = sorted(((cost(target, point.strength), point) for point in points), key=lambda pair: -pair[0])
-    choices: list[tuple[str, float | None, float, float]] = [(target, None, 0.0, cost(target, None))]
+    choices: list[tuple[float | None, float, float]] = [(None, 0.0, cost(target, None))]
     for price, point in priced:
-        choices.append((target, point.strength, max(choices[-1][2], table.drop(point)), price))
+        choices.append((point.strength, max(choices[-1][1], table.drop(point)), price))
     return choices

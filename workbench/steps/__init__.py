@@ -4,6 +4,8 @@ from workbench.registry import discover
 from workbench.steps.bounds import Bounds
 from workbench.steps.change import Change
 from workbench.steps.context import Context
+from workbench.steps.factorize.factorize import Factorize
+from workbench.steps.factorize.merge_factors import MergeFactors
 from workbench.steps.option import Option
 from workbench.steps.prune.cut_channels import CutChannels
 from workbench.steps.prune.find_ticket import FindTicket
@@ -30,6 +32,7 @@ from workbench.steps.step import KINDS, GraphStep, Need, Step, TrainingStep, Wei
 from workbench.steps.store.entropy_code import EntropyCode
 from workbench.steps.train.distill import Distill
 from workbench.steps.train.fine_tune import FineTune
+from workbench.steps.train.replace_head import ReplaceHead
 
 discover(__name__, __path__)
 
@@ -43,11 +46,13 @@ __all__ = [
     "Distill",
     "EntropyCode",
     "Equalize",
+    "Factorize",
     "FindTicket",
     "FineTune",
     "FoldNorms",
     "GraphStep",
     "KeepSigns",
+    "MergeFactors",
     "Need",
     "Option",
     "Prune",
@@ -60,6 +65,7 @@ __all__ = [
     "QuantizeLogarithmic",
     "Reconstruct",
     "ReestimateNorms",
+    "ReplaceHead",
     "ShareWeights",
     "ShortenFloats",
     "Smooth",

@@ -11,7 +11,9 @@ from workbench.model.subject import Subject
 from workbench.model.twin import twin
 from workbench.steps import Distill, Prune, PruneChannels, Quantize
 from workbench.steps.recipe import Recipe, run
+from workbench.steps.train.decoupled import decoupled_targets
 from workbench.steps.train.distill import attention_gap, compared, feature_gap
+from workbench.steps.train.relations import relation_gap
 from workbench.steps.train.taught import soft_targets
 from workbench.steps.train.training import judge
 from workbench.task.task import Task
@@ -36,6 +38,41 @@ def test_hot_soft_targets_are_the_difference_of_logits():
 def test_soft_targets_are_a_mean_over_tokens():
     mine, theirs = (drawn(3, 7, 5, seed=seed) for seed in (1, 2))
     torch.testing.assert_close(soft_targets(mine, theirs, 2.0), soft_targets(mine.view(21, 5), theirs.view(21, 5), 2.0))
+
+
+def test_decoupled_targets_are_the_parts_of_soft_ones():
+    # Zhao et al., equation 7: soft targets are both parts, the second weighed by what the teacher leaves to the others.
+    mine, theirs = (drawn(1, 5, seed=seed) for seed in (1, 2))
+    rest = 1 - float((theirs / 3.0).softmax(1)[0, 2])
+    label = torch.tensor([2])
+    torch.testing.assert_close(decoupled_targets(mine, theirs, label, 3.0, rest), soft_targets(mine, theirs, 3.0))
+    assert decoupled_targets(mine, theirs, label, 3.0, 8.0) > decoupled_targets(mine, theirs, label, 3.0, 1.0)
+    assert abs(decoupled_targets(theirs, theirs, label, 3.0, 8.0)) < 1e-6
+
+
+def test_relations_know_neither_scale_nor_turn_nor_size():
+    theirs = drawn(8, 6)
+    turned = torch.linalg.qr(drawn(10, 6, seed=1))[0]
+    mine = (theirs @ turned.T * 7 + 3).requires_grad_()
+    gap = relation_gap(mine, theirs)
+    assert gap < 1e-6
+    gap.backward()
+    assert bool(mine.grad.isfinite().all())
+    assert relation_gap(drawn(8, 4, seed=2), theirs) > 0.1
+    assert relation_gap(theirs[:2], theirs[:2]) == 0
+
+
+def test_what_lost_channels_learns_relations_and_decoupled_classes(images):
+    pruned = run(images, Recipe((CUT,)))
+    step = Distill(epochs=3, learning_rate=0.02, match="relations", modules="conv2, hidden", targets="decoupled")
+    taught = run(images, Recipe((CUT, step)))
+    assert taught.notes == pruned.notes
+    assert judge(taught.model, images.task) > judge(pruned.model, images.task) + 0.05
+
+
+def test_decoupled_targets_need_classes(regression):
+    with pytest.raises(WorkbenchError, match="decoupled by class, and the task has no classes"):
+        run(regression, Recipe((Distill(targets="decoupled"),)))
 
 
 def test_features_are_compared_relative_to_the_teachers():

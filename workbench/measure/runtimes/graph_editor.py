@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.checkpoint.coding import Uniform
+from workbench.measure.runtimes.decoding import Decoder
 from workbench.measure.runtimes.lookup import multiplied
 from workbench.model.quantizer import ActivationQuantizer
 
@@ -44,6 +45,8 @@ class GraphEditor:
         self.values = {given.name: given for given in self.graph.initializer}
         self.outputs = {value.name for value in self.graph.output}
         self.made: list[onnx.NodeProto] = []
+        self.constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self.decoder = Decoder(self._constant, self.graph.initializer.append)
         self.grids: dict[str, ActivationQuantizer] = {}
         # Grids of modules that are no layers: what they make is rounded for everyone who reads it.
         self.shared = {grid_of(one) for name, one in found.items() if name.rpartition(".")[0] not in layers}
@@ -69,6 +72,18 @@ class GraphEditor:
         shift = f"{name}.zero" if parts["zero"].any() else None
         self.made += multiplied(f"{name}.integers", f"{name}.scale", shift, name, f"{name}.values")
         return f"{name}.values"
+
+    def _constant(self, array: np.ndarray[Any, Any], name: str) -> str:
+        """Store an array, and return its name; one without a name is stored once for all that are equal."""
+        from onnx import numpy_helper
+
+        if not name:
+            key = str(array.dtype), array.shape, array.tobytes()
+            if key in self.constants:
+                return self.constants[key]
+            name = self.constants[key] = f"~c{len(self.constants)}"
+        self.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
 
     def _stored_as(self, name: str, parts: dict[str, np.ndarray[Any, Any]]) -> None:
         """Store a parameter as parts, and no longer as it was, unless something asks for its shape."""

@@ -15,6 +15,7 @@ import numpy as np
 from torch import nn
 
 from workbench.checkpoint.coding import Coding, Uniform
+from workbench.measure.runtimes.decoding import decodes
 from workbench.measure.runtimes.graph_editor import FLOAT, GraphEditor, grid_of
 from workbench.measure.runtimes.lookup import looked_up, lookups
 from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
@@ -81,15 +82,20 @@ def with_integers(graph: onnx.ModelProto, model: nn.Module, codings: Mapping[str
 
 @dataclass(frozen=True)
 class _Weight:
-    """A weight that is on a grid, or read by a layer that rounds what enters or leaves it.
+    """A weight that is coded, or read by a layer that rounds what enters or leaves it.
 
     Attributes:
         names: All that it goes by in the model; the graph knows it by one of them.
-        grid: Where it lies on one that integers of a tensor or its channels can say.
+        coding: How it is stored, None for in full.
     """
 
     names: tuple[str, ...]
-    grid: Uniform | None
+    coding: Coding | None
+
+    @property
+    def grid(self) -> Uniform | None:
+        """Where it lies on one that integers of a tensor or its channels can say."""
+        return self.coding if isinstance(self.coding, Uniform) and not self.coding.groups else None
 
     @property
     def owners(self) -> set[str]:
@@ -100,19 +106,19 @@ class _Weight:
 def _weights(
     model: nn.Module, codings: Mapping[str, Coding], found: Mapping[str, ActivationQuantizer]
 ) -> list[_Weight]:
-    """Return the weights that the graph holds otherwise, in the order of the grids."""
-    grids = {name: coding for name, coding in codings.items() if isinstance(coding, Uniform) and not coding.groups}
+    """Return the weights that the graph holds otherwise, in the order of the codings."""
+    known = {name: coding for name, coding in codings.items() if decodes(coding)}
     names: dict[int, list[str]] = {}
     parameters = dict(model.named_parameters(remove_duplicate=False))
     for name, value in parameters.items():
         names.setdefault(id(value), []).append(name)
-    weights = dict[tuple[str, ...], Uniform | None]()
-    # A layer whose weights are coded otherwise keeps their values, and still rounds what enters it.
-    for name in (*grids, *(_beside(place) for place in found)):
+    weights = dict[tuple[str, ...], Coding | None]()
+    # A layer whose weights are not coded still rounds what enters it.
+    for name in (*known, *(_beside(place) for place in found)):
         if name in parameters:
             tied = tuple(names[id(parameters[name])])
-            weights[tied] = weights.get(tied) or grids.get(name)
-    return [_Weight(tied, grid) for tied, grid in weights.items()]
+            weights[tied] = weights.get(tied) or known.get(name)
+    return [_Weight(tied, coding) for tied, coding in weights.items()]
 
 
 @dataclass(frozen=True)
@@ -136,12 +142,6 @@ def _beside(quantizer: str) -> str:
     return f"{layer}.weight" if layer else "weight"
 
 
-def _multiplies_columns(node: onnx.NodeProto) -> bool:
-    """Return whether a product takes its weight as [inputs, outputs]."""
-    turned = any(given.name == "transB" and given.i for given in node.attribute)
-    return node.op_type == "MatMul" or (node.op_type == "Gemm" and not turned)
-
-
 def _swaps(transpose: onnx.NodeProto) -> bool:
     """Return whether a Transpose swaps the two dimensions of a matrix."""
     return next((list(given.ints) for given in transpose.attribute if given.name == "perm"), [1, 0]) == [1, 0]
@@ -163,20 +163,19 @@ class _Editor(GraphEditor):
         name = next((name for name in weight.names if name in self.values), "")
         if not name or self.values[name].data_type != FLOAT:
             return
-        if weight.grid is not None and self._looked_up(name, weight.grid):
+        # A table in the type that a lookup can read stays in it: rows are turned into values as they are looked up.
+        if weight.grid is not None and weight.grid.bits == 8 and self._looked_up(name, weight.grid):
             return
         readings, layers = self._readings(name), weight.owners
         if len(readings) == 1 and len(layers) == 1:
             readings = [replace(readings[0], module=next(iter(layers)))]
         entries = [self._quantizer(reading, layers, INPUT) for reading in readings]
         source = None
-        if weight.grid is not None:
+        if weight.coding is not None and (weight.grid is None or not any(entries)):
+            self._reread(name, self._decoded(name, weight.coding))
+        elif weight.grid is not None:
             # Where what enters is not always rounded, a runtime must not take integers for leave to do so.
-            plain = any(
-                entry is None and (len(set(entries)) > 1 or _multiplies_columns(reading.node))
-                for reading, entry in zip(readings, entries, strict=True)
-            )
-            source = self._integer_weight(name, weight.grid, readings, any(entries), plain)
+            source = self._integer_weight(name, weight.grid, readings, plain=not all(entries))
         pairs = weight.grid is not None and None not in entries
         for reading, entry in zip(readings, entries, strict=True):
             if source is not None:
@@ -202,6 +201,18 @@ class _Editor(GraphEditor):
         if grid is not None and len(node.input) > 2 and node.op_type in ("Conv", "Gemm"):
             node.input[2] = self._bias(node, grid, entry)
 
+    def _decoded(self, name: str, coding: Coding) -> str:
+        """Store a weight as its codes, and return what turns them into values as the file is opened."""
+        import torch
+        from onnx import numpy_helper
+
+        values = torch.from_numpy(numpy_helper.to_array(self.values[name]).copy())
+        self._stored_as(name, {})
+        decoded = self.decoder.decode(name, values, coding)
+        self.made += self.decoder.nodes
+        self.decoder.nodes.clear()
+        return decoded
+
     def _readings(self, parameter: str) -> list[_Reading]:
         """Return the operators that multiply with a parameter, in the graph's order."""
         readings = []
@@ -217,12 +228,10 @@ class _Editor(GraphEditor):
                 ]
         return readings
 
-    def _integer_weight(
-        self, name: str, grid: Uniform, readings: list[_Reading], entered: bool, plain: bool
-    ) -> str | None:
+    def _integer_weight(self, name: str, grid: Uniform, readings: list[_Reading], plain: bool) -> str | None:
         """Store a weight as integers; return what all readings take instead, None where they read it as before."""
         turned = self._all_turned(name, readings)
-        source = self._weight(name, grid, turned, entered and not signed_products_exact(), plain)
+        source = self._weight(name, grid, turned, not signed_products_exact(), plain)
         if not turned:
             self._reread(name, source)
             return None

@@ -12,13 +12,13 @@ Own = tuple[tuple[str, float], ...]
 FORM = '"layer2.*=0.5, layer3.*=0.25"'
 
 
-def own_amounts(text: str, high: float, counts: bool = False) -> Own:
+def own_amounts(text: str, high: float, counts: str = "") -> Own:
     """Return the (glob, amount) pairs of a text, in its order.
 
     Args:
         text: Globs and amounts, with "=" within a pair and commas between pairs; "" for none.
         high: The largest accepted part.
-        counts: Whether a whole number is accepted too; it is a number of channels then, and comes back as an int.
+        counts: What a whole number, which then is accepted too and comes back as an int, is a number of.
 
     Raises:
         WorkbenchError: The text is of another form, or an amount out of range.
@@ -31,7 +31,7 @@ def own_amounts(text: str, high: float, counts: bool = False) -> Own:
         elif glob and re.fullmatch(r"\d*\.?\d+", value) and float(value) <= high:
             amounts.append((glob, float(value)))
         else:
-            also = " or a whole number of channels" if counts else ""
+            also = f" or a whole number of {counts}" if counts else ""
             raise WorkbenchError(
                 f"by_layer must be layers with the part of each that goes, 0 to {high:g}{also}, such as {FORM}; "
                 f"not {entry!r}"

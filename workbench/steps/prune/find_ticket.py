@@ -22,6 +22,7 @@ from workbench.steps.option import option
 from workbench.steps.prune.patterns import keep_masks
 from workbench.steps.state import State
 from workbench.steps.train.chance import OwnChance
+from workbench.steps.train.goal import Goal
 from workbench.steps.train.gradient_step import GradientStep
 from workbench.steps.train.schedules import Pick
 from workbench.steps.train.training import finished, judge, refuse_grid, trainable, zero_masks
@@ -92,6 +93,7 @@ class FindTicket(GradientStep):
         origin = copy.deepcopy(model.state_dict())
         trainings = self.rounds + 1
         pick, batches = Pick(self.patience), self.steps(task) / self.epochs
+        goal = Goal(context.subject, self.until) if self.until else None
         for number in range(trainings):
             model.load_state_dict(origin)
             training = self.begin(model, trainable(model), context, masks)
@@ -106,9 +108,11 @@ class FindTicket(GradientStep):
                 score = judge(model, task)
                 yield Tick.of_training((number + (epoch + 1) / self.epochs) / trainings, title, score=score)
                 # Only the last training stops early: the rounds before it decide what is pruned.
+                near = number == self.rounds and goal is not None and goal.reached(model)
                 if number == self.rounds and pick.takes(score):
-                    yield state.with_model(finished(model, state.model)).with_masks(*names)
-                if pick.over:
+                    told = [f"{self.title.lower()}: {title}, {goal.words}"] if goal is not None else []
+                    yield state.with_model(finished(model, state.model)).with_masks(*names).with_notes(*told)
+                if pick.over or near:
                     return
             if number < self.rounds:
                 gone = 1 - (1 - self.amount) ** ((number + 1) / self.rounds)

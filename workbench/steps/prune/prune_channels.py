@@ -22,7 +22,7 @@ from workbench.steps.state import State
 from workbench.steps.step import GraphStep, Need
 
 MOST = 0.95
-read_own = partial(own_amounts, high=MOST, counts=True)
+read_own = partial(own_amounts, high=MOST, counts="channels")
 
 
 @register

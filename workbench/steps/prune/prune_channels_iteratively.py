@@ -22,6 +22,7 @@ from workbench.steps.prune.importance.ranking import weakest
 from workbench.steps.prune.units import free, reached, rewritten, without
 from workbench.steps.state import State
 from workbench.steps.step import Need
+from workbench.steps.train.goal import Goal
 from workbench.steps.train.gradient_step import GradientStep
 from workbench.steps.train.schedules import Pick
 from workbench.steps.train.training import finished, judge, refuse_grid, trainable, zero_masks
@@ -70,6 +71,7 @@ class PruneChannelsIteratively(GradientStep):
         self.chosen(context.layers(state.model))  # a name that matches nothing is an error before any work
         steps, done, whole = self.rounds * self.steps(task), 0, 0.0
         pick = Pick(self.patience)
+        goal = Goal(context.subject, self.until) if self.until else None
         for number in range(1, self.rounds + 1):
             # The last one is the asked amount and not what rounding makes of it.
             left = 1 - self.amount if number == self.rounds else (1 - self.amount) ** (number / self.rounds)
@@ -83,11 +85,15 @@ class PruneChannelsIteratively(GradientStep):
                     yield Tick.of_training(done / steps, title, loss=loss)
                 score = judge(training.model, task)
                 yield Tick.of_training(done / steps, title, score=score)
+                near = goal is not None and goal.reached(training.model)
                 # Before the last round the model is not what was asked for, however good it is.
                 if number == self.rounds and pick.takes(score):
-                    yield state.with_model(finished(training.model, state.model))
+                    told = [f"{self.title.lower()}: {title}, {goal.words}"] if goal is not None else []
+                    yield state.with_model(finished(training.model, state.model)).with_notes(*told)
                 if pick.over:
                     return
+                if near:
+                    break
             state = state.with_model(finished(training.model, state.model))
 
     def _smaller(self, state: State, context: Context, left: float, whole: float) -> tuple[State, float]:

@@ -98,3 +98,19 @@ def _entry(name: str, value: Any, parameter: Tensor, batches: int) -> bool:
     if name == "step":
         return same_form(torch.tensor(0.0), value) and 0 <= float(value) <= batches
     return same_form(parameter, value) and (name != "exp_avg_sq" or bool((value >= 0).all()))
+
+
+def states_fit(facts: Mapping[str, Any]) -> bool:
+    """Return whether generators take their states; tried on others, since torch alone can tell."""
+    order, chance = facts["order"], facts["chance"]
+    state = torch.Generator().get_state()
+    if type(chance) is not dict or chance.keys() != {"generator", "quiet"} or not within(chance["quiet"], 0, 2**31):
+        return False
+    if not same_form(state, order) or not same_form(state, chance["generator"]):
+        return False
+    try:
+        torch.Generator().set_state(order)
+        torch.Generator().set_state(chance["generator"])
+    except RuntimeError:
+        return False
+    return True

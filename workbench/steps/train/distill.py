@@ -2,7 +2,8 @@
 
 Hinton, Vinyals, Dean: "Distilling the Knowledge in a Neural Network", 2015 (soft targets); Romero et al.: "FitNets:
 Hints for Thin Deep Nets", 2015 (features); Zagoruyko, Komodakis: "Paying More Attention to Attention: Improving the
-Performance of Convolutional Neural Networks via Attention Transfer", 2017. Features and attention are compared module
+Performance of Convolutional Neural Networks via Attention Transfer", 2017; Park et al.: "Relational Knowledge
+Distillation", 2019; Zhao et al.: "Decoupled Knowledge Distillation", 2022. Features and attention are compared module
 by module under the same name, so nothing has to be learned in between, and all differences are relative: the same
 weight suits modules of any size.
 """
@@ -28,7 +29,9 @@ from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
+from workbench.steps.train.decoupled import decoupled_targets
 from workbench.steps.train.precision import full, suited
+from workbench.steps.train.relations import relation_gap
 from workbench.steps.train.taught import TaughtStep
 from workbench.steps.train.training import Objective, finished, judge, refuse_grid, trainable, zero_masks
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
@@ -72,7 +75,11 @@ def positions(features: Tensor) -> tuple[int, ...]:
     return tuple(shape[1:])
 
 
-GAPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"features": feature_gap, "attention": attention_gap}
+GAPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "features": feature_gap,
+    "attention": attention_gap,
+    "relations": relation_gap,
+}
 
 
 @contextmanager
@@ -165,12 +172,32 @@ class Distill(TaughtStep):
     )
     match: str = option(
         "outputs",
-        "Compare outputs only, or also features (same shapes), or attention (where features are large; channels may "
-        "have gone) of inner modules.",
+        "Compare outputs only, or also features (same shapes), attention (where features are large; channels may "
+        "have gone) or relations (how samples lie to each other; any shapes) of inner modules.",
         choices=("outputs", *GAPS),
+    )
+    targets: str = option(
+        "soft",
+        "Of classes: compare all at once, or decoupled: the label's class with the rest, and the others on their own.",
+        choices=("soft", "decoupled"),
+        more=True,
+    )
+    others_weight: float = option(
+        1.0, "Where decoupled: weight of the other classes; long trainings bear 2 to 8.", low=0.0, high=100.0, more=True
     )
     modules: str = option("*", "Inner modules to compare: names or globs, with commas between them.", more=True)
     match_weight: float = option(1.0, "Weight of inner differences in the loss.", low=0.0, high=1000.0, more=True)
+
+    def class_gap(self, outputs: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
+        if self.targets == "soft" or outputs.shape[1] < 2:
+            return super().class_gap(outputs, wanted, labels)
+        numbers = labels if labels.ndim == 1 else labels.argmax(1)
+        return decoupled_targets(outputs, wanted, numbers, self.temperature, self.others_weight)
+
+    def lacks(self, task: Task) -> str:
+        if self.targets == "decoupled" and task.metric.classes is None:
+            return "targets are decoupled by class, and the task has no classes"
+        return super().lacks(task)
 
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
         task = context.subject.task

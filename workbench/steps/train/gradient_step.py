@@ -1,4 +1,8 @@
-"""What steps that follow a gradient have in common: optimizer, schedule, batches, and the pick of the best epoch."""
+"""What steps that follow a gradient have in common: optimizer, schedule, batches, and the pick of the best epoch.
+
+A learning rate that falls with depth is as in Howard, Ruder: "Universal Language Model Fine-tuning for Text
+Classification", 2018.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,28 @@ from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import Need, TrainingStep
 from workbench.steps.train.alike import within
+from workbench.steps.train.goal import Goal, lacks
 from workbench.steps.train.precision import Precision
 from workbench.steps.train.schedules import SCHEDULES, Pick, batches
 from workbench.steps.train.training import Objective, Trainable, Training, judge
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
 from workbench.task.augmentation import AUGMENTATIONS
 from workbench.task.task import Task
+
+
+def by_depth(model: nn.Module, parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Return parameters by the layer that they belong to, in the model's order; norms go with the layer before them."""
+    wanted, parts = {id(parameter) for parameter in parameters}, list[list[nn.Parameter]]()
+    seen = set[int]()
+    for module in model.modules():
+        own = [one for one in module.parameters(recurse=False) if id(one) in wanted and id(one) not in seen]
+        seen.update(map(id, own))
+        if own and (not parts or any(one.dim() > 1 for one in own)):
+            parts.append(own)
+        elif own:
+            parts[-1] += own
+    return parts
+
 
 PRECISIONS = {"full": Precision(), "bf16": Precision(torch.bfloat16), "fp16": Precision(torch.float16)}
 
@@ -49,6 +69,22 @@ class GradientStep(TrainingStep):
         high=100,
         more=True,
     )
+    until: float = option(
+        0.0,
+        "Stop once the score is, at the lower end of its 95 % interval, at most this much worse than the uncompressed "
+        "model's, in the metric's own unit: 0.01 is one point of accuracy. At 0 all epochs are trained.",
+        low=0.0,
+        high=1000.0,
+        more=True,
+    )
+    depth_decay: float = option(
+        1.0,
+        "Learning rate of a layer as a part of that of the layer after it, so that the first ones keep what they know.",
+        low=0.1,
+        high=1.0,
+        step=0.05,
+        more=True,
+    )
     precision: str = option(
         "full",
         "Compute in the model's own precision, or large products in bfloat16 or float16 (with a scaled loss), which "
@@ -66,6 +102,9 @@ class GradientStep(TrainingStep):
     def needs(self) -> frozenset[Need]:
         return super().needs() | {Need.TRAIN, Need.LOSS}
 
+    def lacks(self, task: Task) -> str:
+        return super().lacks(task) or (lacks(task) if self.until else "")
+
     def steps(self, task: Task) -> int:
         """Return how many batches all epochs have."""
         return self.epochs * len(batches(torch.arange(len(task.split("train"))), self.batch_size))
@@ -80,7 +119,7 @@ class GradientStep(TrainingStep):
         undecayed: Sequence[nn.Parameter] = (),
     ) -> Training:
         """Return a model in training by the step's settings; arguments as `Training`'s."""
-        optimizer = self._optimizer(trained.parameters, undecayed)
+        optimizer = self._optimizer(model, trained.parameters, undecayed)
         schedule = SCHEDULES[self.schedule](optimizer, self.steps(context.subject.task))
         return Training(
             model, trained, optimizer, schedule, context, masks,
@@ -89,10 +128,20 @@ class GradientStep(TrainingStep):
         )  # fmt: skip
 
     def _optimizer(
-        self, parameters: Sequence[nn.Parameter], undecayed: Sequence[nn.Parameter]
+        self, model: nn.Module, parameters: Sequence[nn.Parameter], undecayed: Sequence[nn.Parameter]
     ) -> torch.optim.Optimizer:
         """Return the chosen optimizer of parameters, and of those that are not pulled towards zero."""
         groups: list[dict[str, Any]] = [{"params": parameters, "weight_decay": self.weight_decay}]
+        if self.depth_decay < 1:
+            parts = by_depth(model, parameters)
+            groups = [
+                {
+                    "params": part,
+                    "weight_decay": self.weight_decay,
+                    "lr": self.learning_rate * self.depth_decay ** (len(parts) - 1 - depth),
+                }
+                for depth, part in enumerate(parts)
+            ]
         if undecayed:
             groups.append({"params": undecayed, "weight_decay": 0.0})
         if self.optimizer == "adamw":
@@ -141,6 +190,8 @@ class GradientStep(TrainingStep):
             ready: Whether the state after an epoch may be kept at all.
         """
         steps, first, best = self.steps(task), 0, None
+        goal = Goal(training.subject, self.until) if self.until else None
+        kept, reached = None, False
         earlier = checkpoint.read(lambda facts: self._sound(training, facts, steps))
         pick = Pick(self.patience, start() if start is not None and earlier is None else None)
         if earlier is not None:
@@ -148,11 +199,14 @@ class GradientStep(TrainingStep):
             yield Tick(first / self.epochs, f"going on after epoch {first} of {self.epochs}")
             if best is not None:
                 training.restore(best)
-                yield rest()
+                kept = rest()
+                reached = goal is not None and goal.reached(kept.model)
+                yield kept
             training.restore(earlier["now"])
             pick.restore(earlier["pick"])
         done = first * steps // self.epochs
-        for epoch in range(first, 0 if pick.over else self.epochs):
+        epoch = first - 1
+        for epoch in range(first, 0 if pick.over or reached else self.epochs):
             title = f"epoch {epoch + 1} of {self.epochs}"
             for loss in training.epoch():
                 done += 1
@@ -169,7 +223,14 @@ class GradientStep(TrainingStep):
                 checkpoint.write({"epochs": epoch + 1, "now": now, "best": best, "pick": pick.facts()})
             yield Tick.of_training(done / steps, title, score=score)
             if takes:
+                if goal is not None:
+                    kept, reached = rested, goal.reached(rested.model)
                 yield rested
-            if pick.over:
+            if pick.over or reached:
                 break
         checkpoint.forget()
+        if goal is not None and kept is not None:
+            verb = "stopped" if reached else "not near enough"
+            yield kept.with_notes(
+                f"{self.title.lower()}: {verb} after epoch {epoch + 1} of {self.epochs}, {goal.words}"
+            )

@@ -79,6 +79,16 @@ class TaughtStep(GradientStep):
             raise WorkbenchError(f"the teacher gives {shapes[0]} and the model {shapes[1]}; both must be the same")
         return teacher
 
+    def class_gap(self, outputs: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
+        """Return how far classes are from the teacher's.
+
+        Args:
+            outputs: Logits [n, classes].
+            wanted: The teacher's.
+            labels: Class numbers [n], or what is said of each class, [n, classes].
+        """
+        return soft_targets(outputs, wanted, self.temperature)
+
     def taught_loss(self, task: Task, outputs: Tree, wanted: Tree, targets: Tree) -> Tensor:
         """Return the loss of outputs that are to be what the teacher gives, `wanted`, and what the labels say.
 
@@ -86,8 +96,10 @@ class TaughtStep(GradientStep):
             WorkbenchError: A part of the loss is that of the labels, and the task has none.
         """
         if task.metric.classes is not None:
-            (mine, _, counted, _), (theirs, *_) = (task.metric.classes.aligned(o, targets) for o in (outputs, wanted))
-            gap = soft_targets(mine[counted], theirs[counted], self.temperature)
+            (mine, labels, counted, _), (theirs, *_) = (
+                task.metric.classes.aligned(o, targets) for o in (outputs, wanted)
+            )
+            gap = self.class_gap(mine[counted], theirs[counted], labels[counted])
         else:
             pairs = zip(leaves(outputs), leaves(wanted), strict=True)
             gap = torch.stack([F.mse_loss(mine, theirs) for mine, theirs in pairs]).mean()

@@ -19,7 +19,7 @@ from workbench.model.layers import Layer, own_parameters
 from workbench.model.twin import twin
 from workbench.steps.context import Context
 from workbench.steps.state import State
-from workbench.steps.train.alike import alike, optimizer_alike, same_form, within
+from workbench.steps.train.alike import alike, optimizer_alike, same_form, states_fit
 from workbench.steps.train.chance import OwnChance
 from workbench.steps.train.precision import Precision, full, suited, widened
 from workbench.steps.train.schedules import batches
@@ -91,7 +91,7 @@ class Training:
         augmentation: str = "none",
     ) -> None:
         self.model, self.masks, self._undecayed = widened(model), dict(masks), list(undecayed)
-        self._modules = trained.modules
+        self._modules, self.subject = trained.modules, context.subject
         self._task, self._size, self._augmentation = context.subject.task, batch_size, augmentation
         self._objective = objective or task_loss(self._task)
         self._optimizer, self._schedule = optimizer, schedule
@@ -171,7 +171,7 @@ class Training:
             and schedule["_step_count"] == schedule["last_epoch"] + 1
             and optimizer_alike(own["optimizer"], facts["optimizer"], parameters, schedule["last_epoch"])
             and self._masks_fit(facts["masks"])
-            and _states_fit(facts)
+            and states_fit(facts)
         )
 
     def _masks_fit(self, masks: Any) -> bool:
@@ -234,22 +234,6 @@ class Training:
             raise
 
 
-def _states_fit(facts: Mapping[str, Any]) -> bool:
-    """Return whether generators take their states; tried on others, since torch alone can tell."""
-    order, chance = facts["order"], facts["chance"]
-    state = torch.Generator().get_state()
-    if type(chance) is not dict or chance.keys() != {"generator", "quiet"} or not within(chance["quiet"], 0, 2**31):
-        return False
-    if not same_form(state, order) or not same_form(state, chance["generator"]):
-        return False
-    try:
-        torch.Generator().set_state(order)
-        torch.Generator().set_state(chance["generator"])
-    except RuntimeError:
-        return False
-    return True
-
-
 def task_loss(task: Task) -> Objective:
     """Return the task's own loss of what a model gives."""
     loss = task.training_loss
@@ -258,19 +242,25 @@ def task_loss(task: Task) -> Objective:
 
 def judge(model: nn.Module, task: Task) -> float:
     """Return the score on up to 1,000 validation samples, larger for better. It picks epochs, nothing else."""
-    data = task.split("validation")
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:JUDGED_SAMPLES]
-    model, parts = twin(model), []
     try:
-        for numbers in torch.split(order, 128):
-            inputs, targets = data.batch(numbers.tolist())
-            with TURN, torch.inference_mode():
-                parts.append((outputs_of(model, suited(model, inputs)), targets, numbers))
+        parts = list(judged(model, task))
         with torch.inference_mode():
             score = task.metric.score_of(parts)
     except WorkbenchError:  # the metric is no number here, and no epoch is worse than that
         return -math.inf
     return score if task.metric.higher_is_better else -score
+
+
+def judged(model: nn.Module, task: Task) -> Iterator[tuple[Tree, Tree, Tensor]]:
+    """Yield outputs and targets of the validation samples that epochs are judged by, with their places in the split."""
+    data = task.split("validation")
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:JUDGED_SAMPLES]
+    model = twin(model)
+    for numbers in torch.split(order, 128):
+        inputs, targets = data.batch(numbers.tolist())
+        with TURN, torch.inference_mode():
+            outputs = outputs_of(model, suited(model, inputs))
+        yield outputs, targets, numbers
 
 
 def zero_masks(model: nn.Module, pruned: frozenset[str]) -> dict[str, Tensor]:
