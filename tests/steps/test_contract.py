@@ -240,7 +240,6 @@ REFUSED_PAIRS = {
     ("shorten_floats", "reconstruct"): "are on grids|off the grid",
     ("train_quantized", "factorize"): "activations are on grids",
     ("fold_norms", "reconstruct"): "bn1 is folded",
-    ("reconstruct", "prune_heads"): "no attention heads",
     ("correct_bias", "prune_heads"): "no attention heads",
 }
 
