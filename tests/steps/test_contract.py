@@ -26,6 +26,7 @@ MOVED = {
     "prune_channels_iteratively": {"amount": 0.25},
     "prune_heads": {"amount": 0.1},
     "factorize": {"amount": 0.25},
+    "replace_head": {"classes": 12},  # and not the most that there may be
 }
 # What comes before steps that need it, and what a step refuses to work on.
 BEFORE = {"train_quantized": "quantize", "merge_factors": "factorize"}
