@@ -27,6 +27,7 @@ MOVED = {
     "prune_channels_iteratively": {"amount": 0.25},
     "prune_heads": {"amount": 0.1},
     "factorize": {"amount": 0.25},
+    "replace_head": {"classes": 12},  # and not the most that there may be
 }
 # What comes before steps that need it, and what a step refuses to work on.
 BEFORE = {"train_quantized": "quantize", "merge_factors": "factorize"}
@@ -241,7 +242,6 @@ REFUSED_PAIRS = {
     ("shorten_floats", "reconstruct"): "are on grids|off the grid",
     ("train_quantized", "factorize"): "activations are on grids",
     ("fold_norms", "reconstruct"): "bn1 is folded",
-    ("reconstruct", "prune_heads"): "no attention heads",
     ("correct_bias", "prune_heads"): "no attention heads",
 }
 
