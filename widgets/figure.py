@@ -162,11 +162,11 @@ class Figure(anywidget.AnyWidget):
 
 def _add_toolbar(figure: BokehFigure) -> None:
     """Let people zoom, go back and save a picture; the buttons are seen under the pointer only, and take no room."""
-    if any(isinstance(tool, SaveTool) for tool in figure.tools):
-        return
-    # Where the hand drags marks, a tool that is dragged too would take the hand's movement away.
+    # Where the hand drags marks, a toolbar takes the hand's movement away from them.
     editable = any(isinstance(one, Annotation) and getattr(one, "editable", False) for one in figure.center)
-    figure.add_tools(SaveTool(), *([] if editable else [BoxZoomTool(), ResetTool()]))
+    if editable or any(isinstance(tool, SaveTool) for tool in figure.tools):
+        return
+    figure.add_tools(BoxZoomTool(), ResetTool(), SaveTool())
     figure.toolbar.update(autohide=True, logo=None, active_drag=None)
     figure.update(toolbar_location="right", toolbar_inner=True)
 

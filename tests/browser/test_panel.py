@@ -182,7 +182,10 @@ def test_the_threshold_is_dragged_and_the_session_follows(panel: Page) -> None:
     expect(page.locator(".wb-panel b", has_text="layer3.1.conv1").first).to_be_visible(timeout=PATIENCE)
     readout = page.locator(".widget-readout").locator("visible=true").first
     assert readout.inner_text() == "0.50"
-    x, y = grip(page, float(run_code(page, MARK)))
+    mark = float(run_code(page, MARK))
+    # The first press in a cell makes it the active one, and the notebook scrolls to it.
+    page.locator(".wb-panel b", has_text="layer3.1.conv1").first.click()
+    x, y = grip(page, mark)
     page.mouse.move(x, y)
     page.mouse.down()
     for place in range(1, 21):

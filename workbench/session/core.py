@@ -14,14 +14,13 @@ from weakref import ref
 import traitlets
 from traitlets.utils.bunch import Bunch
 
-from workbench.errors import WorkbenchError, first_line
+from workbench.errors import first_line
 from workbench.graph import Group
 from workbench.graph.modules import ModuleGraph
 from workbench.jobs.progress import Progress
 from workbench.measure import Measurement, Reference, Score, measure
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.runtimes import Forward
-from workbench.measure.sequential import score
 from workbench.model.layers import Layer
 from workbench.model.subject import Subject
 from workbench.search.contest import Contest
@@ -35,8 +34,7 @@ from workbench.session.states import States
 from workbench.session.steady import check_steady
 from workbench.steps import Context, State
 from workbench.steps.history import History
-from workbench.steps.recipe import Recipe, step_code
-from workbench.steps.script import replay_script
+from workbench.steps.recipe import Recipe
 from workbench.task.task import Split
 
 
@@ -195,38 +193,6 @@ class SessionCore(traitlets.HasTraits):
         with self._history_lock:
             history = self.history
             return history, {n: one for n, one in sorted(self.measurements.items()) if n < len(history.nodes)}
-
-    def label(self, number: int, **changes: Any) -> None:
-        """Give a state a name, a note or a star, or hide it: `label(3, name="small", star=True)`.
-
-        Raises:
-            WorkbenchError: There is no such state; or it is to be hidden, and is the current one or the subject.
-        """
-        if not 0 <= number < len(self.history.nodes):
-            raise WorkbenchError(f"there is no state {number}; there are 0 to {len(self.history.nodes) - 1}")
-        if changes.get("deleted") and number in (0, self.history.at):
-            raise WorkbenchError("the current state and the untouched subject stay; go to another state first")
-        self.labels = {**self.labels, number: replace(self.labels.get(number, StateLabel()), **changes)}
-        if changes.get("deleted"):
-            self.compared = tuple(one for one in self.compared if one != number)
-        self._save()
-
-    def code(self) -> str:
-        """Return the Python that leads to the current state."""
-        steps = [step_code(step) for step in self.recipe]
-        return replay_script(self.subject.name, self.subject.source, self.settings.changed(), steps)
-
-    def test_score(self, progress: Progress | None = None) -> Score | None:
-        """Return the current state's exact score on the test split, None if the task has none.
-
-        It is for what leaves the session: an export or a report. Nothing is to be chosen by it.
-        """
-        if not self.subject.task.has("test"):
-            return None
-        reference = self.reference("test", progress)
-        if not self.recipe.steps:
-            return reference.score
-        return score(self._evaluator("test").prepare(self.state), reference, 0.0, progress)
 
     def _new_baseline(self) -> Baseline:
         return Baseline(self.subject, self._settings.runtimes, self._settings.memory)

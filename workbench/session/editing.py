@@ -10,6 +10,7 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.measure import Measurement, Score
 from workbench.session.core import SessionCore
+from workbench.session.labels import StateLabel
 from workbench.session.live import Live
 from workbench.session.preview import EvaluationContext
 from workbench.steps import Step
@@ -127,6 +128,21 @@ class SessionEditing(SessionCore):
     def reset(self) -> None:
         """Go back to the untouched subject; what was tried stays in the history."""
         self._visit(self.history.go(0), None)
+
+    def label(self, number: int, **changes: Any) -> None:
+        """Give a state a name, a note or a star, or hide it: `label(3, name="small", star=True)`.
+
+        Raises:
+            WorkbenchError: There is no such state; or it is to be hidden, and is the current one or the subject.
+        """
+        if not 0 <= number < len(self.history.nodes):
+            raise WorkbenchError(f"there is no state {number}; there are 0 to {len(self.history.nodes) - 1}")
+        if changes.get("deleted") and number in (0, self.history.at):
+            raise WorkbenchError("the current state and the untouched subject stay; go to another state first")
+        self.labels = {**self.labels, number: replace(self.labels.get(number, StateLabel()), **changes)}
+        if changes.get("deleted"):
+            self.compared = tuple(one for one in self.compared if one != number)
+        self._save()
 
     def _visit(self, target: History, progress: Progress | None) -> None:
         """Go where `target` stands, with its model at hand before anybody looks at it."""

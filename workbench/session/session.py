@@ -12,6 +12,8 @@ from typing import Any
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.jobs import Job, Jobs
 from workbench.jobs.progress import Progress
+from workbench.measure import Score
+from workbench.measure.sequential import score
 from workbench.model.subject import Subject
 from workbench.session.curve import Curve
 from workbench.session.exploring import SessionExploring
@@ -20,6 +22,8 @@ from workbench.session.preview import Preview
 from workbench.session.record import Recorded, details, record
 from workbench.session.saved import FORMAT, VERSION, SavedSession
 from workbench.session.settings import Settings
+from workbench.steps.recipe import step_code
+from workbench.steps.script import replay_script
 
 
 class Session(SessionExploring):
@@ -116,6 +120,23 @@ class Session(SessionExploring):
             if self._exported.get("recipe") == of.history.recipe(of.settings.seed).key
             else {},
         }
+
+    def code(self) -> str:
+        """Return the Python that leads to the current state."""
+        steps = [step_code(step) for step in self.recipe]
+        return replay_script(self.subject.name, self.subject.source, self.settings.changed(), steps)
+
+    def test_score(self, progress: Progress | None = None) -> Score | None:
+        """Return the current state's exact score on the test split, None if the task has none.
+
+        It is for what leaves the session: an export or a report. Nothing is to be chosen by it.
+        """
+        if not self.subject.task.has("test"):
+            return None
+        reference = self.reference("test", progress)
+        if not self.recipe.steps:
+            return reference.score
+        return score(self._evaluator("test").prepare(self.state), reference, 0.0, progress)
 
     def start(self, title: str, work: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
         """Do `work(*args, progress=...)` on the worker thread: `session.start("Scan", session.sensitivity, step)`."""
