@@ -100,7 +100,7 @@ def mine():
 def test_a_method_is_in_form_command_line_recipe_scan_and_export(mine, vectors, open_session, tmp_path, capsys):
     forms = Forms(KINDS, lambda: None)
     assert forms["shrink"].step == Shrink()
-    assert main(["steps"]) == 0
+    assert main(["steps", "shrink"]) == 0
     assert "Shrink weights" in capsys.readouterr().out
     again = read_step(json.loads(json.dumps(Shrink(amount=0.02).facts())))
     assert again == Shrink(amount=0.02)

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.driving import EXACT, PATIENCE, VIEW, figures, run_cells, settled, slider, strangers, tab, tile
 from tests.browser.lab import running_lab
 from tests.cli.serving import kernels, serving
+from tests.sampling import whole
 
 pytestmark = pytest.mark.browser
 
@@ -47,6 +48,7 @@ def test_a_page_is_the_panel_and_takes_its_kernel_along(browser: Browser, tmp_pa
         assert errors == []
 
 
+@whole
 def test_the_panel_works_in_notebook_7(browser: Browser, tmp_path) -> None:
     with running_lab(tmp_path / "notebooks", program="notebook") as notebook:
         page = browser.new_page(viewport=VIEW)

@@ -23,6 +23,7 @@ from tests.browser.driving import (
     tile,
 )
 from tests.browser.lab import SHARED, Lab
+from tests.sampling import whole
 
 pytestmark = pytest.mark.browser
 
@@ -46,6 +47,7 @@ def first_scan(page: Page) -> None:
     expect(cancel).to_be_hidden(timeout=PATIENCE)
 
 
+@whole
 def test_a_cell_of_the_scan_is_previewed_by_a_click(panel: Page) -> None:
     first_scan(panel)
     x, y = place(panel, "drop", 2)
@@ -58,6 +60,7 @@ def test_a_cell_of_the_scan_is_previewed_by_a_click(panel: Page) -> None:
     assert strength == "0.5"
 
 
+@whole
 def test_a_preset_fills_the_plan_and_runs(panel: Page) -> None:
     panel.get_by_role("button", name="Presets and plans").click()
     panel.locator(".widget-dropdown", has=panel.locator("label", has_text="preset")).locator("select").select_option(
@@ -75,6 +78,7 @@ def test_a_preset_fills_the_plan_and_runs(panel: Page) -> None:
     assert float(sizes) == pytest.approx(float(times[1]), abs=0.01)
 
 
+@whole
 def test_a_report_is_written(panel: Page, lab: Lab) -> None:
     tab(panel, "Export")
     box = panel.locator(".widget-text", has=panel.locator("label", has_text=re.compile("^file$"))).locator("input")
@@ -127,6 +131,7 @@ def test_a_reloaded_page_shows_the_preview_and_is_alive(panel: Page) -> None:
     assert run_code(panel, "print(session.staged, len(session.history.nodes))") == "None 1"
 
 
+@whole
 def test_two_tabs_on_one_session_agree(panel: Page, browser: Browser, lab: Lab) -> None:
     save(panel)
     other = browser.new_page(viewport=VIEW)
@@ -154,6 +159,7 @@ def workers():
 print(watchers(), len(workers()))"""
 
 
+@whole
 def test_a_cell_run_again_and_a_closed_panel_leave_nothing_behind(panel: Page) -> None:
     amount(panel, 5)
     expect(tile(panel, "Top-1 accuracy").locator("p")).to_contain_text(EXACT, timeout=PATIENCE)

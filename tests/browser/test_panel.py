@@ -23,6 +23,7 @@ from tests.browser.driving import (
 )
 from tests.browser.lab import Lab
 from tests.browser.still import shifts, watch_shifts
+from tests.sampling import whole
 
 pytestmark = pytest.mark.browser
 
@@ -149,6 +150,7 @@ def test_slider_stays_responsive_while_work_runs(panel: Page) -> None:
     assert re.match(r"cancelled [1-9]", run_code(page, "print(session.jobs[-1].state, len(session.table.points))"))
 
 
+@whole
 def test_layers_are_chosen_in_the_table_and_errors_are_shown(panel: Page) -> None:
     page = panel
     tab(page, "Table")
@@ -185,12 +187,19 @@ def test_the_threshold_is_dragged_and_the_session_follows(panel: Page) -> None:
     mark = float(run_code(page, MARK))
     # The first press in a cell makes it the active one, and the notebook scrolls to it.
     page.locator(".wb-panel b", has_text="layer3.1.conv1").first.click()
-    x, y = grip(page, mark)
-    page.mouse.move(x, y)
-    page.mouse.down()
-    for place in range(1, 21):
-        page.mouse.move(x + 2 * place, y)
-    expect(readout).not_to_have_text("0.50", timeout=PATIENCE)
+    for last in (False, True):
+        x, y = grip(page, mark)
+        page.mouse.move(x, y)
+        page.mouse.down()
+        for place in range(1, 21):
+            page.mouse.move(x + 2 * place, y)
+        try:
+            expect(readout).not_to_have_text("0.50", timeout=10_000)
+            break
+        except AssertionError:  # on a busy machine it scrolls after the place was read: a hand would try again
+            page.mouse.up()
+            if last:
+                raise
     expect(page.locator(".wb-preview")).to_be_visible(timeout=PATIENCE)
     expect_near(page, x + 40)  # the kernel does not take the mark out of the hand
     page.mouse.up()
@@ -270,6 +279,7 @@ def test_a_channel_is_cut_by_hand_and_one_sees_who_pays(panel: Page) -> None:
     assert errors == []
 
 
+@whole
 def test_a_recipe_is_pasted_and_loaded_or_its_fault_is_told(panel: Page) -> None:
     page = panel
     tab(page, "Code")

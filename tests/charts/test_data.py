@@ -85,7 +85,7 @@ def test_the_front_is_what_nothing_beats_and_time_has_an_interval():
 
 def test_bars_say_what_was_kept():
     data = bars_data([("a", 1000, 250), ("b", 0, 0), ("c", 10, None)])
-    assert data["kept"] == ["25.0%", "–", "100.0%"]
+    assert data["kept"] == ["25.0 %", "–", "100.0 %"]
     assert data["after_text"][0] == "250"
 
 

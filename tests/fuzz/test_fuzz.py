@@ -24,7 +24,7 @@ def test_no_mutant_runs_code_or_ends_in_anything_but_an_error_for_people(kind, m
     assert found.problems == []
     assert found.counts["read"] == COUNT
     # Mutants that all fail at the first check would try nothing.
-    assert COUNT * 0.05 < found.counts["accepted"] < COUNT * 0.9
+    assert 0 < found.counts["accepted"] < COUNT * 0.9
 
 
 def test_the_watch_sees_code_imports_and_writing(tmp_path):

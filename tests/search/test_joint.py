@@ -97,9 +97,9 @@ def test_fewer_bits_are_taken_back_to_more(monkeypatch):
 
 def test_both_numbers_are_told():
     made = Proposal({"a": 0.5}, (Prune(),), 0.005, scored(0.0042, 0.0025, 0.006))
-    assert made.words == "expected -0.50 points from single drops, measured together -0.42 points (all 10 samples)"
+    assert made.words == "expected −0.50 points from single drops, measured together −0.42 points (all 10 samples)"
     part = replace(made, score=replace(made.score, n=5))
-    assert part.words.endswith("measured together -0.42 points ([-0.60, -0.25])")
+    assert part.words.endswith("measured together −0.42 points ([−0.60, −0.25])")
     later = replace(made, lost=0.002)
     assert later.drop == pytest.approx(0.0022)
     loss = replace(made, score=replace(made.score, unit="", higher_is_better=False, change=0.3), expected=0.2)

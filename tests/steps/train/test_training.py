@@ -165,7 +165,7 @@ def test_a_tagger_learns(labels_only):
 
 def test_decay_spares_what_it_is_told():
     pulled, spared = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
-    optimizer = FineTune(weight_decay=0.1)._optimizer([pulled], [spared])
+    optimizer = FineTune(weight_decay=0.1)._optimizer(nn.Module(), [pulled], [spared])
     pulled.grad, spared.grad = torch.zeros(3), torch.zeros(3)
     optimizer.step()
     assert (pulled < 1).all()
