@@ -8,6 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from tests.sampling import sampled
 from workbench.errors import WorkbenchError
 from workbench.loading.embedded import NAMES, build, names_data, scattered_data, train, weights_path
 from workbench.loading.embedded.digits_data import CLASSES, COPIES, MEAN, SPLITS, STD, digits, normalise, originals
@@ -81,7 +82,7 @@ def test_an_unknown_split_or_name_is_refused_with_those_there_are():
         build("digits-vgg")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sampled(NAMES, 4))
 def test_the_shipped_weights_score_what_their_file_says(name):
     with safe_open(weights_path(name), "pt") as file:
         facts = file.metadata()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.measure.populations import Numbers, Population, flips
+from tests.sampling import sampled
 from workbench.errors import Cancelled
 from workbench.jobs.progress import Progress
 from workbench.measure import Reference, Score, anytime, refer
@@ -42,7 +43,7 @@ def share(population, runs, stop):
     return sum(holds(one, population.truth) for one in found) / runs
 
 
-@pytest.mark.parametrize("name", POPULATIONS)
+@pytest.mark.parametrize("name", sampled(POPULATIONS, 4))
 def test_the_first_intervals_hold_the_truth(name):
     shares, gained = POPULATIONS[name]
     population = flips(2000, shares, gained=gained)
@@ -56,14 +57,14 @@ def test_the_first_intervals_hold_the_truth(name):
     assert share(population, RUNS, second) >= LEAST
 
 
-@pytest.mark.parametrize("name", POPULATIONS)
+@pytest.mark.parametrize("name", sampled(POPULATIONS, 4))
 def test_the_intervals_that_were_stopped_at_hold_the_truth(name):
     shares, gained = POPULATIONS[name]
     population = flips(2000, shares, gained=gained)
     assert share(population, RUNS, lambda predict, reference: score(predict, reference, 0.01)) >= LEAST
 
 
-@pytest.mark.parametrize("name", POPULATIONS)
+@pytest.mark.parametrize("name", sampled(POPULATIONS, 4))
 def test_all_intervals_together_hold_the_truth(name):
     """Whoever watches may stop at any look; of these populations the worst is covered nine times in ten."""
     shares, gained = POPULATIONS[name]
@@ -93,7 +94,7 @@ def test_few_changes_need_few_samples():
     assert not found.exact
 
 
-@pytest.mark.parametrize("name", POPULATIONS)
+@pytest.mark.parametrize("name", sampled(POPULATIONS, 4))
 def test_the_last_score_is_the_truth_without_an_interval(name):
     population = flips(777, POPULATIONS[name][0])
     *early, last = anytime(population.predict, population.reference(1))

@@ -15,6 +15,7 @@ from torch.utils.data import (
 )
 
 import workbench as wb
+from tests.sampling import sampled
 from workbench.errors import WorkbenchError
 from workbench.graph import trace
 from workbench.task.batch import Batch, Call, Inputs, call, join, judged, leaves, like, outputs_of, take
@@ -95,7 +96,7 @@ def test_trees_are_taken_and_joined_by_samples():
     assert join([["x"], ["y", "z"]]) == ["x", "y", "z"]
 
 
-@pytest.mark.parametrize("how", ["names", "dict", "nested", "option"])
+@pytest.mark.parametrize("how", sampled(["names", "dict", "nested", "option"], 2))
 def test_a_session_runs_with_structured_inputs_and_exports(how, tmp_path, open_session):
     class Net(nn.Module):
         def __init__(self):

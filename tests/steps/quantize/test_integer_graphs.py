@@ -7,6 +7,7 @@ from torch import nn
 
 import workbench as wb
 from tests.model.test_layers import subject_of
+from tests.sampling import sampled
 from workbench.measure.runtimes.onnx import convert, open_graph
 from workbench.model.subject import Subject
 from workbench.steps.recipe import Recipe, run
@@ -32,7 +33,7 @@ def subject(model, *inputs):
     return Subject("net", model, Task(train=(inputs, answers), validation=(inputs, answers), metric="mse", loss="mse"))
 
 
-@pytest.mark.parametrize(("name", "symmetric"), [("recurrent", True), ("gpt2", False), ("experts", False)])
+@pytest.mark.parametrize(("name", "symmetric"), sampled([("recurrent", True), ("gpt2", False), ("experts", False)], 2))
 def test_weights_alone_are_integers_and_nothing_else_is_rounded(name, symmetric):
     ours, theirs, _ = both(subject_of(name), wb.Quantize(bits=8, symmetric=symmetric))
     assert far(theirs, ours) < 1e-5
@@ -52,7 +53,7 @@ class Table(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"symmetric": False}, {"granularity": "tensor", "bits": 4}, {"activations": 8}]
+    "settings", sampled([{}, {"symmetric": False}, {"granularity": "tensor", "bits": 4}, {"activations": 8}], 2)
 )
 def test_rows_of_a_table_become_values_after_they_are_looked_up(settings):
     words = [torch.randint(0, 50, (64, 7), generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
@@ -82,7 +83,7 @@ OUTPUTS = {
 }
 
 
-@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("name", sampled(OUTPUTS, 3))
 def test_a_convolution_that_makes_the_output_rounds_it_in_both(name):
     factory, inputs = OUTPUTS[name]
     torch.manual_seed(0)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import workbench as wb
+from tests.sampling import sampled
 from tests.steps.quantize.test_integer_graphs import far, subject
 from workbench.measure.runtimes.onnx import convert, open_graph
 from workbench.model.quantizer import quantizers, simulate
@@ -87,7 +88,7 @@ NETS = {
 }
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", sampled(NETS, 2))
 def test_the_file_rounds_what_the_simulation_rounds(name):
     factory, inputs = NETS[name]
     torch.manual_seed(0)
