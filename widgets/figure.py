@@ -76,6 +76,7 @@ class Figure(anywidget.AnyWidget):
     _esm = STATIC / "figure.js"
     item = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
+    height = traitlets.Int(help="Pixels that a page keeps free until the figure is there.").tag(sync=True)
     changed = traitlets.Dict().tag(sync=True)
     follows = traitlets.Dict(help="Model id to the attributes that a page tells of.").tag(sync=True)
     seen = traitlets.List(["", 0], help="Page and number of the last message that was worked off.").tag(sync=True)
@@ -86,7 +87,7 @@ class Figure(anywidget.AnyWidget):
         self._lock = lock or RLock()
         document = Document()
         document.add_root(figure)
-        super().__init__(label=label)
+        super().__init__(label=label, height=figure.height or 0)
         self._news: dict[str, dict[str, Any]] = {}
         self._followers: dict[str, _Follower] = {}
         document.on_change(self._note)
@@ -106,6 +107,7 @@ class Figure(anywidget.AnyWidget):
             if self._news:
                 merged = {key: {**self.changed.get(key, {}), **values} for key, values in self._news.items()}
                 self.changed = {**self.changed, **merged}
+                self.height = self.figure.height or 0
 
     def on_drag(self, model: Model, do: Callable[[dict[str, float]], Any], *attributes: str) -> None:
         """Call `do(values)` while a person moves an editable annotation; the model has the values by then.

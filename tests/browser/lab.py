@@ -123,6 +123,7 @@ def running_lab(folder: Path, theme: str = "light", program: str = "jupyterlab")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 server.wait(10)
             server.kill()
+            server.wait()
 
 
 def _wait(url: str, server: subprocess.Popen[bytes], seconds: float = 90) -> None:

@@ -67,9 +67,11 @@ const tone = (doc) => {
 export default {
   async render({ model, el }) {
     el.classList.add("wb-figure");
+    el.style.minHeight = `${model.get("height")}px`; // nothing moves when it comes
     await shown(el);
     const [Bokeh, made] = await Promise.all([bokeh(), item(model)]);
     const views = await Bokeh.embed.embed_item(made, el);
+    el.style.minHeight = "";
     const view = views.roots?.[0] ?? [...views][0];
     const doc = view.model.document;
     if (model.get("label")) {
