@@ -10,7 +10,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from widgets.figure import STATIC
+from widgets.figure import script
 from workbench import formatting
 from workbench.errors import WorkbenchError, first_line
 
@@ -27,7 +27,7 @@ class FileList(anywidget.AnyWidget):
         failed: Called with what went wrong, in words.
     """
 
-    _esm = STATIC / "files.js"
+    _esm = script("part.js", "files.js")
     title = traitlets.Unicode().tag(sync=True)
     browsing = traitlets.Bool().tag(sync=True)
     rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import anywidget
 
-from widgets.figure import STATIC
+from widgets.figure import script
 
 
 class Guide(anywidget.AnyWidget):
     """A button that opens the help, and the tour for who is here for the first time."""
 
-    _esm = STATIC / "guide.js"
+    _esm = script("part.js", "guide.js")

@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets as W
 
 from workbench.errors import WorkbenchError
+from workbench.model.layers import Layer
 from workbench.session.session import Session
 
 
@@ -56,6 +57,29 @@ class View:
 
         self._watched.append((changed, traits))
         self.session.observe(changed, list(traits))
+
+    def on_new_weights(self, do: Callable[[], None]) -> Callable[[], None]:
+        """Return a handler of "staged" that calls `do` only when a preview has other weights than the last one had.
+
+        Later stages of one preview bring other numbers, but the same weights.
+        """
+        seen: object = None
+
+        def changed() -> None:
+            nonlocal seen
+            staged = self.session.staged
+            key = staged and staged.weights_key
+            if key != seen:
+                seen = key
+                do()
+
+        return changed
+
+    def chosen_layer(self) -> Layer:
+        """Return the first chosen layer; with nothing chosen the largest, which says most about the model."""
+        layers = self.session.layers
+        chosen = [layer for layer in layers if layer.name in self.session.selection]
+        return chosen[0] if chosen else max(layers, key=lambda layer: layer.params)
 
     def share_selection(self, widget: W.Widget) -> None:
         """Let the `selection` of a widget, names of layers, and the session's follow each other."""

@@ -2,12 +2,6 @@
 export default {
   render({ model, el }) {
     el.classList.add("wb-cards");
-    const part = (tag, className, text = "") => {
-      const made = document.createElement(tag);
-      made.className = className;
-      made.textContent = text;
-      return made;
-    };
     const button = (className, text, title, act) => {
       const made = part("button", className, text);
       made.type = "button";

@@ -3,12 +3,6 @@
 export default {
   render({ model, el }) {
     el.classList.add("wb-files");
-    const part = (tag, className, text = "") => {
-      const made = document.createElement(tag);
-      made.className = className;
-      made.textContent = text;
-      return made;
-    };
     const button = (text, label, act) => {
       const made = part("button", "wb-small", text);
       made.type = "button";

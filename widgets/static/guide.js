@@ -33,12 +33,6 @@ const pick = (panel) => {
 export default {
   render({ model, el }) {
     el.classList.add("wb-guide");
-    const part = (tag, className, text = "") => {
-      const made = document.createElement(tag);
-      made.className = className;
-      made.textContent = text;
-      return made;
-    };
     const button = (text, act, title = text) => {
       const made = part("button", "wb-small", text);
       made.type = "button";

@@ -3,23 +3,17 @@
 export default {
   render({ model, el }) {
     el.classList.add("wb-methods");
-    const make = (tag, className, text = "") => {
-      const made = document.createElement(tag);
-      made.className = className;
-      made.textContent = text;
-      return made;
-    };
-    const button = make("button", "wb-method-now");
+    const button = part("button", "wb-method-now");
     button.type = "button";
     button.setAttribute("aria-haspopup", "listbox");
-    const menu = make("div", "wb-method-menu");
+    const menu = part("div", "wb-method-menu");
     menu.hidden = true;
-    const search = make("input", "");
+    const search = part("input", "");
     search.type = "search";
     search.placeholder = "find a method: quantize, channels, distill …";
     search.setAttribute("aria-label", "find a method");
-    const shelves = make("div", "wb-method-shelves");
-    const list = make("div", "wb-method-list");
+    const shelves = part("div", "wb-method-shelves");
+    const list = part("div", "wb-method-list");
     list.setAttribute("role", "listbox");
     list.setAttribute("aria-label", "methods");
     menu.append(search, shelves, list);
@@ -53,12 +47,12 @@ export default {
     const tell = teller(model, "value");
 
     const option = (row) => {
-      const made = make("button", "wb-method");
+      const made = part("button", "wb-method");
       made.type = "button";
       made.dataset.kind = row.kind;
       made.setAttribute("role", "option");
       made.setAttribute("aria-selected", String(row.kind === model.get("value")));
-      made.append(make("b", "", row.title), make("span", "", row.lacks ? `Not here: ${row.lacks}` : row.summary));
+      made.append(part("b", "", row.title), part("span", "", row.lacks ? `Not here: ${row.lacks}` : row.summary));
       made.classList.toggle("wb-method-off", Boolean(row.lacks));
       made.addEventListener("click", () => choose(row.kind));
       return made;
@@ -66,11 +60,11 @@ export default {
     const draw = () => {
       const rows = model.get("rows");
       const now = rows.find((row) => row.kind === model.get("value"));
-      button.replaceChildren(make("small", "", now?.shelf ?? ""), make("b", "", now?.title ?? "choose a method"), make("span", "", "▾"));
+      button.replaceChildren(part("small", "", now?.shelf ?? ""), part("b", "", now?.title ?? "choose a method"), part("span", "", "▾"));
       button.title = now?.summary ?? "";
       if (menu.hidden) return;
       const chip = (name, title) => {
-        const made = make("button", "wb-chip", title);
+        const made = part("button", "wb-chip", title);
         made.type = "button";
         made.setAttribute("aria-pressed", String(shelf === name));
         made.addEventListener("click", () => {
@@ -84,11 +78,11 @@ export default {
       const parts = [];
       let last = "";
       for (const row of found) {
-        if (!search.value && row.shelf !== last) parts.push(make("div", "wb-method-shelf", row.shelf));
+        if (!search.value && row.shelf !== last) parts.push(part("div", "wb-method-shelf", row.shelf));
         last = row.shelf;
         parts.push(option(row));
       }
-      if (!found.length) parts.push(make("div", "wb-method-shelf", "no method has this word"));
+      if (!found.length) parts.push(part("div", "wb-method-shelf", "no method has this word"));
       list.replaceChildren(...parts);
     };
 

@@ -6,12 +6,6 @@ const NEAREST = 2.5;
 export default {
   render({ model, el }) {
     el.classList.add("wb-map");
-    const part = (tag, className, text = "") => {
-      const made = document.createElement(tag);
-      made.className = className;
-      made.textContent = text;
-      return made;
-    };
     const tools = part("div", "wb-map-tools");
     const color = part("select", "");
     color.setAttribute("aria-label", "what the colours say");

@@ -8,13 +8,6 @@ export default {
     holder.setAttribute("aria-label", "samples whose prediction changed");
     el.append(holder);
 
-    const part = (tag, className, text) => {
-      const made = document.createElement(tag);
-      made.className = className;
-      if (text !== undefined) made.textContent = text;
-      return made;
-    };
-
     const card = (row) => {
       const made = part("button", `wb-sample wb-sample-${row.verdict}`);
       made.type = "button";

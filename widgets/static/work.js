@@ -2,13 +2,6 @@
 // but for errors, which wait for their reader. Time left counts down between two words of the kernel.
 const STAYS = 12_000;
 
-const part = (tag, className, text = "") => {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-};
-
 const time = (seconds) => {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;

@@ -38,10 +38,9 @@ class AllWeights(View):
         self.histograms = LayerHistograms()
         self.root = Fold("Weights of all layers", self.histograms)
         self._spans: dict[str, tuple[float, float]] = {}
-        self._staged: object = None
         self.root.button.observe(self.act(self._fill), "value")
         self.follow(self._fill, "history")
-        self.follow(self._follow_preview, "staged")
+        self.follow(self.on_new_weights(self._show), "staged")
         self.share_selection(self.histograms)
 
     def _fill(self) -> None:
@@ -59,13 +58,6 @@ class AllWeights(View):
         with self.lock:
             self.histograms.rows = rows
         self._show()
-
-    def _follow_preview(self) -> None:
-        staged = self.session.staged
-        key = staged and staged.weights_key
-        if key != self._staged:  # later stages bring other numbers, but the same weights
-            self._staged = key
-            self._show()
 
     def _show(self) -> None:
         if not self.root.unfolded:

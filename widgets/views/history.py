@@ -10,7 +10,7 @@ import anywidget
 import ipywidgets as W
 import traitlets
 
-from widgets.figure import STATIC
+from widgets.figure import script
 from widgets.view import View
 from workbench import formatting
 from workbench.measure import Measurement
@@ -70,7 +70,7 @@ class Tools(View):
 class StateCards(anywidget.AnyWidget):
     """A line of cards in the page."""
 
-    _esm = STATIC / "cards.js"
+    _esm = script("part.js", "cards.js")
     rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     compared: traitlets.List[int] = traitlets.List().tag(sync=True)
 

@@ -13,7 +13,6 @@ from widgets.fold import Fold
 from widgets.pictures import png
 from widgets.view import View
 from workbench.inspection.kernels import KernelPicture, kernel_picture
-from workbench.model.layers import Layer
 from workbench.session.session import Session
 
 
@@ -24,32 +23,18 @@ class Kernels(View):
         super().__init__(session, lock)
         self.html = W.HTML()
         self.root = Fold("Kernels of the chosen layer, and where they are zero", self.html)
-        self._drawn: object = None
         self.root.button.observe(self.act(self._unfolded), "value")
         self.watch(self._show, "selection", "history")
-        self.watch(self._preview, "staged")
+        self.watch(self.on_new_weights(self._show), "staged")
 
     def _unfolded(self) -> None:
         with self.lock:
             self._show()
 
-    def _preview(self) -> None:
-        staged = self.session.staged
-        key = staged and staged.weights_key
-        if key != self._drawn:  # later stages bring other numbers, but the same weights
-            self._drawn = key
-            self._show()
-
-    def _layer(self) -> Layer:
-        layers = self.session.layers
-        chosen = [layer for layer in layers if layer.name in self.session.selection]
-        # With nothing chosen the largest one says most about the model.
-        return chosen[0] if chosen else max(layers, key=lambda layer: layer.params)
-
     def _show(self) -> None:
         if not self.root.unfolded:
             return
-        layer, staged = self._layer(), self.session.staged
+        layer, staged = self.chosen_layer(), self.session.staged
         old = dict(self.session.subject.model.named_parameters(remove_duplicate=False)).get(layer.parameter)
         now = self.session.state.model.get_parameter(layer.parameter).detach()
         if staged is not None and not staged.error:

@@ -27,7 +27,7 @@ SHORT = 22
 class ModelMap(anywidget.AnyWidget):
     """The drawn map in the page; a click, a key or a rectangle chooses layers."""
 
-    _esm = script("names.js", "map_boxes.js", "model_map.js")
+    _esm = script("names.js", "part.js", "map_boxes.js", "model_map.js")
     drawing = traitlets.Dict({"boxes": [], "frames": [], "lines": [], "width": 0, "height": 0}).tag(sync=True)
     colors = traitlets.Dict(
         {"title": "bytes", "low": "", "high": "", "tone": "", "boxes": {}},

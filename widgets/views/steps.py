@@ -24,7 +24,7 @@ class Methods(SendingWidget):
     """A button that says which method is chosen, and opens a list of all."""
 
     sent = "value"
-    _esm = script("tell.js", "methods.js")
+    _esm = script("part.js", "tell.js", "methods.js")
     rows: traitlets.List[dict[str, Any]] = traitlets.List(
         help="kind, title, shelf and summary of each, and why it can do nothing here."
     ).tag(sync=True)

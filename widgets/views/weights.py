@@ -44,23 +44,8 @@ class Weights(View):
         self.others = W.VBox()  # charts that were registered
         self.root = W.VBox([self.title, self.figure, self.hint, self.others])
         self.watch(self._show, "selection", "history")
-        self._drawn: object = None
-        self.watch(self._show_preview, "staged")
+        self.watch(self.on_new_weights(self._show), "staged")
         self.watch(self._show_bounds, "draft", "selection", "history")
-
-    def _show_preview(self) -> None:
-        staged = self.session.staged
-        key = staged and staged.weights_key
-        # Later stages of one preview bring other numbers, but the same weights.
-        if key != self._drawn:
-            self._drawn = key
-            self._show()
-
-    def _layer(self) -> Layer:
-        layers = self.session.layers
-        chosen = [layer for layer in layers if layer.name in self.session.selection]
-        # With nothing chosen the largest one says most about the model.
-        return chosen[0] if chosen else max(layers, key=lambda layer: layer.params)
 
     def _weight(self, layer: Layer) -> Tensor:
         return self.session.state.model.get_parameter(layer.parameter).detach()
@@ -74,7 +59,7 @@ class Weights(View):
         return draft.bounds(self._weight(layer), layer) if draft is not None and reached else None
 
     def _drag(self, values: dict[str, float]) -> None:
-        draft, layer = self.session.draft, self._layer()
+        draft, layer = self.session.draft, self.chosen_layer()
         if draft is None:
             return
         step = draft.with_bounds(self._weight(layer), layer, values["left"], values["right"])
@@ -85,7 +70,7 @@ class Weights(View):
                 self._show_bounds()
 
     def _show_bounds(self) -> None:
-        bounds = self._bounds(self._layer())
+        bounds = self._bounds(self.chosen_layer())
         inside = bounds is not None and bounds.gone == "inside"
         with self.figure.update():
             self.chart.clip.symmetric = bounds is not None and bounds.mirrored
@@ -103,7 +88,7 @@ class Weights(View):
         )
 
     def _show(self) -> None:
-        layer, state, staged = self._layer(), self.session.state, self.session.staged
+        layer, state, staged = self.chosen_layer(), self.session.state, self.session.staged
         old = dict(self.session.subject.model.named_parameters(remove_duplicate=False)).get(layer.parameter)
         now = self._weight(layer)
         before = (old if old is not None else now).detach()

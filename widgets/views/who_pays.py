@@ -14,7 +14,7 @@ import traitlets
 from torch import Tensor
 
 from widgets import theme
-from widgets.figure import STATIC, Figure
+from widgets.figure import Figure, script
 from widgets.pictures import png
 from widgets.view import View
 from workbench import formatting
@@ -42,7 +42,7 @@ KINDS = (("all that changed", "all"), ("right before, wrong now", "lost"), ("wro
 class SampleCards(anywidget.AnyWidget):
     """Samples in the page, of which one can be chosen."""
 
-    _esm = STATIC / "samples.js"
+    _esm = script("part.js", "samples.js")
     rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     chosen = traitlets.Int(-1, help="Number of the chosen sample, -1 for none.").tag(sync=True)
 

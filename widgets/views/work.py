@@ -10,7 +10,7 @@ import anywidget
 import torch
 import traitlets
 
-from widgets.figure import STATIC
+from widgets.figure import script
 from widgets.view import View
 from workbench.session.session import Session
 
@@ -18,7 +18,7 @@ from workbench.session.session import Session
 class WorkLine(anywidget.AnyWidget):
     """A line of work and its messages in the page."""
 
-    _esm = STATIC / "work.js"
+    _esm = script("part.js", "work.js")
     idle = traitlets.Unicode(help="What is said while nothing runs.").tag(sync=True)
     running = traitlets.Dict(help="title, message, done and seconds of what runs; {} for nothing.").tag(sync=True)
     waiting: traitlets.List[dict[str, Any]] = traitlets.List(help="number and title of what waits.").tag(sync=True)
