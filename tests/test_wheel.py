@@ -7,8 +7,11 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+
+from tests.sampling import whole
 
 ROOT = Path(__file__).parents[1]
 CODE = """
@@ -30,11 +33,27 @@ print("works", round(session.current.score.value, 2))
 """
 
 
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    _run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)], folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_a_wheel_holds_all_that_the_packages_do(wheel: Path) -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "workbench", "widgets"],  # noqa: S607  # whichever git there is
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    inside = set(ZipFile(wheel).namelist())
+    assert [name for name in tracked if name not in inside] == []
+    assert {"workbench/notebooks/workbench.ipynb", "widgets/static/figure.js"} <= inside
+
+
+@whole
 @pytest.mark.slow
-def test_a_wheel_works_in_a_fresh_environment(tmp_path: Path) -> None:
-    built = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(ROOT)]
-    _run(built, tmp_path)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
+def test_a_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "fresh", with_pip=False)
     (site,) = (tmp_path / "fresh" / "lib").glob("python3*/site-packages")
     _run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)], tmp_path)

@@ -225,7 +225,7 @@ def test_the_threshold_is_dragged_and_the_session_follows(panel: Page) -> None:
 def test_a_scan_suggests_a_budget_that_is_edited_and_applied(panel: Page) -> None:
     page = panel
     tab(page, "Sensitivity")
-    page.locator(".widget-text", has=page.locator("label", has_text="strengths")).locator("input").fill("0.2, 0.5")
+    page.locator(".widget-text", has=page.locator("label", has_text="strengths")).locator("input").fill("0.5")
     page.get_by_role("button", name="Scan").click()
     cancel = page.get_by_role("button", name="Cancel")
     expect(cancel).to_be_visible(timeout=PATIENCE)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.conftest import SUBJECT
 from tests.cli.serving import kernels, serving
+from tests.sampling import whole
 from workbench.cli import serve
 from workbench.cli.arguments import parser
 from workbench.cli.main import main
@@ -85,13 +86,14 @@ def test_a_page_is_for_who_has_the_token_and_ends_with_the_server(place):
 
 
 @pytest.mark.slow
-def test_a_server_ends_on_sigterm_with_its_kernels(place):
+@pytest.mark.parametrize("visitors", [0, pytest.param(1, marks=whole)])
+def test_a_server_ends_on_sigterm_with_its_kernels(place, visitors):
     with serving(*SUBJECT) as (server, address):
-        visitor = build_opener(HTTPCookieProcessor(CookieJar()))
-        with visitor.open(address) as answer:
-            answer.read()
+        for _ in range(visitors):
+            with build_opener(HTTPCookieProcessor(CookieJar())).open(address) as answer:
+                answer.read()
         running = kernels(server)
-        assert len(running) == 1
+        assert len(running) == visitors
         server.terminate()
         assert server.wait(30) == 0
         assert psutil.wait_procs(running, 10)[1] == []

@@ -13,7 +13,7 @@ from tests.fuzz.fuzz import fuzz
 from tests.fuzz.kind import KINDS
 from tests.fuzz.watch import watched
 
-COUNT = 30
+COUNT = 20
 
 
 @pytest.mark.slow
@@ -51,7 +51,7 @@ def test_the_watch_sees_code_imports_and_writing(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills are made of forks")
 def test_kills_lose_nothing_but_the_running_job():
-    command = [sys.executable, "-m", "tests.fuzz.kills", "--count", "2"]
+    command = [sys.executable, "-m", "tests.fuzz.kills", "--count", "1"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]

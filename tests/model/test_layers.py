@@ -7,12 +7,13 @@ from torch import nn
 
 import workbench as wb
 from tests import nets
-from tests.sampling import sampled
+from tests.sampling import whole
 from workbench.checkpoint.checkpoint import read, write
 from workbench.measure import measure_size
 from workbench.measure.compute import count_macs
 from workbench.model.layers import choose, layers, own_parameters
 from workbench.model.subject import Subject
+from workbench.report.sections.totals import bytes_went
 from workbench.steps import Context
 from workbench.steps.recipe import Recipe, run
 from workbench.task.task import Task
@@ -165,7 +166,9 @@ def test_a_preview_of_a_recurrent_weight_is_what_applying_it_gives():
     assert session.apply(step).score.value == pytest.approx(staged.score.value)
 
 
-@pytest.mark.parametrize(("name", "program"), sampled([("recurrent", "onnx"), ("gpt2", "pt2"), ("experts", "onnx")], 2))
+@pytest.mark.parametrize(
+    ("name", "program"), [pytest.param("recurrent", "onnx", marks=whole), ("gpt2", "pt2"), ("experts", "onnx")]
+)
 def test_the_exported_files_give_the_same_answers(name, program, tmp_path):
     subject = subject_of(name)
     session = wb.Session(subject, threaded=False, autosave=None, settings=SETTINGS)
@@ -182,13 +185,12 @@ def test_the_exported_files_give_the_same_answers(name, program, tmp_path):
     assert float((got - wanted).abs().max()) < 0.01 * float(wanted.abs().max())
 
 
-def test_the_report_names_what_no_step_touched_with_its_share(tmp_path):
+def test_the_report_names_what_no_step_touched_with_its_share():
     session = wb.Session(subject_of("recurrent"), threaded=False, autosave=None, settings=SETTINGS)
     session.apply(wb.Quantize(bits=8, exclude="lstm"))
-    session.report(tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text()
-    assert "No step touched" in text
-    assert "lstm.weight_ih_l1" in text[text.index("No step touched") :][:400]
+    said = repr(bytes_went(session.record()).blocks[-1])
+    assert "No step touched" in said
+    assert "lstm.weight_ih_l1" in said
 
 
 def test_a_step_says_how_much_it_cannot_touch():
