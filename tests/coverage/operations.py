@@ -7,7 +7,7 @@ import math
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -317,21 +317,19 @@ def _where(error: BaseException) -> list[str]:
     return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-6:]]
 
 
-def tried(net: Net, only: frozenset[str]) -> dict[str, Any]:
-    """Return what came of these operations on a net; "beside" is torch-pruning."""
+def tried(net: Net, only: Container[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what comes of these operations on a net; "beside" is torch-pruning."""
+    wanted = [name for name in (*OPERATIONS, "beside") if name in only]
     try:
         trial = Trial(net, net.subject())
     except wb.WorkbenchError as error:
-        return {name: {"class": "clear", "why": str(error), "seconds": 0.0} for name in only}
+        yield from ((name, {"class": "clear", "why": str(error), "seconds": 0.0}) for name in wanted)
+        return
     except Exception as error:  # which is what is looked for
-        return {
-            name: {"class": "raw", "why": first_line(error), "where": _where(error), "seconds": 0.0} for name in only
-        }
-    rows: dict[str, Any] = {}
-    for name, work in OPERATIONS.items():
-        if name in only:
-            absent = (name == "heads" and not net.heads) or (name == "blocks" and not net.residual)
-            rows[name] = {"class": NONE, "seconds": 0.0} if absent else outcome(work, trial)
-    if "beside" in only:
-        rows["beside"] = outcome(compared, trial)
-    return rows
+        failed = {"class": "raw", "why": first_line(error), "where": _where(error), "seconds": 0.0}
+        yield from ((name, failed) for name in wanted)
+        return
+    for name in wanted:
+        absent = (name == "heads" and not net.heads) or (name == "blocks" and not net.residual)
+        work = OPERATIONS.get(name, compared)
+        yield name, {"class": NONE, "seconds": 0.0} if absent else outcome(work, trial)

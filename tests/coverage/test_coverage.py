@@ -14,6 +14,6 @@ NETS = {net.name: net for net in OWN}
 
 @pytest.mark.parametrize("name", SMALL)
 def test_every_operation_is_right(name: str) -> None:
-    rows = tried(NETS[name], QUICK)
+    rows = dict(tried(NETS[name], QUICK))
     assert rows.keys() == QUICK
     assert {op: row for op, row in rows.items() if row["class"] not in ("OK", "none")} == {}
