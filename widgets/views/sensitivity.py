@@ -54,7 +54,8 @@ class Sensitivity(View):
         self.map_figure = Figure(self.map.figure, lock, "Drop of the score by layer and strength")
         self.curves_figure = Figure(self.curves.figure, lock, "Score by strength, a curve for each layer")
         self.map_figure.on_tap(self.map.figure.renderers[0], self.hear(self._try))
-        self.empty = W.HTML(
+        # It stays when the charts come: they would move up into its place.
+        self.help = W.HTML(
             "<p class='wb-help'>Tries the step on one layer or group at a time, and shows what each costs. Click a "
             "cell to preview it.</p>"
         )
@@ -65,7 +66,7 @@ class Sensitivity(View):
         self.scan.on_click(self.act(self._scan))
         fields = [self.kind, self.strengths, self.tolerance, self.limit, self.scan]
         row = W.HBox(fields, layout={"flex_flow": "row wrap"})
-        self.root = W.VBox([row, self.more, self.empty, self.charts])
+        self.root = W.VBox([row, self.more, self.help, self.charts])
         self._choose()
         self._shown: object = ()  # no table yet, not even that there is none
         self._due = 0.0
@@ -113,7 +114,6 @@ class Sensitivity(View):
     def _show(self) -> None:
         table = self.session.table
         self.charts.layout.display = "" if table else "none"
-        self.empty.layout.display = "none" if table else ""
         if table is None:
             return
         # The figure below is placed before this one is drawn.
