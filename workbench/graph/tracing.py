@@ -14,14 +14,16 @@ from torch.export import Dim, ExportedProgram
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
-from workbench.errors import WorkbenchError, first_line
+from workbench.errors import WorkbenchError, cause_line
+from workbench.graph.silence import silence
 from workbench.model.products import slow_attention
 from workbench.model.twin import twin
 from workbench.task.batch import Inputs, how, is_flat, judged, leaves
 
-# (start of the message, category): what torch itself says while it exports models that are all right.
 # Tracing sets switches of the whole process, and torch cannot do it twice at a time.
 TRACING = RLock()
+VALUES_DECIDE = "its code decides by values of tensors, as `if x.sum() > 0` does, and a graph has one way for all"
+# (start of the message, category): what torch itself says while it exports models that are all right.
 KNOWN_WARNINGS = (
     (r".*isinstance\(treespec, LeafSpec\)", FutureWarning),
     (r"The tensor attributes? .* (was|were) assigned during export", UserWarning),
@@ -49,7 +51,7 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     )
     attempts: list[tuple[tuple[Tensor, ...], Any]] = [(_at_least_two(example), dynamic), (tuple(example), None)]
     failure = Exception()  # the last attempt's, below
-    with TRACING, slow_attention(), warnings.catch_warnings():
+    with TRACING, silence(), slow_attention(), warnings.catch_warnings():
         for message, category in KNOWN_WARNINGS:
             warnings.filterwarnings("ignore", message, category)
         for inputs, shapes in attempts:
@@ -61,9 +63,14 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
             except Exception as error:
                 failure = error
     raise WorkbenchError(
-        f"the model cannot be traced ({first_line(failure)}); steps that change weights alone still work, "
+        f"the model cannot be traced ({reason(failure)}); steps that change weights alone still work, "
         "those that change the graph do not"
     ) from failure
+
+
+def reason(error: BaseException) -> str:
+    """Return in a line why a model has no graph; of decisions torch speaks in symbols that nobody wrote."""
+    return VALUES_DECIDE if "data-dependent" in str(error) else cause_line(error)
 
 
 def _fixed(program: ExportedProgram) -> bool:

@@ -28,6 +28,17 @@ def grid_of(quantizer: ActivationQuantizer) -> tuple[float, int]:
     return quantizer.scale, quantizer.zero_point
 
 
+def inner_reads(node: onnx.NodeProto) -> list[str]:
+    """Return the names that graphs within a node read: loops and choices see all tensors around them."""
+    return [
+        name
+        for given in node.attribute
+        if given.HasField("g")
+        for inner in given.g.node
+        for name in (*inner.input, *inner_reads(inner))
+    ]
+
+
 class GraphEditor:
     """One pass over a graph that is being given integers.
 
@@ -44,6 +55,8 @@ class GraphEditor:
         self.quantizers = found
         self.values = {given.name: given for given in self.graph.initializer}
         self.outputs = {value.name for value in self.graph.output}
+        # Graphs within the graph are left as they are, and so is what they read.
+        self.inside = {name for node in self.graph.node for name in inner_reads(node)}
         self.made: list[onnx.NodeProto] = []
         self.constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self.decoder = Decoder(self._constant, self.graph.initializer.append)
@@ -267,7 +280,7 @@ class GraphEditor:
         pending = {output for node in left for output in node.output} - {""}
         ordered: list[onnx.NodeProto] = []
         while left:
-            ready = [node for node in left if not any(value in pending for value in node.input)]
+            ready = [node for node in left if not any(value in pending for value in (*node.input, *inner_reads(node)))]
             if not ready:
                 raise RuntimeError("the edited graph has a cycle")
             for node in ready:

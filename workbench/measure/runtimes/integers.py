@@ -161,7 +161,7 @@ class _Editor(GraphEditor):
         Each call of a layer with quantizers is rounded, as in the model, and no other.
         """
         name = next((name for name in weight.names if name in self.values), "")
-        if not name or self.values[name].data_type != FLOAT:
+        if not name or name in self.inside or self.values[name].data_type != FLOAT:
             return
         # A table in the type that a lookup can read stays in it: rows are turned into values as they are looked up.
         if weight.grid is not None and weight.grid.bits == 8 and self._looked_up(name, weight.grid):

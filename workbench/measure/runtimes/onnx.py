@@ -7,7 +7,10 @@ compared with the model's own.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import OrderedDict
+from subprocess import DEVNULL
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -18,7 +21,7 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError, first_line
 from workbench.jobs.turn import TURN
 from workbench.measure.runtimes.integers import with_integers
-from workbench.measure.runtimes.onnx_export import exported, unrounded
+from workbench.measure.runtimes.onnx_export import exported, has_branches, unrounded
 from workbench.measure.runtimes.runtime import Forward, Runtime
 from workbench.model.agreement import agree
 from workbench.model.structure import structure
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 KEPT_GRAPHS = 8
+OPENING = """import sys, onnxruntime
+options = onnxruntime.SessionOptions()
+options.log_severity_level = 4
+onnxruntime.InferenceSession(sys.stdin.buffer.read(), options, providers=["CPUExecutionProvider"])"""
 _OPEN = np.array([-1], dtype=np.int64)
 _graphs: OrderedDict[object, onnx.ModelProto] = OrderedDict()
 _lock = Lock()
@@ -122,8 +129,19 @@ def _skeleton(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[onnx.Model
                 _keep(key, renewed)
                 return renewed, opened
     made = exported(model, example)
+    if has_branches(made):
+        _check_opening(made)
     _keep(key, made)
     return made, None
+
+
+def _check_opening(graph: onnx.ModelProto) -> None:
+    """Open a graph in another process first, and raise an error if that takes the process with it."""
+    opened = subprocess.run(  # noqa: S603  # our own line, by this interpreter
+        [sys.executable, "-c", OPENING], input=graph.SerializeToString(), stderr=DEVNULL, check=False
+    )
+    if opened.returncode < 0 or opened.returncode > 0x80000000:  # a signal; on Windows an exception of the system
+        raise WorkbenchError("ONNX Runtime crashes when it opens this model's graph, which has loops or branches")
 
 
 def _keep(key: object, graph: onnx.ModelProto) -> None:

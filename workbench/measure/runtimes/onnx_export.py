@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from workbench.errors import WorkbenchError, cause_line
-from workbench.graph.tracing import TRACING, one_by_one
+from workbench.errors import WorkbenchError
+from workbench.graph.silence import silence
+from workbench.graph.tracing import TRACING, one_by_one, reason
 from workbench.measure.runtimes.integers import MODULE
 from workbench.model.quantizer import simulate
 from workbench.model.twin import sharing_copy, twin
@@ -56,14 +56,25 @@ def exported(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
             except Exception:  # a model that fixes its batch size is still worth a graph of that size
                 program = torch.onnx.export(whole, tuple(example), **options)
     except Exception as error:
-        raise WorkbenchError(f"the model cannot be converted to ONNX: {cause_line(error)}") from error
+        raise WorkbenchError(f"the model cannot be converted to ONNX: {reason(error)}") from error
     if program is None:
         raise WorkbenchError("the model cannot be converted to ONNX: the exporter gave nothing")
     proto: onnx.ModelProto = program.model_proto
+    if has_branches(proto):
+        # A choice between two graphs is settled here where it can be: ONNX Runtime, which would settle it as it opens
+        # the file, takes the process with it at some, such as that in a bag of embeddings.
+        with _quiet():
+            program.optimize()
+        proto = program.model_proto
     _own_names(proto)
     _drop_zero_biases(proto)
     _forget_source(proto)
     return proto
+
+
+def has_branches(proto: onnx.ModelProto) -> bool:
+    """Return whether graphs lie in the graph: choices and loops."""
+    return any(given.HasField("g") for node in proto.graph.node for given in node.attribute)
 
 
 def _several(example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -100,11 +111,21 @@ def _own_names(proto: onnx.ModelProto) -> None:
     renamed = {name: f"{name}_computed" for name in computed & taken} | tensors
     for one in (*graph.initializer, *graph.output, *graph.value_info):
         one.name = renamed.get(one.name, one.name)
+    _rename(graph, renamed)
+
+
+def _rename(graph: onnx.GraphProto, renamed: dict[str, str]) -> None:
+    """Give what nodes take and make other names, in the graphs within the graph too: they read tensors from outside."""
     for node in graph.node:
         for names in (node.input, node.output):
             for place, name in enumerate(names):
                 if name in renamed:
                     names[place] = renamed[name]
+        for given in node.attribute:
+            if given.HasField("g"):
+                _rename(given.g, renamed)
+                for one in given.g.output:
+                    one.name = renamed.get(one.name, one.name)
 
 
 def _drop_zero_biases(proto: onnx.ModelProto) -> None:
@@ -130,7 +151,7 @@ def _drop_zero_biases(proto: onnx.ModelProto) -> None:
                 if value is not None and not numpy_helper.to_array(value).any():
                     del node.input[2]
     # What nobody reads any more goes too; where graphs lie in graphs, names are read from further in.
-    if not any(given.HasField("g") for node in graph.node for given in node.attribute):
+    if not has_branches(proto):
         readers = Counter([*(name for node in graph.node for name in node.input), *(out.name for out in graph.output)])
         for node in reversed(list(graph.node)):
             if not any(readers[name] for name in node.output):
@@ -160,12 +181,6 @@ def _forget_source(proto: onnx.ModelProto) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporter's remarks about itself (absent torchvision, its own deprecations) off the screen."""
-    logger = logging.getLogger("torch.onnx")
-    with TRACING, warnings.catch_warnings():
-        level = logger.level
-        logger.setLevel(logging.ERROR)
+    with TRACING, silence(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+        yield
