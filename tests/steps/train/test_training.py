@@ -85,6 +85,38 @@ def test_gradual_pruning_and_tickets_stop_early_only_when_pruned(images):
     assert 4 <= epochs(images, FindTicket(epochs=3, rounds=1, **hopeless)) <= 6
 
 
+class Casting(nn.Module):
+    """Its code names a type, which is not that of weights while they are trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 3).to(torch.bfloat16)
+
+    def forward(self, x):
+        return self.fc(x.to(torch.bfloat16)).float()
+
+
+class Failing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, x):
+        if self.training:
+            raise RuntimeError("not in training")
+        return self.fc(x)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"), [(Casting, "training computes in float32, so code that names"), (Failing, "not in training")]
+)
+@pytest.mark.parametrize("step", [FineTune(epochs=1), Distill(epochs=1)], ids=lambda step: step.kind)
+def test_a_model_that_cannot_be_trained_is_told_of(model, why, step):
+    data = torch.randn(20, 8), torch.arange(20) % 3
+    with pytest.raises(WorkbenchError, match=f"step 1 .*the model or its loss fails while it trains: .*{why}"):
+        run(Subject("net", model().eval(), Task(train=data, validation=data)), Recipe((step,)))
+
+
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
 def test_large_products_are_short_and_weights_stay_in_float32(images, precision, dtype):
     seen = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import lr_scheduler
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 from workbench.jobs.turn import TURN
 from workbench.model.layers import Layer, own_parameters
 from workbench.model.twin import twin
@@ -225,13 +226,31 @@ class Training:
 
     def _loss(self, inputs: tuple[Tensor, ...], targets: Tree) -> Tensor:
         try:
-            return self._objective(self.model, inputs, targets)
+            with own_failures():
+                return self._objective(self.model, inputs, targets)
         except ValueError as error:
             if count(targets) == 1 and "more than 1 value per channel" in str(error):
                 raise WorkbenchError(
                     "a batch norm cannot train on one sample; give two or more, and a batch_size of 2 or more"
                 ) from error
             raise
+
+
+@contextmanager
+def own_failures() -> Iterator[None]:
+    """Say that a model or a loss fails, which they may do while they are trained alone: in that mode, in float32."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "memory" in str(error):
+            raise
+        why = f"the model or its loss fails while it trains: {first_line(error)}"
+        if "dtype" in str(error):
+            why += (
+                "; training computes in float32, so code that names another type, as x.to(torch.bfloat16) does, has to "
+                "ask for that of a weight"
+            )
+        raise WorkbenchError(why) from error
 
 
 def task_loss(task: Task) -> Objective:
@@ -258,7 +277,7 @@ def judged(model: nn.Module, task: Task) -> Iterator[tuple[Tree, Tree, Tensor]]:
     model = twin(model)
     for numbers in torch.split(order, 128):
         inputs, targets = data.batch(numbers.tolist())
-        with TURN, torch.inference_mode():
+        with TURN, torch.inference_mode(), own_failures():
             outputs = outputs_of(model, suited(model, inputs))
         yield outputs, targets, numbers
 
