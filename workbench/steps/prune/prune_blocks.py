@@ -93,10 +93,12 @@ class PruneBlocks(GraphStep):
         candidates = reached(every, self.layers, self.exclude)
         if len(candidates) < self.blocks:
             names = ", ".join(branch.name for branch in candidates)
+            if not every:
+                raise WorkbenchError(f"{self.title}: the model has no residual branch that leaves its shape as it is")
             there = (
                 f"there are {len(candidates)}: {names}"
                 if candidates
-                else "no residual branch leaves its shape as it is"
+                else f"there are {', '.join(b.name for b in every)}"
             )
             raise WorkbenchError(f"{self.title}: {self.blocks} of {self.layers} cannot go; {there}")
         scores = rank_branches(traced, candidates, self.importance, context.within(0.0, 0.8))
