@@ -50,14 +50,14 @@ def card(record: Mapping[str, Any], recipe: Recipe, integers: str = "") -> str:
         ),
         ("Energy a sample", formatting.joules(before.energy), formatting.joules(after.energy), HOW["energy"]),
     ]
-    for runtime, found in after.latency.items():
+    for runtime, latency in after.latency.items():
         # The baseline's time of the same pairs: one from another moment would not fit the ratio.
-        old = formatting.latency(found.baseline_median)
+        old = formatting.latency(latency.baseline_median)
         rows.append(
             (
                 f"Latency, {title_of(runtime)}",
                 old,
-                f"{formatting.latency(found.median)}, {formatting.verdict(found)}",
+                f"{formatting.latency(latency.median)}, {formatting.verdict(latency)}",
                 HOW["latency"],
             )
         )
@@ -101,10 +101,14 @@ def card(record: Mapping[str, Any], recipe: Recipe, integers: str = "") -> str:
 def _use(record: Mapping[str, Any]) -> list[str]:
     """Return how each file is run, as code that works in the folder."""
     task, files = record["task"], {row["file"] for row in record["verified"]}
-    said = [f"{given['type']} [n, {', '.join(str(side) for side in given['shape'])}]" for given in task["inputs"]]
+    said = [
+        f"{entering['type']} [n, {', '.join(str(side) for side in entering['shape'])}]" for entering in task["inputs"]
+    ]
     scaled = f"; of pixels / 255, less mean {task['mean']}, divided by std {task['std']}" if task["mean"] else ""
     lines = [f"Inputs: {' and '.join(said)}{scaled}. Zeros stand for them here.", ""]
-    shapes = [(given["type"], ", ".join(str(side) for side in (1, *given["shape"]))) for given in task["inputs"]]
+    shapes = [
+        (entering["type"], ", ".join(str(side) for side in (1, *entering["shape"]))) for entering in task["inputs"]
+    ]
     tensors = ", ".join(f"torch.zeros({shape}, dtype=torch.{kind})" for kind, shape in shapes)
     arrays = ", ".join(f"np.zeros(({shape}), dtype=np.{kind})" for kind, shape in shapes)
     if "model.safetensors" in files:

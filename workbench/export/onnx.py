@@ -35,11 +35,11 @@ def _converted(state: State, context: Context) -> onnx.ModelProto:
         return convert(state, example)
     except WorkbenchError:
         # The converter writes source with names of layers in it, which ends at a quote or a keyword.
-        made = read_program(to_text(state.model, example), tensors(state.model))
-        if all(name == plain for name, plain in made.names.items()):
+        program = read_program(to_text(state.model, example), tensors(state.model))
+        if all(name == plain for name, plain in program.names.items()):
             raise
-        codings = {made.names.get(name, name): coding for name, coding in state.codings.items()}
-        return convert(State(made.model, codings), example)
+        codings = {program.names.get(name, name): coding for name, coding in state.codings.items()}
+        return convert(State(program.model, codings), example)
 
 
 def integers_of(folder: Path) -> str:

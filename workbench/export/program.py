@@ -42,9 +42,9 @@ def _make_plain(program: ExportedProgram) -> None:
     Names that are plain already are kept.
     """
     plain = plain_names(program.state_dict)
-    for given in program.graph_signature.input_specs:
-        if given.target in plain:
-            given.target = plain[given.target]
+    for entry in program.graph_signature.input_specs:
+        if entry.target in plain:
+            entry.target = plain[entry.target]
     for name in [name for name, new in plain.items() if new != name]:
         program.state_dict[plain[name]] = program.state_dict.pop(name)
     for node in program.graph.nodes:  # which module a node came from, under that module's name

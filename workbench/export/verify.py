@@ -216,10 +216,10 @@ def tolerance_of(metric: Metric, baseline: Tensor, expected: Tensor) -> float:
 def _check_score(row: Verification, metric: Metric, where: str) -> None:
     if math.isfinite(row.score) and abs(row.score - row.expected) <= row.tolerance + 1e-12:
         return
-    found, expected = (formatting.score_value(value, metric.unit) for value in (row.score, row.expected))
+    measured, expected = (formatting.score_value(value, metric.unit) for value in (row.score, row.expected))
     most = formatting.points(row.tolerance, metric.unit).removeprefix("+")
     raise WorkbenchError(
-        f"{where} has {metric.name} {found} on {row.n} samples where the session has {expected}; "
+        f"{where} has {metric.name} {measured} on {row.n} samples where the session has {expected}; "
         f"they may differ by {most}, so it was not exported"
     )
 

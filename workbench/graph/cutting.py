@@ -45,15 +45,15 @@ def kept_indices(model: nn.Module, groups: Sequence[Group], remove: Removal) -> 
     for slot in _removed_slots(groups, remove):
         gone[slot.parameter, slot.dim].update(slot.indices)
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    kept = {}
+    left = {}
     for name, first in canonical_names(model).items():
         for dim in range(tensors[first].dim()):
             if lost := gone.get((first, dim)):
                 size = tensors[first].shape[dim]
-                kept[name, dim] = [index for index in range(size) if index not in lost]
-                if not kept[name, dim]:
+                left[name, dim] = [index for index in range(size) if index not in lost]
+                if not left[name, dim]:
                     raise WorkbenchError(f"all {size} channels of {name} would go; at least one must stay")
-    return kept
+    return left
 
 
 def cut(model: nn.Module, groups: Sequence[Group], remove: Removal) -> nn.Module:
@@ -61,20 +61,20 @@ def cut(model: nn.Module, groups: Sequence[Group], remove: Removal) -> nn.Module
 
     Parameters that lose nothing are shared, ties between parameters stay.
     """
-    kept, names = kept_indices(model, groups, remove), canonical_names(model)
+    left, names = kept_indices(model, groups, remove), canonical_names(model)
     smaller = sharing_copy(model)
-    made: dict[str, Tensor] = {}
+    smaller_tensors: dict[str, Tensor] = {}
     for path, module in smaller.named_modules():
         depthwise, touched = is_depthwise(module), False
         for store in (module._parameters, module._buffers):
             for name, tensor in store.items():
                 full = f"{path}.{name}" if path else name
-                if tensor is None or not any((full, dim) in kept for dim in range(tensor.dim())):
+                if tensor is None or not any((full, dim) in left for dim in range(tensor.dim())):
                     continue
                 touched, first = True, names[full]
-                if first not in made:
-                    made[first] = _keep(tensor, [kept.get((full, dim)) for dim in range(tensor.dim())])
-                store[name] = made[first]
+                if first not in smaller_tensors:
+                    smaller_tensors[first] = _keep(tensor, [left.get((full, dim)) for dim in range(tensor.dim())])
+                store[name] = smaller_tensors[first]
         if touched:
             refit(module, depthwise)
     return smaller
@@ -103,11 +103,11 @@ def verify(model: nn.Module, groups: Sequence[Group], remove: Removal, example: 
     smaller, zeroed = cut(model, groups, remove), mask(model, groups, remove)
     expected = _outputs(zeroed, example)
     try:
-        found = _outputs(smaller, example)
+        outputs = _outputs(smaller, example)
     except Exception as error:
         raise WorkbenchError(f"the model does not run without these channels ({first_line(error)})") from error
-    _check_outputs(found, expected)
-    if exact and (single := _difference(found, expected)) > TOLERANCE:
+    _check_outputs(outputs, expected)
+    if exact and (single := _difference(outputs, expected)) > TOLERANCE:
         # Single precision alone can differ by this much in a deep model; only double precision can tell.
         difference = min(single, _wide_difference(smaller, zeroed, example))
         if difference > TOLERANCE:
@@ -120,9 +120,9 @@ def verify(model: nn.Module, groups: Sequence[Group], remove: Removal, example: 
 def check_same(model: nn.Module | Interpreter, other: nn.Module, example: tuple[Tensor, ...]) -> None:
     """Raise an error if `other`, made of a traced graph, does not compute the same as `model`."""
     run = model if isinstance(model, Interpreter) else twin(model)
-    found, expected = _outputs(twin(other), example), _outputs(run, example)
-    _check_outputs(found, expected)
-    if (difference := _difference(found, expected)) > TOLERANCE:
+    outputs, expected = _outputs(twin(other), example), _outputs(run, example)
+    _check_outputs(outputs, expected)
+    if (difference := _difference(outputs, expected)) > TOLERANCE:
         raise WorkbenchError(f"the model made of the traced graph gives outputs that differ by {difference:.1e}")
 
 
@@ -195,9 +195,9 @@ def _removed_slots(groups: Sequence[Group], remove: Removal) -> list[Slot]:
     return slots
 
 
-def _keep(tensor: Tensor, kept: Sequence[list[int] | None]) -> Tensor:
+def _keep(tensor: Tensor, left: Sequence[list[int] | None]) -> Tensor:
     smaller = tensor.detach()
-    for dim, indices in enumerate(kept):
+    for dim, indices in enumerate(left):
         if indices is not None:
             smaller = smaller.index_select(dim, torch.tensor(indices, device=tensor.device))
     return nn.Parameter(smaller, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else smaller
@@ -212,18 +212,18 @@ def _outputs(model: nn.Module | Interpreter, example: tuple[Tensor, ...]) -> lis
         return leaves(outputs_of(run, example) if isinstance(example, Inputs) else call(run, example))  # type: ignore[arg-type]  # Bypass can be called
 
 
-def _check_outputs(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
-    shapes = [[tuple(tensor.shape) for tensor in outputs] for outputs in (found, expected)]
+def _check_outputs(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    shapes = [[tuple(tensor.shape) for tensor in outputs] for outputs in (actual, expected)]
     if shapes[0] != shapes[1]:
         raise WorkbenchError(f"without these channels the outputs have shapes {shapes[0]} instead of {shapes[1]}")
-    if not all(bool(tensor.isfinite().all()) for tensor in found):
+    if not all(bool(tensor.isfinite().all()) for tensor in actual):
         raise WorkbenchError("without these channels the outputs are not finite")
 
 
-def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+def _difference(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     """Return the largest difference of any output, as a part of that output's largest value."""
     worst = 0.0
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(outputs, expected, strict=True):
         if one.numel():
             scale = max(float(other.abs().max()), 1e-12)
             worst = max(worst, float((one.double() - other.double()).abs().max()) / scale)

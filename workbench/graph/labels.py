@@ -75,9 +75,9 @@ class Labels:
 
     def copies(self, size: int) -> Array:
         """Return new labels of what is there so many times, and may be there as often as what it meets, [size]."""
-        made = self.fresh(size)
-        self._copies.update(made.tolist())
-        return made
+        copied = self.fresh(size)
+        self._copies.update(copied.tolist())
+        return copied
 
     def are_copies(self, labels: Array) -> bool:
         """Return whether these are labels that `copies` gave, all of them."""

@@ -155,8 +155,8 @@ class _Walk:
         self._sources[node] = (part.name,)
 
     def _read(self, node: Node) -> tuple[str, ...]:
-        found = (name for source in node.all_input_nodes for name in self._sources.get(source, ()))
-        return tuple(dict.fromkeys(found))
+        names = (name for source in node.all_input_nodes for name in self._sources.get(source, ()))
+        return tuple(dict.fromkeys(names))
 
     def _add(self, part: Part, read: Sequence[str]) -> None:
         self.parts.setdefault(part.name, part)

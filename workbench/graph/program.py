@@ -36,15 +36,15 @@ def to_text(model: nn.Module, example: tuple[Tensor, ...]) -> bytes:
         raise WorkbenchError(
             f"the graph holds objects that are no tensors ({', '.join(strange)}), which no file stores"
         )
-    made = json.loads(serialize(program).exported_program)
+    facts = json.loads(serialize(program).exported_program)
     # Tensors that are no parameters, and buffers that are not stored with the weights: positions, masks, means.
-    made[CONSTANTS] = {name: written(value) for name, value in program.constants.items()}
+    facts[CONSTANTS] = {name: written(value) for name, value in program.constants.items()}
     # Guards, such as that two inputs have the same batch, are code; nothing is read that holds any.
-    made["guards_code"] = []
-    _forget_source(made)
+    facts["guards_code"] = []
+    _forget_source(facts)
     # A file holds tied tensors once, under their first name; the graph reads them under each of their names.
-    made[ALIASES] = {name: first for name, first in canonical_names(model).items() if name != first}
-    return json.dumps(made, sort_keys=True, separators=(",", ":")).encode()
+    facts[ALIASES] = {name: first for name, first in canonical_names(model).items() if name != first}
+    return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
 
 
 def from_text(text: bytes, tensors: Mapping[str, Tensor]) -> nn.Module:

@@ -32,16 +32,16 @@ def as_module(program: ExportedProgram, model: nn.Module) -> GraphModule:
     """
     graph = program.module(check_guards=False)
     _dropouts(graph, model)
-    made = with_modules(graph)
+    graph_module = with_modules(graph)
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     first = canonical_names(model)
-    for path, module in made.named_modules():
+    for path, module in graph_module.named_modules():
         for store in (module._parameters, module._buffers):
             for name in store:
                 full = f"{path}.{name}" if path else name
                 if full in first:
                     store[name] = tensors[first[full]]
-    return made
+    return graph_module
 
 
 def _dropouts(graph: GraphModule, model: nn.Module) -> None:
@@ -80,16 +80,16 @@ def modules_again(root: nn.Module, graph: Graph) -> None:
         make = MAKERS.get(node.target) if node.op == "call_function" else None
         # An embedding's table comes before what is looked up in it.
         entering = node.args[1 if node.target is aten.embedding.default else 0] if make is not None else None
-        found = _place(node, entering) if make is not None else None
-        if make is None or found is None:
+        owner = _place(node, entering) if make is not None else None
+        if make is None or owner is None:
             continue
         try:
             module = make(_given(node, root))
         except (ArithmeticError, AssertionError, AttributeError, RuntimeError, TypeError, ValueError):
             continue  # an unusual form of the operator stays an operator
-        if not _is_whole(module, root.get_submodule(found), node, entering):
+        if not _is_whole(module, root.get_submodule(owner), node, entering):
             continue
-        _replace(root, graph, node, entering, found, module)
+        _replace(root, graph, node, entering, owner, module)
     graph.eliminate_dead_code()
 
 
@@ -100,9 +100,9 @@ def _bare(graph: GraphModule) -> GraphModule:
     (values,) = output.args
     if isinstance(values, tuple | list) and len(values) == 1:
         output.args = (values[0],)
-    made = GraphModule(graph, graph.graph)
-    flat(made)
-    return made
+    module = GraphModule(graph, graph.graph)
+    flat(module)
+    return module
 
 
 def _replace(root: nn.Module, graph: Graph, node: Node, source: Any, place: str, module: nn.Module) -> None:
@@ -138,8 +138,10 @@ def _attribute(owner: Any, target: Any) -> Tensor:
 
 def _place(node: Node, source: Any) -> str | None:
     """Return where the module was: the owner of its parameters, if all of them have one and no one else reads them."""
-    given = (*node.args, *node.kwargs.values())
-    tensors = [value for value in given if isinstance(value, Node) and value.op == "get_attr" and value is not source]
+    arguments = (*node.args, *node.kwargs.values())
+    tensors = [
+        value for value in arguments if isinstance(value, Node) and value.op == "get_attr" and value is not source
+    ]
     owners = {str(value.target).rpartition(".")[0] for value in tensors}
     names = {str(value.target).rpartition(".")[2] for value in tensors}
     known = {"weight", "bias", "running_mean", "running_var"}
@@ -157,9 +159,10 @@ def _is_whole(module: nn.Module, holder: nn.Module, node: Node, source: Any) -> 
     """Whether a module would hold the tensors that the operator reads and the holder has, no others and no fewer."""
     tensors = [value for value in node.all_input_nodes if value.op == "get_attr" and value is not source]
     read = {str(value.target).rpartition(".")[2] for value in tensors}
-    kept = {"num_batches_tracked"}
+    names = {"num_batches_tracked"}
     held, holds = (
-        {name for store in (one._parameters, one._buffers) for name, value in store.items() if value is not None} - kept
+        {name for store in (one._parameters, one._buffers) for name, value in store.items() if value is not None}
+        - names
         for one in (holder, module)
     )
     return read == held == holds and not any(hasattr(module, name) for name in holder._modules)
@@ -199,16 +202,16 @@ def _convolution(base: Callable[..., nn.Module], transposed: bool) -> Callable[.
     return make
 
 
-def _linear(given: dict[str, Any]) -> nn.Module:
-    outside, inside = given["weight"].shape
-    return nn.Linear(inside, outside, bias=given["bias"] is not None)
+def _linear(arguments: dict[str, Any]) -> nn.Module:
+    outside, inside = arguments["weight"].shape
+    return nn.Linear(inside, outside, bias=arguments["bias"] is not None)
 
 
-def _batch_norm(given: dict[str, Any]) -> nn.Module:
-    if given["running_mean"] is None or given["weight"] is None:
+def _batch_norm(arguments: dict[str, Any]) -> nn.Module:
+    if arguments["running_mean"] is None or arguments["weight"] is None:
         raise ValueError("only a norm with its own statistics and scale is a module again")
     # One class serves all dimensions in evaluation mode, but each checks its input's.
-    return _AnyBatchNorm(given["weight"].numel(), eps=given["eps"], momentum=given["momentum"])
+    return _AnyBatchNorm(arguments["weight"].numel(), eps=arguments["eps"], momentum=arguments["momentum"])
 
 
 class _AnyBatchNorm(nn.BatchNorm2d):
@@ -218,21 +221,21 @@ class _AnyBatchNorm(nn.BatchNorm2d):
         return
 
 
-def _layer_norm(given: dict[str, Any]) -> nn.Module:
-    if given["weight"] is None:
+def _layer_norm(arguments: dict[str, Any]) -> nn.Module:
+    if arguments["weight"] is None:
         raise ValueError("a norm without a scale has no place")
-    return nn.LayerNorm(tuple(given["normalized_shape"]), eps=given["eps"], bias=given["bias"] is not None)
+    return nn.LayerNorm(tuple(arguments["normalized_shape"]), eps=arguments["eps"], bias=arguments["bias"] is not None)
 
 
-def _group_norm(given: dict[str, Any]) -> nn.Module:
-    if given["weight"] is None:
+def _group_norm(arguments: dict[str, Any]) -> nn.Module:
+    if arguments["weight"] is None:
         raise ValueError("a norm without a scale has no place")
-    return nn.GroupNorm(given["num_groups"], given["weight"].numel(), eps=given["eps"])
+    return nn.GroupNorm(arguments["num_groups"], arguments["weight"].numel(), eps=arguments["eps"])
 
 
-def _embedding(given: dict[str, Any]) -> nn.Module:
-    rows, features = given["weight"].shape
-    return nn.Embedding(rows, features, None if given["padding_idx"] < 0 else given["padding_idx"])
+def _embedding(arguments: dict[str, Any]) -> nn.Module:
+    rows, features = arguments["weight"].shape
+    return nn.Embedding(rows, features, None if arguments["padding_idx"] < 0 else arguments["padding_idx"])
 
 
 MAKERS: dict[Any, Callable[..., nn.Module]] = {

@@ -96,19 +96,19 @@ class Segments:
             known: What was returned for other values.
             changed: Names in which `values` differs from those; only what depends on them is computed again.
         """
-        found: dict[str, Any] = dict(known or {})
+        values_by_node: dict[str, Any] = dict(known or {})
         again = None if known is None else self.depending(changed)
         for name, node in self._nodes.items():
             if name in self._fed or (again is not None and name not in again):
                 continue
             if node.op == "placeholder":
-                found[name] = values[self.stored[name]] if name in self.stored else self._lifted.get(name)
+                values_by_node[name] = values[self.stored[name]] if name in self.stored else self._lifted.get(name)
             elif node.op == "get_attr":
-                found[name] = getattr(self._owner, str(node.target))
+                values_by_node[name] = getattr(self._owner, str(node.target))
             elif node.op == "call_function":
-                args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda other: found[other.name])
-                found[name] = node.target(*args, **kwargs)  # type: ignore[operator]  # call_function: a callable
-        return found
+                args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda other: values_by_node[other.name])
+                values_by_node[name] = node.target(*args, **kwargs)  # type: ignore[operator]  # call_function: a callable
+        return values_by_node
 
     def border(self, changed: Iterable[str]) -> Border:
         """Return the values that a change of these parameters leaves as they were and that the rest needs.
@@ -118,7 +118,7 @@ class Segments:
         again = self.depending(changed)
         if self.output not in again:
             return (self.output,)
-        found: list[str] = []
+        crossing: list[str] = []
         queue, seen = [self.output], {self.output}
         while queue:
             for node in self._nodes[queue.pop()].all_input_nodes:
@@ -129,8 +129,8 @@ class Segments:
                     if not self._is_batch(node):
                         queue.append(node.name)
                 else:
-                    found.append(node.name)
-        return tuple(sorted(found, key=self._order.__getitem__))
+                    crossing.append(node.name)
+        return tuple(sorted(crossing, key=self._order.__getitem__))
 
     def waist(self, share: float) -> Border | None:
         """Return the border of one small value that is closest behind this share of the model's operators."""
@@ -177,11 +177,11 @@ class Segments:
 
     def _reached(self, places: Iterable[str]) -> set[str]:
         """Return these nodes and all that depend on them."""
-        found = set(places)
+        reached = set(places)
         for name, node in self._nodes.items():
-            if any(other.name in found for other in node.all_input_nodes):
-                found.add(name)
-        return found
+            if any(other.name in reached for other in node.all_input_nodes):
+                reached.add(name)
+        return reached
 
     def _has_rows(self, node: Node) -> bool:
         value = node.meta.get("val")
@@ -200,8 +200,8 @@ class Segments:
         return self._ways[start, end]
 
     def _walk(self, start: Border, end: Border) -> set[str] | None:
-        given, found = set(start), set(end)
-        queue = [name for name in end if name not in given]
+        before, after = set(start), set(end)
+        queue = [name for name in end if name not in before]
         while queue:
             node = self._nodes[queue.pop()]
             if node.op == "placeholder":
@@ -209,11 +209,11 @@ class Segments:
             if self._is_batch(node):
                 continue
             for other in node.all_input_nodes:
-                if other.name in self._fed and other.name not in found:
-                    found.add(other.name)
-                    if other.name not in given:
+                if other.name in self._fed and other.name not in after:
+                    after.add(other.name)
+                    if other.name not in before:
                         queue.append(other.name)
-        return found | given
+        return after | before
 
     def _compile(self, start: Border, end: Border) -> tuple[Segment, tuple[str, ...]]:
         inside = self._between(start, end)

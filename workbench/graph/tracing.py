@@ -75,8 +75,8 @@ def reason(error: BaseException) -> str:
 
 def _fixed(program: ExportedProgram) -> bool:
     """Return whether an input has the example's number of samples for good."""
-    given = set(program.graph_signature.user_inputs)
-    values = [node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder" and node.name in given]
+    inputs = set(program.graph_signature.user_inputs)
+    values = [node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder" and node.name in inputs]
     sizes = [value.shape[0] for value in values if isinstance(value, Tensor) and value.dim()]
     # A size that tracing found out to be a number on the way stays a symbol, which stands for nothing else.
     return any(isinstance(size, int) or size.node.maybe_as_int() is not None for size in sizes)

@@ -142,16 +142,16 @@ class _Opening:
 
     def _size(self, node: Node, labels: Array, where: dict[bytes, tuple[Node, int]]) -> Node | None:
         """Return a size that is as many as there are of these channels, None where no such tensor has them."""
-        found = where.get(self._key(labels))
-        if found is None:
+        tensor = where.get(self._key(labels))
+        if tensor is None:
             return None
         with self._graph.inserting_before(node):
-            return self._call(aten.sym_size.int, found, len(labels))
+            return self._call(aten.sym_size.int, tensor, len(labels))
 
     def _call(self, target: Callable[..., Any], args: tuple[Any, ...], value: int) -> Node:
-        made = self._graph.call_function(target, args)
-        made.meta["val"] = value
-        return made
+        node = self._graph.call_function(target, args)
+        node.meta["val"] = value
+        return node
 
     def _remember(self, node: Node, where: dict[bytes, tuple[Node, int]]) -> None:
         value = self._walk.values.get(node)

@@ -55,14 +55,14 @@ def read_task(
             "there is no data to judge the model by; give validation='data.npz' (images, labels), an image folder, "
             "or task=wb.Task(...)"
         )
-    found = list(classes)
+    names_of_classes = list(classes)
     splits = {}
     for split, data in (("validation", validation), ("train", train), ("test", test)):
         if isinstance(data, str | Path):
             data, names = read_data(data, size, mean, std)
-            found = found or names
+            names_of_classes = names_of_classes or names
         splits[split] = data
-    return Task(**splits, classes=found, mean=mean, std=std, metric=metric, loss=loss, **judged)
+    return Task(**splits, classes=names_of_classes, mean=mean, std=std, metric=metric, loss=loss, **judged)
 
 
 def read_data(

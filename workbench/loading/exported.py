@@ -40,10 +40,10 @@ def get(text: str, pretrained: bool) -> Loaded:
     values, codings = read(folder / WEIGHTS)
     graph = read_packed(folder, PROGRAM, text_limit((folder / WEIGHTS).stat().st_size))
     with within(str(folder / PROGRAM)):
-        made = read_program(graph, values)
+        program = read_program(graph, values)
     subject = _subject(folder)
-    named = {made.names.get(name, name): coding for name, coding in codings.items()}
-    return Loaded(made.model, subject.get("name", folder.name), named, subject.get("source", ""))
+    named = {program.names.get(name, name): coding for name, coding in codings.items()}
+    return Loaded(program.model, subject.get("name", folder.name), named, subject.get("source", ""))
 
 
 def check(folder: Path) -> None:
@@ -69,8 +69,8 @@ def check(folder: Path) -> None:
             raise WorkbenchError(f"{folder} has no {name}, so it cannot be opened without the model's source")
     for name, digest in listed.items():
         with open_plain(folder, name) as file:
-            found = _hash(file)
-        if found != digest:
+            actual = _hash(file)
+        if actual != digest:
             raise WorkbenchError(f"{folder / name} is not what was exported: its checksum differs")
 
 
@@ -98,10 +98,10 @@ def _hash(file: BufferedReader) -> str:
 def _subject(folder: Path) -> dict[str, str]:
     """Return name and source of what was exported, as far as the record says them."""
     try:
-        found: Any = json.loads(read_plain(folder, RECORD, RECORD_BYTES).decode())
+        record: Any = json.loads(read_plain(folder, RECORD, RECORD_BYTES).decode())
     except (WorkbenchError, ValueError, RecursionError):
         return {}  # the model is all there without it
-    subject = found.get("subject") if isinstance(found, dict) else None
+    subject = record.get("subject") if isinstance(record, dict) else None
     named = subject if isinstance(subject, dict) else {}
     return {key: value for key, value in named.items() if key in ("name", "source") and _is_name(value)}
 

@@ -44,13 +44,13 @@ def load_transformers(name: str, pretrained: bool) -> Loaded:
     local = {"local_files_only": not pretrained}
     config = transformers.AutoConfig.from_pretrained(name, **local)
     kinds = list(config.architectures or ())
-    made = getattr(transformers, kinds[0], None) if kinds else None
-    if made is None:
+    kind = getattr(transformers, kinds[0], None) if kinds else None
+    if kind is None:
         what = f"its class {kinds[0]} is not in transformers {transformers.__version__}" if kinds else (
             "its config.json names no class under architectures"
         )  # fmt: skip
         raise WorkbenchError(f"hf:{name}: {what}; load the model in a .py file of your own and give that")
-    model: nn.Module = made.from_pretrained(name, **local)
+    model: nn.Module = kind.from_pretrained(name, **local)
     if hasattr(model.config, "use_cache"):
         model.config.use_cache = False  # what a model keeps for the next token is no output to be judged
     names = config.id2label if kinds[0].endswith("Classification") else {}
@@ -87,10 +87,12 @@ def _prepared(name: str, kind: str, model: nn.Module, local: dict[str, bool], da
 def _processor(name: str, local: dict[str, bool], kind: str) -> Any:
     import transformers
 
-    made = getattr(transformers, kind).from_pretrained(name, **local)
-    if kind == "AutoTokenizer" and made.pad_token is None:
-        made.pad_token = made.eos_token  # as is done for models that were trained without one; masked, it says nothing
-    return made
+    processor = getattr(transformers, kind).from_pretrained(name, **local)
+    if kind == "AutoTokenizer" and processor.pad_token is None:
+        processor.pad_token = (
+            processor.eos_token
+        )  # as is done for models that were trained without one; masked, it says nothing
+    return processor
 
 
 def _encoded(tokenizer: Any, *texts: list[Any], **options: Any) -> Any:

@@ -45,8 +45,8 @@ def _array(archive: ZipFile, name: str, size: int) -> Array:
             raise ValueError(f"{name} claims {claimed // MIB} MiB in an archive of {size} bytes")
         _check(file, name, claimed)
     with archive.open(name) as file:
-        made: Array = np.lib.format.read_array(file, allow_pickle=False)
-    return made if made.dtype.isnative else made.astype(made.dtype.newbyteorder("="))
+        array: Array = np.lib.format.read_array(file, allow_pickle=False)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _check(file: IO[bytes], name: str, claimed: int) -> None:

@@ -46,10 +46,10 @@ def model_energy(
     A layer counts as integer work where both its weights and its input are on a grid of at most eight bits; the
     cost then falls with the product of the two widths.
     """
-    found = quantizers(model)
+    rounding = quantizers(model)
     energy, counted = 0.0, 0
     for layer in layers:
-        entry = found.get(f"{layer.module}.{INPUT}" if layer.module else INPUT)
+        entry = rounding.get(f"{layer.module}.{INPUT}" if layer.module else INPUT)
         coding = codings.get(layer.parameter)
         if entry is not None and coding is not None:
             energy += layer.macs * INT8_MAC * (coding.bits * entry.bits) / 64

@@ -224,11 +224,11 @@ class Evaluator:
             self.batch //= 2
         self.prefixes.reserve(segments.pass_bytes() * self.batch)
         borders, most = [segments.waist(share) for share in WAISTS], WAIST_SHARE * self.prefixes.bound
-        kept = [border for border in borders if border and total * segments.row_bytes(border[0]) <= most]
+        worth = [border for border in borders if border and total * segments.row_bytes(border[0]) <= most]
 
         def predict(numbers: Tensor) -> tuple[Tree, Tree]:
             with TURN, torch.inference_mode():
-                for border in kept:
+                for border in worth:
                     self._entering(anchor, border, numbers)
             return self._from(anchor, (segments.output,), anchor.constants)(numbers)
 
@@ -276,7 +276,7 @@ class Evaluator:
                 self._programs[key] = None
             while len(self._programs) > KEPT_PLANS:
                 gone, _ = self._programs.popitem(last=False)
-                self._segments = {place: kept for place, kept in self._segments.items() if place[0] != gone}
+                self._segments = {place: segments for place, segments in self._segments.items() if place[0] != gone}
         program = self._programs[key]
         if (key, layout) not in self._segments:
             try:
@@ -292,10 +292,10 @@ class Evaluator:
             with TURN, torch.inference_mode():
                 if self._anchor is not anchor:
                     self._settle(anchor)
-                found, values = self._entering(anchor, border, numbers)
+                places, values = self._entering(anchor, border, numbers)
                 (outputs,) = segments.run(border, end, values, constants)
                 back = torch.empty_like(numbers)
-                back[found] = torch.arange(len(numbers))
+                back[places] = torch.arange(len(numbers))
                 return outputs[back], self._targets.of(numbers)
 
         return predict
@@ -303,9 +303,9 @@ class Evaluator:
     def _entering(self, anchor: Anchor, border: Border, numbers: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the values at a border, in an order that is returned with them."""
         self._borders.add(border)
-        kept = self.prefixes.has(border, numbers)
-        places, missing = torch.arange(len(numbers)), ~kept
-        parts = [(places[kept], self.prefixes.get(border, numbers[kept]))] if kept.any() else []
+        known = self.prefixes.has(border, numbers)
+        places, missing = torch.arange(len(numbers)), ~known
+        parts = [(places[known], self.prefixes.get(border, numbers[known]))] if known.any() else []
         for start in self._nearer(anchor.segments, border) if missing.any() else ():
             usable = missing & self.prefixes.has(start, numbers)
             if usable.any():
@@ -317,7 +317,7 @@ class Evaluator:
             self._targets.keep(numbers[missing], targets)
             fed = anchor.segments.feed(inputs)
             parts.append((places[missing], anchor.segments.run(anchor.segments.inputs, border, fed, anchor.constants)))
-        for chosen, values in parts[1 if kept.any() else 0 :]:
+        for chosen, values in parts[1 if known.any() else 0 :]:
             self.prefixes.put(border, numbers[chosen], values)
         if len(parts) == 1:
             return parts[0]
@@ -344,12 +344,12 @@ class Evaluator:
 
 def _values(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """Return parameters and buffers by all their names; tied ones change together."""
-    found: dict[str, Tensor] = {
+    tensors: dict[str, Tensor] = {
         **dict(model.named_parameters(remove_duplicate=False)),
         **dict(model.named_buffers(remove_duplicate=False)),
     }
-    instead = {id(found[name]): value for name, value in (overlay or {}).items()}
-    return {name: instead.get(id(value), value).detach() for name, value in found.items()}
+    instead = {id(tensors[name]): value for name, value in (overlay or {}).items()}
+    return {name: instead.get(id(value), value).detach() for name, value in tensors.items()}
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

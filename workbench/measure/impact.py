@@ -140,7 +140,9 @@ class Impact:
     def broken(self) -> tuple[ClassChange, ...]:
         """The classes that broke, the worst first."""
         sign = 1 if self.higher_is_better else -1
-        return tuple(sorted((found for found in self.classes if found.broken), key=lambda found: sign * found.change))
+        return tuple(
+            sorted((change for change in self.classes if change.broken), key=lambda change: sign * change.change)
+        )
 
 
 def predictions(predict: Predict, reference: Reference, progress: Progress) -> Predictions:
@@ -221,14 +223,14 @@ def _classes_of(metric: Metric, outputs: Tree, targets: Tree) -> Classes | None:
 
 def _results(metric: Metric, classes: Classes | None, outputs: Tree, targets: Tree, numbers: Tensor) -> Tensor:
     """Return the judgement of each sample, [n]; NaN where one of the whole split has none of a sample."""
-    made = _judge(metric, classes)
+    judging = _judge(metric, classes)
     if metric.decomposes or classes is not None:
-        return made.alone(made.values(outputs, targets, numbers))
+        return judging.alone(judging.values(outputs, targets, numbers))
     try:
-        found = made.judge(outputs, targets).double()
+        judged = judging.judge(outputs, targets).double()
     except Exception:  # a user's metric may raise anything; below it is said on which samples
-        found = None
-    return made.values(outputs, targets, numbers) if found is None or found.isinf().any() else found
+        judged = None
+    return judging.values(outputs, targets, numbers) if judged is None or judged.isinf().any() else judged
 
 
 def _judge(metric: Metric, classes: Classes | None) -> Metric:
@@ -255,20 +257,20 @@ def _classes(
     z = NormalDist().inv_cdf(1 - (1 - LEVEL) / 2 / len(labels))
     margin = BREAKS * _scale(metric.unit, float(before.results.mean()))
     sign = 1 if metric.higher_is_better else -1
-    found = []
+    changes = []
     for label in labels:
         own = before.targets == label
         old, new = before.results[own], after.results[own]
         change, (low, high) = float((new - old).mean()), interval(new - old, metric.bounds, z)
         worse = (high < 0) if sign > 0 else (low > 0)
         name = names[label] if label < len(names) else str(label)
-        found.append(
+        changes.append(
             ClassChange(
                 int(label), name, len(old), float(old.mean()), float(new.mean()), change, low, high,
                 worse and sign * (mean - change) >= margin,
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(changes)
 
 
 def interval(differences: Tensor, bounds: tuple[float, float] | None, z: float) -> tuple[float, float]:

@@ -102,16 +102,16 @@ def count(state: State, overlay: Mapping[str, Tensor] | None = None) -> tuple[in
 
 def count_nonzeros(state: State, overlay: Mapping[str, Tensor] | None = None) -> dict[str, int]:
     """Return how many values of each parameter are not zero; tied ones are there once."""
-    overlay, kept = overlay or {}, _NONZERO.setdefault(state.model, {})
-    found = {}
+    overlay, known = overlay or {}, _NONZERO.setdefault(state.model, {})
+    counts = {}
     for name, value in state.model.named_parameters():
         if name in overlay:
-            found[name] = int(torch.count_nonzero(overlay[name]))
+            counts[name] = int(torch.count_nonzero(overlay[name]))
             continue
-        if kept.get(name, (0, -1))[1] != version_of(value):
-            kept[name] = (int(torch.count_nonzero(value)), version_of(value))
-        found[name] = kept[name][0]
-    return found
+        if known.get(name, (0, -1))[1] != version_of(value):
+            known[name] = (int(torch.count_nonzero(value)), version_of(value))
+        counts[name] = known[name][0]
+    return counts
 
 
 def emptied_notes(state: State, context: Context, nonzeros: Mapping[str, int]) -> list[str]:
@@ -158,12 +158,12 @@ def measure(
     progress, subject = context.progress, context.subject
     inputs = subject.task.example(batch)
     if state.model is subject.model:
-        found = reference.score
+        judged = reference.score
     elif known is not None:
-        found = known
+        judged = known
     else:
         evaluator.anchor(state, quick=True)
-        found = score(evaluator.prepare(state), reference, tolerance, progress.part(0.0, 0.6, "score"))
+        judged = score(evaluator.prepare(state), reference, tolerance, progress.part(0.0, 0.6, "score"))
     progress.update(0.6, "size")
     size = measure_size(state.model, state.codings, subject)
     macs = count_macs(state.model, context.example())
@@ -173,7 +173,7 @@ def measure(
     params, nonzero = count(state)
     notes = [*state.notes, *emptied_notes(state, context, count_nonzeros(state))]
     return Measurement(
-        score=found,
+        score=judged,
         latency=latency,
         bytes=size,
         params=params,

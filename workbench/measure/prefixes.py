@@ -86,12 +86,12 @@ class Prefixes:
 
     def has(self, names: Iterable[str], numbers: Tensor) -> Tensor:
         """Return for which samples all of these values are here, bool [n]."""
-        found = torch.ones(len(numbers), dtype=torch.bool)
+        there = torch.ones(len(numbers), dtype=torch.bool)
         for name in names:
             if name not in self._rows:
                 return torch.zeros(len(numbers), dtype=torch.bool)
-            found &= self._rows[name].has(numbers)
-        return found
+            there &= self._rows[name].has(numbers)
+        return there
 
     def get(self, names: Iterable[str], numbers: Tensor) -> tuple[Tensor, ...]:
         """Return the rows of samples for which all values are here."""

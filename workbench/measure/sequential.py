@@ -40,16 +40,16 @@ def anytime(
         return
     sampling, wanted = Sampling.of(reference, looks), looks.first
     while sampling.count < reference.total:
-        found = sampling.look(predict, wanted, progress)
-        yield found
-        wanted = next_look(sampling, found, tolerance, relative)
+        looked = sampling.look(predict, wanted, progress)
+        yield looked
+        wanted = next_look(sampling, looked, tolerance, relative)
 
 
-def next_look(sampling: Sampling, found: Score, tolerance: float = 0.0, relative: float = 0.0) -> int:
+def next_look(sampling: Sampling, looked: Score, tolerance: float = 0.0, relative: float = 0.0) -> int:
     """Return how many samples the next look should have seen: what the tolerance seems to need, in bounded steps."""
-    enough = max(tolerance, relative * abs(found.change))
-    needed = sampling.needed(enough) if enough else found.total
-    low, high = (max(math.ceil(found.n * growth), found.n + sampling.reference.batch) for growth in GROWTH)
+    enough = max(tolerance, relative * abs(looked.change))
+    needed = sampling.needed(enough) if enough else looked.total
+    low, high = (max(math.ceil(looked.n * growth), looked.n + sampling.reference.batch) for growth in GROWTH)
     return min(max(needed, low), high)
 
 
@@ -67,27 +67,27 @@ def score(
     too: a large change needs no precision.
     """
     progress = progress or Progress()
-    for found in anytime(
+    for looked in anytime(
         predict, reference, progress.silent(), tolerance=tolerance, relative=relative, looks=FINAL_LOOK
     ):
-        progress.update(found.n / found.total, f"scored {found.n} of {found.total}")
-        if excess(found, tolerance, relative) <= 1:
-            return found
-    return found
+        progress.update(looked.n / looked.total, f"scored {looked.n} of {looked.total}")
+        if excess(looked, tolerance, relative) <= 1:
+            return looked
+    return looked
 
 
-def excess(found: Score, tolerance: float, relative: float = 0.0) -> float:
+def excess(looked: Score, tolerance: float, relative: float = 0.0) -> float:
     """Return how many times wider than enough an interval is; at most 1.0 if it is narrow enough.
 
     Args:
-        found: The score; an exact one is always enough.
+        looked: The score; an exact one is always enough.
         tolerance: Half-width that is enough; 0 asks for every sample.
         relative: A half-width of this part of the change is enough too.
     """
-    if found.exact:
+    if looked.exact:
         return 0.0
-    enough = max(tolerance, relative * abs(found.change))
-    return found.half_width / enough if enough and tolerance else float("inf")
+    enough = max(tolerance, relative * abs(looked.change))
+    return looked.half_width / enough if enough and tolerance else float("inf")
 
 
 def whole(predict: Predict, reference: Reference, progress: Progress) -> Score:

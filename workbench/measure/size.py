@@ -67,13 +67,13 @@ def measure_size(
     """
     before, after = planned(subject.model, subject.codings), planned(model, codings, overlay)
     old, new = header_bytes(before), header_bytes(after)
-    total = new + sum(made.bytes for made in after.values())
+    total = new + sum(plan.bytes for plan in after.values())
 
     def change(field: str) -> int:
         return _sum(after, field) - _sum(before, field)
 
     ledger = (
-        ("baseline file", old + sum(made.bytes for made in before.values())),
+        ("baseline file", old + sum(plan.bytes for plan in before.values())),
         ("parameters removed or added", change("raw_bytes")),
         ("fewer bits per value", change("coded_bytes") - change("raw_bytes")),
         ("zeros left out", change("value_bytes") - change("coded_bytes")),
@@ -82,8 +82,8 @@ def measure_size(
         ("scales, zero points, codebooks", change("table_bytes")),
         ("file header", new - old),
     )
-    return Size(total, ledger, {name: made.bytes for name, made in after.items()})
+    return Size(total, ledger, {name: plan.bytes for name, plan in after.items()})
 
 
 def _sum(plans: Mapping[str, Plan], field: str) -> int:
-    return sum(int(getattr(made, field)) for made in plans.values())
+    return sum(int(getattr(plan, field)) for plan in plans.values())

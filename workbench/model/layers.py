@@ -78,10 +78,10 @@ class Layer:
         return self.name == self.module
 
 
-def first_names(model: nn.Module, found: Sequence[Layer]) -> dict[str, Layer]:
+def first_names(model: nn.Module, rows: Sequence[Layer]) -> dict[str, Layer]:
     """Return layers by the names of their weights; of tied layers, which share one, the first."""
     first: dict[int, tuple[str, Layer]] = {}
-    for layer in found:
+    for layer in rows:
         first.setdefault(id(model.get_parameter(layer.parameter)), (layer.parameter, layer))
     return dict(first.values())
 
@@ -103,14 +103,14 @@ def layers(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Layer, ...]:
     tied = {weights[number][0] for numbers in owners.values() if len(numbers) > 1 for number in numbers}
     macs, reached = _run(model, example, {module: None for module, _, _ in weights}, tied)
     first = {id(value): name for name, value in model.named_parameters()}
-    found = []
+    rows = []
     for number, (module_name, module, attribute) in enumerate(weights):
         weight = getattr(module, attribute)
         others = [other for other in owners[id(weight)] if other != number]
         counted = macs.get((first.get(id(weight), ""), module_name if module_name in tied else ""), 0)
         if others and number < min(others):  # what is multiplied with it by hand, outside of all that share it
             counted += macs.get((first.get(id(weight), ""), ""), 0)
-        found.append(
+        rows.append(
             _layer(
                 names[number],
                 module_name,
@@ -121,7 +121,7 @@ def layers(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Layer, ...]:
                 tuple(names[other] for other in others),
             )
         )
-    return tuple(found)
+    return tuple(rows)
 
 
 def own_parameters(model: nn.Module, layer: Layer) -> list[str]:
@@ -262,7 +262,7 @@ def _layer(
 
 
 def choose(
-    found: Sequence[Layer], include: str | Iterable[str] = "*", exclude: str | Iterable[str] = ()
+    rows: Sequence[Layer], include: str | Iterable[str] = "*", exclude: str | Iterable[str] = ()
 ) -> tuple[Layer, ...]:
     """Return the layers whose name matches a glob of `include` and none of `exclude`, in the model's order.
 
@@ -275,15 +275,15 @@ def choose(
     """
     wanted, unwanted = globs(include), globs(exclude)
     for glob in wanted:
-        if not any(goes_by(layer, glob) for layer in found):
-            names = [layer.name for layer in found]
+        if not any(goes_by(layer, glob) for layer in rows):
+            names = [layer.name for layer in rows]
             near = difflib.get_close_matches(glob, names, n=5, cutoff=0.3) or names[:5]
             raise WorkbenchError(
                 f"no layer matches {glob!r}; there are {', '.join(near)}{', …' if len(names) > 5 else ''}"
             )
     chosen = tuple(
         layer
-        for layer in found
+        for layer in rows
         if any(goes_by(layer, glob) for glob in wanted) and not any(goes_by(layer, glob) for glob in unwanted)
     )
     if not chosen:

@@ -82,9 +82,9 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         key = name, self.inside[-1] if name else ""
         self.macs[key] = self.macs.get(key, 0) + macs
 
-    def _follow(self, packet: Any, given: Any, out: Any) -> None:
+    def _follow(self, packet: Any, arguments: Any, out: Any) -> None:
         """Note that a result is made of one parameter and of nothing else."""
-        read = [value for value in tree_leaves(given) if isinstance(value, Tensor)]
+        read = [value for value in tree_leaves(arguments) if isinstance(value, Tensor)]
         if not read or not (name := self.name(read[0])):
             return
         taken = packet.__name__ in TAKING and read[0].dim() > 2

@@ -81,25 +81,25 @@ CHAIN = ("mul", "sub", "clamp", "add", "round", "div")
 
 def quantizer_at(node: Node) -> tuple[Node, str, int] | None:
     """Return what a traced quantizer reads, where it was, and its bits, if `node` is the last of its operators."""
-    found: Any = node
+    source: Any = node
     largest: Any = 0
     scale: Any = None
     for name in CHAIN:
-        if found.op != "call_function" or not str(found.target).startswith(f"aten.{name}."):
+        if source.op != "call_function" or not str(source.target).startswith(f"aten.{name}."):
             return None
         if name == "mul":
-            scale = found.args[1]
+            scale = source.args[1]
         if name == "clamp":
-            largest = found.args[2]
-        if name == "div" and found.args[1] is not scale:
+            largest = source.args[2]
+        if name == "div" and source.args[1] is not scale:
             return None
-        (found, *_) = found.args
-        if not isinstance(found, Node):
+        (source, *_) = source.args
+        if not isinstance(source, Node):
             return None
     grid = scale.args[0] if isinstance(scale, Node) and str(scale.target).startswith("aten.select.") else None
     if not (isinstance(grid, Node) and grid.op == "get_attr" and isinstance(largest, int)):
         return None
-    return found, str(grid.target).rpartition(".")[0], (largest + 1).bit_length() - 1
+    return source, str(grid.target).rpartition(".")[0], (largest + 1).bit_length() - 1
 
 
 def entering(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -203,10 +203,10 @@ class Subject:
     def portable(self) -> Subject:
         """Return the subject with the part of its task that steering needs, for other processes."""
         fingerprint = self.fingerprint
-        made = copy.copy(self)
-        made.task = self.task.portable()
-        made.__dict__["fingerprint"] = fingerprint  # of the whole data, which the copy cannot know
-        return made
+        subject = copy.copy(self)
+        subject.task = self.task.portable()
+        subject.__dict__["fingerprint"] = fingerprint  # of the whole data, which the copy cannot know
+        return subject
 
     @cached_property
     def fingerprint(self) -> str:

@@ -23,11 +23,11 @@ def kept_twin(model: nn.Module) -> nn.Module:
     It is shared: whoever runs it holds `TURN`, and leaves it as it was.
     """
     marks = tuple(id(part) for part in (*model.modules(), *model.parameters(), *model.buffers()))
-    known, made = _KEPT.get(model, ((), model))
+    known, copied = _KEPT.get(model, ((), model))
     if known != marks:
-        made = twin(model)
-        _KEPT[model] = marks, made
-    return made
+        copied = twin(model)
+        _KEPT[model] = marks, copied
+    return copied
 
 
 @contextmanager
@@ -44,12 +44,12 @@ def standing_in(model: nn.Module, overlay: Mapping[str, Tensor]) -> Iterator[Non
 def _replaced(model: nn.Module, instead: Mapping[int, Tensor]) -> list[tuple[nn.Module, str, nn.Parameter]]:
     """Put values in the place of parameters, which are told by their ids, and return what was there."""
     before = []
-    made = {key: nn.Parameter(value, requires_grad=False) for key, value in instead.items()}
-    for module in model.modules() if made else ():
+    parameters = {key: nn.Parameter(value, requires_grad=False) for key, value in instead.items()}
+    for module in model.modules() if parameters else ():
         for name, parameter in module._parameters.items():
-            if parameter is not None and id(parameter) in made:
+            if parameter is not None and id(parameter) in parameters:
                 before.append((module, name, parameter))
-                module._parameters[name] = made[id(parameter)]
+                module._parameters[name] = parameters[id(parameter)]
     return before
 
 

@@ -77,9 +77,9 @@ class Inputs(tuple[Tensor, ...]):
 
     def __new__(cls, values: Iterable[Tensor], call: Call | None = None) -> Inputs:
         """Return these tensors with the call."""
-        made = super().__new__(cls, tuple(values))
-        made.call = call or Call()
-        return made
+        inputs = super().__new__(cls, tuple(values))
+        inputs.call = call or Call()
+        return inputs
 
     @classmethod
     def of(cls, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None, call: Call | None = None) -> Inputs:
@@ -116,7 +116,7 @@ class Inputs(tuple[Tensor, ...]):
         tops = [by_place[place] if place < len(by_place) else f"input_{place}" for place in range(len(args))]
         if self.call.together:
             args, kwargs, tops = args[:-1], args[-1], tops[: len(args) - 1]
-        found: list[str] = []
+        names: list[str] = []
         for top, value in (*zip(tops, args, strict=True), *kwargs.items()):
             for path, leaf in tree_flatten_with_path(value)[0]:
                 if isinstance(leaf, Tensor):
@@ -124,8 +124,8 @@ class Inputs(tuple[Tensor, ...]):
                     name = "_".join(filter(None, (str(top), *inner)))
                     plain = "".join(sign if sign.isalnum() else "_" for sign in name) or "input"
                     plain = plain if not plain[0].isdigit() else f"input_{plain}"
-                    found.append(plain if plain not in found else f"{plain}_{len(found)}")
-        return tuple(found)
+                    names.append(plain if plain not in names else f"{plain}_{len(names)}")
+        return tuple(names)
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         return tuple(self), self.call
@@ -253,8 +253,8 @@ def _only(output: Any) -> Tensor:
     if isinstance(output, Tensor):
         return output
     if isinstance(getattr(output, "logits", None), Tensor):
-        found: Tensor = output.logits
-        return found
+        logits: Tensor = output.logits
+        return logits
     if isinstance(output, Mapping) and isinstance(output.get("logits"), Tensor):
         return output["logits"]  # type: ignore[no-any-return]  # looked at the line before
     named = named_tensors(output)

@@ -47,15 +47,15 @@ def detected(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     order = flat.argsort(descending=True, stable=True)
     order = order[flat[order] > LEAST_SCORE][: 4 * MOST_BOXES]
     places, labels = order // chance.shape[1], order % chance.shape[1]
-    mine, kept = boxes[places], list[int]()
+    mine, chosen = boxes[places], list[int]()
     # Row by row in numpy, whose calls take a tenth of the time of torch's.
     same = ((overlaps(mine, mine) > SUPPRESSED) & (labels[:, None] == labels[None])).numpy()
     gone = np.zeros(len(order), dtype=np.bool_)
     for row in range(len(order)):
-        if not gone[row] and len(kept) < MOST_BOXES:
-            kept.append(row)
+        if not gone[row] and len(chosen) < MOST_BOXES:
+            chosen.append(row)
             gone |= same[row]
-    return mine[kept], labels[kept], flat[order][kept]
+    return mine[chosen], labels[chosen], flat[order][chosen]
 
 
 def average_precision(right: Tensor, sure: Tensor, there: int) -> float:

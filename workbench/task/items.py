@@ -30,10 +30,10 @@ def parts(collated: Any, target: str) -> Batch:
         return Batch((), rest, numbered(collated[keys[0]]))
     if not isinstance(collated, tuple | list) or len(collated) < 2:
         return Batch((collated,) if not isinstance(collated, tuple | list) else tuple(collated), {}, None)
-    *given, targets = collated
-    if len(given) == 1 and isinstance(given[0], Mapping):
-        return Batch((), dict(given[0]), numbered(targets))
-    args = [value for one in given for value in (one if isinstance(one, tuple | list) else (one,))]
+    *inputs, targets = collated
+    if len(inputs) == 1 and isinstance(inputs[0], Mapping):
+        return Batch((), dict(inputs[0]), numbered(targets))
+    args = [value for one in inputs for value in (one if isinstance(one, tuple | list) else (one,))]
     return Batch(tuple(args), {}, numbered(targets))
 
 

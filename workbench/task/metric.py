@@ -91,10 +91,10 @@ class Metric:
         if isinstance(metric, Metric):
             return metric
         if callable(metric):
-            made = cls(getattr(metric, "__name__", type(metric).__name__), metric)
+            own = cls(getattr(metric, "__name__", type(metric).__name__), metric)
             if higher_is_better is None:
-                return replace(made, assumed=UNSAID)
-            return replace(made, higher_is_better=higher_is_better)
+                return replace(own, assumed=UNSAID)
+            return replace(own, higher_is_better=higher_is_better)
         among = re.fullmatch(r"top-?([1-9]\d*)", metric)
         if among is not None:
             return NAMES["top"](classes or Classes(), int(among[1]))
@@ -167,10 +167,10 @@ class Metric:
         """
         if self.combine is None or values.ndim < 2:
             return values.mean()
-        made = self.combine(values.sum(0)).double()
-        if not made.isfinite():
-            raise WorkbenchError(f"{self.name} of {len(values)} samples is {_words(made)}, which is no score")
-        return made
+        score = self.combine(values.sum(0)).double()
+        if not score.isfinite():
+            raise WorkbenchError(f"{self.name} of {len(values)} samples is {_words(score)}, which is no score")
+        return score
 
     def alone(self, values: Tensor) -> Tensor:
         """Return a result for each sample, [n], of what `values` gave: of sums its own score, 0 where it has none."""
@@ -186,10 +186,10 @@ class Metric:
         every = apart(outputs, targets)
 
         def score(numbers: Tensor) -> float:
-            found = together([every[number] for number in numbers.tolist()])
-            if not found.isfinite():
-                raise WorkbenchError(f"{self.name} of {len(numbers)} samples is {_words(found)}, which is no score")
-            return float(found)
+            value = together([every[number] for number in numbers.tolist()])
+            if not value.isfinite():
+                raise WorkbenchError(f"{self.name} of {len(numbers)} samples is {_words(value)}, which is no score")
+            return float(value)
 
         return score
 

@@ -139,8 +139,8 @@ def class_counts(outputs: Tree, targets: Tree, classes: Classes) -> Tensor:
     number, best = scores.shape[-1], scores.argmax(-1)
 
     def often(of: Tensor, where: Tensor) -> Tensor:
-        found = torch.zeros(len(of), number, dtype=torch.float64)
-        return found.scatter_add_(1, of, where.double())
+        counts = torch.zeros(len(of), number, dtype=torch.float64)
+        return counts.scatter_add_(1, of, where.double())
 
     return torch.cat([often(labels, counted & (best == labels)), often(best, counted), often(labels, counted)], 1)
 
@@ -197,8 +197,8 @@ def labels_right(_: Classes) -> Metric:
 
     def judge(outputs: Tree, targets: Tree) -> Tensor:
         right = (outputs > 0) == (targets.reshape(outputs.shape) > 0.5)
-        found: Tensor = right.double().reshape(len(right), -1).mean(1)
-        return found
+        part: Tensor = right.double().reshape(len(right), -1).mean(1)
+        return part
 
     return Metric("multilabel accuracy", judge, "%", bounds=FRACTION, loss="bce")
 

@@ -50,9 +50,9 @@ class Samples:
 
     def called(self, call: Call) -> Self:
         """Return the same samples for a model that is called in another way."""
-        made = copy.copy(self)
-        made.call = call
-        return made
+        same = copy.copy(self)
+        same.call = call
+        return same
 
     def batch(self, indices: Sequence[int]) -> Read:
         """Return inputs [n, ...] and targets [n, ...] of these samples, in this order.
@@ -237,10 +237,10 @@ class Lazy:
         self._made: Samples | None = None
 
     @classmethod
-    def of(cls, made: Samples) -> Lazy:
+    def of(cls, data: Samples) -> Lazy:
         """Return a split that is there already."""
         lazy = cls(_nothing)
-        lazy._made = made
+        lazy._made = data
         return lazy
 
     def get(self) -> Samples:

@@ -64,10 +64,10 @@ def _update(own: Any, outputs: Tree, targets: Tree) -> None:
 def _together(own: Any, outputs: Tree, targets: Tree) -> Tensor:
     own = copy.deepcopy(own)
     _update(own, outputs, targets)
-    found = own.compute()
-    if isinstance(found, dict):  # as of mean average precision, whose first entry is the one that is meant
-        found = next(iter(found.values()))
-    return torch.as_tensor(found).double().mean()
+    score = own.compute()
+    if isinstance(score, dict):  # as of mean average precision, whose first entry is the one that is meant
+        score = next(iter(score.values()))
+    return torch.as_tensor(score).double().mean()
 
 
 def _apart(own: Any, outputs: Tree, targets: Tree) -> Tensor:

@@ -89,8 +89,8 @@ class Task:
         self.call, self._target = Call(output=output), target
         self._called: dict[Split, Samples] = {}
         self.mean, self.std = mean, std
-        given = {"train": train, "validation": validation, "test": test, "calibration": calibration}
-        self._splits = {key: self._lazy(key, value) for key, value in given.items() if value is not None}
+        splits = {"train": train, "validation": validation, "test": test, "calibration": calibration}
+        self._splits = {key: self._lazy(key, value) for key, value in splits.items() if value is not None}
         if "validation" not in self._splits:
             raise WorkbenchError("a task needs validation data: it is what every choice is steered by")
 
@@ -98,17 +98,17 @@ class Task:
         def make() -> Samples:
             value = data() if callable(data) and not hasattr(data, "__getitem__") else data
             with within(f"{split} data"):
-                made = samples(value, self.mean, self.std, self._target)
-                self._check_labels(made)
-            return made
+                read = samples(value, self.mean, self.std, self._target)
+                self._check_labels(read)
+            return read
 
         lazy = Lazy(make)
         if not callable(data):
             lazy.get()
         return lazy
 
-    def _check_labels(self, made: Samples) -> None:
-        targets = getattr(made, "targets", None)
+    def _check_labels(self, data: Samples) -> None:
+        targets = getattr(data, "targets", None)
         if self.metric.classes is None or not isinstance(targets, Tensor) or targets.is_floating_point():
             return
         counted = targets[targets != self.metric.classes.ignored]
@@ -160,11 +160,11 @@ class Task:
 
         The loss follows the metric in where classes lie.
         """
-        made = copy.copy(self)
-        made.metric, made.call, made._called = metric, call, {}
+        task = copy.copy(self)
+        task.metric, task.call, task._called = metric, call, {}
         if isinstance(self.loss, NamedLoss) and metric.classes is not None:
-            made.loss = replace(self.loss, classes=metric.classes)
-        return made
+            task.loss = replace(self.loss, classes=metric.classes)
+        return task
 
     def _calibration(self) -> Samples:
         train = self.split("train")
@@ -173,10 +173,10 @@ class Task:
 
     def portable(self) -> Task:
         """Return the task with what steering needs, and nothing that is still to be made: for other processes."""
-        made = copy.copy(self)
-        made._splits = {split: Lazy.of(_own(self.split(split))) for split in STEERING if self.has(split)}
-        made._called = {}
-        return made
+        task = copy.copy(self)
+        task._splits = {split: Lazy.of(_own(self.split(split))) for split in STEERING if self.has(split)}
+        task._called = {}
+        return task
 
     def example(self, count: int = 1) -> tuple[Tensor, ...]:
         """Return the inputs of the first validation samples, each `[count, ...]`, as `Inputs`."""

@@ -178,8 +178,8 @@ def einsum(call: Call) -> list[Dims]:
     for number, value in enumerate(operands):
         others = "".join(letters[:number] + letters[number + 1 :])
         for dim, letter in enumerate(letters[number]):
-            made, read = letter in leaving and letter not in others, letter not in leaving and letter in others
-            call.holds(value, producer=dim if made else None, consumer=dim if read else None)
+            produced, read = letter in leaving and letter not in others, letter not in leaving and letter in others
+            call.holds(value, producer=dim if produced else None, consumer=dim if read else None)
     return [tuple(by_letter[letter] for letter in leaving)]
 
 

@@ -89,10 +89,10 @@ def _layered(edges: Sequence[tuple[int, int]]) -> tuple[dict[int, Point], dict[t
     for positions, *_, drawn in from_edges(
         edges, vertex_spacing=1, dummy_vertices=True, dummy_size=0.5, check_layout=False
     ):
-        found = {key: (float(x), float(y)) for key, (x, y) in positions}
-        most = max(y for _, y in found.values())
-        least = min(x for x, _ in found.values())
-        scaled = {key: (shift + (x - least) * ACROSS, (most - y) * DOWN) for key, (x, y) in found.items()}
+        points = {key: (float(x), float(y)) for key, (x, y) in positions}
+        most = max(y for _, y in points.values())
+        least = min(x for x, _ in points.values())
+        scaled = {key: (shift + (x - least) * ACROSS, (most - y) * DOWN) for key, (x, y) in points.items()}
         known = {node for edge in edges for node in edge}
         centres.update({int(key): point for key, point in scaled.items() if key in known})
         after: dict[object, list[object]] = {}

@@ -78,21 +78,21 @@ def layer_values(
         nonzeros: Values that are not zero, by parameter; what is not in it is counted.
         codings: How parameters are stored.
     """
-    found: dict[str, dict[str, float]] = {name: {} for name in QUANTITIES}
+    quantities: dict[str, dict[str, float]] = {name: {} for name in QUANTITIES}
     for layer in layers:
         weight, coding = state.model.get_parameter(layer.parameter), codings.get(layer.parameter)
         left = nonzeros.get(layer.parameter)
         left = int(weight.count_nonzero()) if left is None else left
-        found["bits"][layer.name] = float(coding.bits if coding else weight.element_size() * 8)
-        found["kept"][layer.name] = left / (weights.get(layer.name) or weight.numel())
-        found["macs"][layer.name] = float(layer.macs)
+        quantities["bits"][layer.name] = float(coding.bits if coding else weight.element_size() * 8)
+        quantities["kept"][layer.name] = left / (weights.get(layer.name) or weight.numel())
+        quantities["macs"][layer.name] = float(layer.macs)
         if layer.parameter in file:
-            found["bytes"][layer.name] = float(file[layer.parameter])
+            quantities["bytes"][layer.name] = float(file[layer.parameter])
         if layer.name in times:
-            found["time"][layer.name] = times[layer.name]
+            quantities["time"][layer.name] = times[layer.name]
     if scan is not None:
-        found["sensitivity"] = _drops(scan)
-    return found
+        quantities["sensitivity"] = _drops(scan)
+    return quantities
 
 
 def _drops(scan: Table) -> dict[str, float]:

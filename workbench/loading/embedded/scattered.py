@@ -65,8 +65,8 @@ class Detector(nn.Module):
         rows, columns = x.shape[2:]
         y, left = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
         corners = torch.stack([left, y], -1).reshape(1, -1, 2).to(x) * CELL
-        told = self.boxes(x).flatten(2).transpose(1, 2)
-        centres = corners + torch.sigmoid(told[..., :2]) * CELL
-        halves = torch.exp(told[..., 2:].clamp(-3, 3)) * SCALE / 2
+        offsets = self.boxes(x).flatten(2).transpose(1, 2)
+        centres = corners + torch.sigmoid(offsets[..., :2]) * CELL
+        halves = torch.exp(offsets[..., 2:].clamp(-3, 3)) * SCALE / 2
         boxes = torch.cat([centres - halves, centres + halves], -1)
         return {"boxes": boxes, "scores": self.scores(x).flatten(2).transpose(1, 2)}

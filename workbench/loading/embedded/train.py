@@ -123,15 +123,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("name", choices=SUBJECTS)
     parser.add_argument("--out", type=Path, help="file to write (default: the embedded weights)")
     parser.add_argument("--threads", type=int, default=1, help="the shipped weights were trained on one")
-    given = parser.parse_args(arguments)
-    torch.set_num_threads(given.threads)
-    training = SUBJECTS[given.name].training
-    model, validation, epoch = train(given.name, training, partial(print, file=sys.stderr, flush=True))
-    path = given.out or weights_path(given.name)
-    facts = {"subject": given.name, "validation": validation, "epoch": epoch}
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(chosen.threads)
+    training = SUBJECTS[chosen.name].training
+    model, validation, epoch = train(chosen.name, training, partial(print, file=sys.stderr, flush=True))
+    path = chosen.out or weights_path(chosen.name)
+    facts = {"subject": chosen.name, "validation": validation, "epoch": epoch}
     facts |= {"epochs": training.epochs, "seed": training.seed}
     save_file(_copy(model), path, {key: str(value) for key, value in facts.items()})
-    test = score(model, SUBJECTS[given.name].task(), "test")
+    test = score(model, SUBJECTS[chosen.name].task(), "test")
     print(f"{path}: epoch {epoch}, validation {validation:.4f}, test {test:.4f}")
 
 

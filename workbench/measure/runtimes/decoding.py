@@ -69,14 +69,14 @@ class Decoder:
         codes, zero = codes_of(weight, coding), (coding.zero_point - coding.low).float()
         if coding.bits == 8:  # signed ones need no zero point where the grid lies around zero
             integers = (codes.astype(np.int16) + coding.low).astype(np.int8).reshape(weight.shape)
-            found, zero = self._cast(self._constant(integers, f"{name}.integers"), "FLOAT"), coding.zero_point.float()
+            cast, zero = self._cast(self._constant(integers, f"{name}.integers"), "FLOAT"), coding.zero_point.float()
         else:
-            found = self._cast(self._codes(f"{name}.codes", codes, coding.bits, weight.shape), "FLOAT")
+            cast = self._cast(self._codes(f"{name}.codes", codes, coding.bits, weight.shape), "FLOAT")
         if not bool(zero.any()):
-            return found
+            return cast
         if bool((zero == zero.flatten()[0]).all()):
-            return self._node("Sub", [found, self._constant(zero.flatten()[0].numpy(), "")])
-        return self._node("Sub", [found, self._wide(zero, coding, weight, f"{name}.zero")])
+            return self._node("Sub", [cast, self._constant(zero.flatten()[0].numpy(), "")])
+        return self._node("Sub", [cast, self._wide(zero, coding, weight, f"{name}.zero")])
 
     def _half(self, name: str, weight: Tensor, coding: Coding) -> str:
         """Return floats of 16 bits, which ONNX has too, in full."""

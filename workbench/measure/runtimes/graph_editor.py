@@ -32,9 +32,9 @@ def inner_reads(node: onnx.NodeProto) -> list[str]:
     """Return the names that graphs within a node read: loops and choices see all tensors around them."""
     return [
         name
-        for given in node.attribute
-        if given.HasField("g")
-        for inner in given.g.node
+        for attribute in node.attribute
+        if attribute.HasField("g")
+        for inner in attribute.g.node
         for name in (*inner.input, *inner_reads(inner))
     ]
 
@@ -49,11 +49,11 @@ class GraphEditor:
     """
 
     def __init__(
-        self, proto: onnx.ModelProto, found: Mapping[str, ActivationQuantizer], layers: Collection[str]
+        self, proto: onnx.ModelProto, rounding: Mapping[str, ActivationQuantizer], layers: Collection[str]
     ) -> None:
         self.graph = proto.graph
-        self.quantizers = found
-        self.values = {given.name: given for given in self.graph.initializer}
+        self.quantizers = rounding
+        self.values = {initializer.name: initializer for initializer in self.graph.initializer}
         self.outputs = {value.name for value in self.graph.output}
         # Graphs within the graph are left as they are, and so is what they read.
         self.inside = {name for node in self.graph.node for name in inner_reads(node)}
@@ -62,7 +62,7 @@ class GraphEditor:
         self.decoder = Decoder(self._constant, self.graph.initializer.append)
         self.grids: dict[str, ActivationQuantizer] = {}
         # Grids of modules that are no layers: what they make is rounded for everyone who reads it.
-        self.shared = {grid_of(one) for name, one in found.items() if name.rpartition(".")[0] not in layers}
+        self.shared = {grid_of(one) for name, one in rounding.items() if name.rpartition(".")[0] not in layers}
         self.pairs: dict[tuple[str, float, int], str] = {}
         self.biases: dict[str, tuple[str, tuple[float, int]]] = {}
 
@@ -251,15 +251,15 @@ class GraphEditor:
         """Return whether a value is known to be nothing but zeros."""
         from onnx import numpy_helper
 
-        found = self.values.get(name)
+        constant = self.values.get(name)
         if (maker := makers.get(name)) is not None and maker.op_type == "Constant":
-            found = next((given.t for given in maker.attribute if given.name == "value"), None)
-        return found is not None and not numpy_helper.to_array(found).any()
+            constant = next((attribute.t for attribute in maker.attribute if attribute.name == "value"), None)
+        return constant is not None and not numpy_helper.to_array(constant).any()
 
     def _moves(self, node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto]) -> bool:
         """Return whether an operator gives nothing but values of its first input, and zeros."""
         if node.op_type == "Pad":
-            constant = all(given.s == b"constant" for given in node.attribute if given.name == "mode")
+            constant = all(attribute.s == b"constant" for attribute in node.attribute if attribute.name == "mode")
             return constant and all(self._zero(name, makers) for name in node.input[2:3] if name)
         return node.op_type in ("Slice", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity")
 

@@ -64,14 +64,14 @@ def with_integers(graph: onnx.ModelProto, model: nn.Module, codings: Mapping[str
     of a layer with quantizers get a QuantizeLinear/DequantizeLinear pair, the output's after a ReLU that follows. Where
     the module that makes a layer's input rounds it for all, all read the pair.
     """
-    found = quantizers(model)
-    weights = _weights(model, codings, found)
+    rounding = quantizers(model)
+    weights = _weights(model, codings, rounding)
     if not weights:
         return graph
     fresh = type(graph)()
     fresh.CopyFrom(graph)
     editor = _Editor(
-        fresh, found, {name.rpartition(".")[0] for name, _ in model.named_parameters(remove_duplicate=False)}
+        fresh, rounding, {name.rpartition(".")[0] for name, _ in model.named_parameters(remove_duplicate=False)}
     )
     for weight in weights:
         editor.weight(weight)
@@ -104,7 +104,7 @@ class _Weight:
 
 
 def _weights(
-    model: nn.Module, codings: Mapping[str, Coding], found: Mapping[str, ActivationQuantizer]
+    model: nn.Module, codings: Mapping[str, Coding], rounding: Mapping[str, ActivationQuantizer]
 ) -> list[_Weight]:
     """Return the weights that the graph holds otherwise, in the order of the codings."""
     known = {name: coding for name, coding in codings.items() if decodes(coding)}
@@ -114,7 +114,7 @@ def _weights(
         names.setdefault(id(value), []).append(name)
     weights = dict[tuple[str, ...], Coding | None]()
     # A layer whose weights are not coded still rounds what enters it.
-    for name in (*known, *(_beside(place) for place in found)):
+    for name in (*known, *(_beside(place) for place in rounding)):
         if name in parameters:
             tied = tuple(names[id(parameters[name])])
             weights[tied] = weights.get(tied) or known.get(name)
@@ -144,7 +144,10 @@ def _beside(quantizer: str) -> str:
 
 def _swaps(transpose: onnx.NodeProto) -> bool:
     """Return whether a Transpose swaps the two dimensions of a matrix."""
-    return next((list(given.ints) for given in transpose.attribute if given.name == "perm"), [1, 0]) == [1, 0]
+    return next((list(attribute.ints) for attribute in transpose.attribute if attribute.name == "perm"), [1, 0]) == [
+        1,
+        0,
+    ]
 
 
 def _module(node: onnx.NodeProto) -> str | None:
@@ -254,15 +257,15 @@ class _Editor(GraphEditor):
 
     def _looked_up(self, parameter: str, grid: Uniform) -> bool:
         """Turn a table's rows into values where they are looked up, and return whether that is all that reads it."""
-        found = lookups(self.graph.node, parameter)
-        if not found or (grid.scale.ndim and grid.axis != 0) or len(self.values[parameter].dims) != 2:
+        gathers = lookups(self.graph.node, parameter)
+        if not gathers or (grid.scale.ndim and grid.axis != 0) or len(self.values[parameter].dims) != 2:
             return False
         integers, by_row = self._integers(parameter, grid), bool(grid.scale.ndim)
         shape = (-1, 1) if by_row else ()
         scale, zero = (part.numpy().astype(np.float32).reshape(shape) for part in (grid.scale, grid.zero_point))
         parts = {"integers": integers, "scale": scale, **({"zero": zero} if zero.any() else {})}
         self._stored_as(parameter, parts)
-        for gather in found:
+        for gather in gathers:
             self.graph.node.remove(gather)
             self.made += looked_up(gather, parts, parameter, by_row)
         return True

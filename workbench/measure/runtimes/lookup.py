@@ -21,7 +21,9 @@ def lookups(nodes: Iterable[onnx.NodeProto], table: str) -> list[onnx.NodeProto]
 
 
 def _takes_rows(node: onnx.NodeProto) -> bool:
-    return node.op_type == "Gather" and not any(given.name == "axis" and given.i for given in node.attribute)
+    return node.op_type == "Gather" and not any(
+        attribute.name == "axis" and attribute.i for attribute in node.attribute
+    )
 
 
 def looked_up(gather: onnx.NodeProto, parts: Iterable[str], table: str, by_row: bool) -> list[onnx.NodeProto]:
@@ -57,9 +59,9 @@ def multiplied(integers: str, scale: str, zero: str | None, prefix: str, output:
     """
     from onnx import TensorProto, helper
 
-    made = f"{prefix}.cast"
-    nodes = [helper.make_node("Cast", [integers], [made], name=made, to=TensorProto.FLOAT)]
+    last = f"{prefix}.cast"
+    nodes = [helper.make_node("Cast", [integers], [last], name=last, to=TensorProto.FLOAT)]
     if zero is not None:
-        nodes.append(helper.make_node("Sub", [made, zero], [f"{prefix}.shifted"], name=f"{prefix}.shifted"))
-        made = f"{prefix}.shifted"
-    return [*nodes, helper.make_node("Mul", [made, scale], [output], name=f"{prefix}.multiply")]
+        nodes.append(helper.make_node("Sub", [last, zero], [f"{prefix}.shifted"], name=f"{prefix}.shifted"))
+        last = f"{prefix}.shifted"
+    return [*nodes, helper.make_node("Mul", [last, scale], [output], name=f"{prefix}.multiply")]

@@ -84,7 +84,7 @@ def open_graph(serialized: bytes) -> Forward:
         session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # an operator without a kernel for its type, such as a float64 convolution
         raise WorkbenchError(f"ONNX Runtime cannot run this model: {first_line(error)}") from error
-    names = [given.name for given in session.get_inputs()]
+    names = [one.name for one in session.get_inputs()]
 
     def forward(inputs: tuple[Tensor, ...]) -> Tree:
         feeds = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
@@ -120,19 +120,19 @@ def _skeleton(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[onnx.Model
         raise WorkbenchError("ONNX Runtime has no bfloat16 kernels on a CPU; convert a model.float()")
     key = structure(model)
     with _lock:
-        kept = _graphs.get(key)
-    if kept is not None:
+        earlier = _graphs.get(key)
+    if earlier is not None:
         for place in (None, -1, 0):
-            renewed = _renew(kept if place is None else _opened(kept, place), model)
+            renewed = _renew(earlier if place is None else _opened(earlier, place), model)
             opened = _agreeing(renewed, model, example)
             if opened is not None:
                 _keep(key, renewed)
                 return renewed, opened
-    made = exported(model, example)
-    if has_branches(made):
-        _check_opening(made)
-    _keep(key, made)
-    return made, None
+    graph = exported(model, example)
+    if has_branches(graph):
+        _check_opening(graph)
+    _keep(key, graph)
+    return graph, None
 
 
 def _check_opening(graph: onnx.ModelProto) -> None:
@@ -152,15 +152,15 @@ def _keep(key: object, graph: onnx.ModelProto) -> None:
             _graphs.popitem(last=False)
 
 
-def _opened(kept: onnx.ModelProto, place: int) -> onnx.ModelProto:
+def _opened(earlier: onnx.ModelProto, place: int) -> onnx.ModelProto:
     """Return a graph in which reshapes leave one size, the first or last beside the batch's, to follow from the others.
 
     The exporter writes the number of channels into them, and another number of channels would need another graph.
     """
     from onnx import helper, numpy_helper
 
-    fresh = type(kept)()
-    fresh.CopyFrom(kept)
+    fresh = type(earlier)()
+    fresh.CopyFrom(earlier)
     made_by = {output: node for node in fresh.graph.node for output in node.output}
     for node in fresh.graph.node:
         sizes = made_by.get(node.input[1]) if node.op_type == "Reshape" else None
@@ -175,11 +175,11 @@ def _opened(kept: onnx.ModelProto, place: int) -> onnx.ModelProto:
     return fresh
 
 
-def _renew(kept: onnx.ModelProto, model: nn.Module) -> onnx.ModelProto:
+def _renew(earlier: onnx.ModelProto, model: nn.Module) -> onnx.ModelProto:
     from onnx import numpy_helper
 
-    fresh = type(kept)()
-    fresh.CopyFrom(kept)
+    fresh = type(earlier)()
+    fresh.CopyFrom(earlier)
     values = model.state_dict()
     for initializer in fresh.graph.initializer:
         if initializer.name in values:

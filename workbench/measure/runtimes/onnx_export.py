@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 def unrounded(model: nn.Module) -> nn.Module:
     """Return the model without its activation quantizers' rounding, which is put into the graph afterwards."""
-    made = twin(model)
-    simulate(made, on=False)
-    return made
+    plain = twin(model)
+    simulate(plain, on=False)
+    return plain
 
 
 def exported(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
@@ -74,7 +74,7 @@ def exported(model: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
 
 def has_branches(proto: onnx.ModelProto) -> bool:
     """Return whether graphs lie in the graph: choices and loops."""
-    return any(given.HasField("g") for node in proto.graph.node for given in node.attribute)
+    return any(attribute.HasField("g") for node in proto.graph.node for attribute in node.attribute)
 
 
 def _several(example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -121,10 +121,10 @@ def _rename(graph: onnx.GraphProto, renamed: dict[str, str]) -> None:
             for place, name in enumerate(names):
                 if name in renamed:
                     names[place] = renamed[name]
-        for given in node.attribute:
-            if given.HasField("g"):
-                _rename(given.g, renamed)
-                for one in given.g.output:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _rename(attribute.g, renamed)
+                for one in attribute.g.output:
                     one.name = renamed.get(one.name, one.name)
 
 
@@ -137,17 +137,17 @@ def _drop_zero_biases(proto: onnx.ModelProto) -> None:
     from onnx import numpy_helper
 
     graph = proto.graph
-    made = {name: node for node in graph.node for name in node.output}
+    makers = {name: node for node in graph.node for name in node.output}
 
     def source(name: str, operator: str) -> str:
-        node = made.get(name)
+        node = makers.get(name)
         return node.input[0] if node is not None and node.op_type == operator else ""
 
     for node in graph.node:
         if node.op_type in ("Conv", "ConvTranspose") and len(node.input) > 2:
-            constant = made.get(source(source(node.input[2], "Expand"), "CastLike"))
+            constant = makers.get(source(source(node.input[2], "Expand"), "CastLike"))
             if constant is not None and constant.op_type == "Constant":
-                value = next((given.t for given in constant.attribute if given.name == "value"), None)
+                value = next((attribute.t for attribute in constant.attribute if attribute.name == "value"), None)
                 if value is not None and not numpy_helper.to_array(value).any():
                     del node.input[2]
     # What nobody reads any more goes too; where graphs lie in graphs, names are read from further in.
