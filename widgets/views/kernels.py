@@ -52,9 +52,9 @@ class Kernels(View):
 
 
 def _figure(title: str, weight: Tensor, outputs: int, limit: float) -> str:
-    made = kernel_picture(weight, outputs, limit)
-    words = f"{title}: {_part(made.outputs)} outputs, {_part(made.inputs)} inputs"
-    image = f"<img src='{png(made.image)}' alt='{words}' style='{_size(made)}'>"
+    picture = kernel_picture(weight, outputs, limit)
+    words = f"{title}: {_part(picture.outputs)} outputs, {_part(picture.inputs)} inputs"
+    image = f"<img src='{png(picture.image)}' alt='{words}' style='{_size(picture)}'>"
     return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
 
 
@@ -62,7 +62,7 @@ def _part(shown: tuple[int, int]) -> str:
     return f"{shown[1]}" if shown[0] == shown[1] else f"first {shown[0]} of {shown[1]}"
 
 
-def _size(made: KernelPicture) -> str:
-    high, wide = made.image.shape[:2]
+def _size(picture: KernelPicture) -> str:
+    high, wide = picture.image.shape[:2]
     scale = max(1, min(8, 256 // max(high, wide)))
     return f"width:{wide * scale}px"

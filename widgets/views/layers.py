@@ -48,7 +48,7 @@ class Layers(View):
             weight = state.model.get_parameter(layer.parameter)
             ties = f"\nshares its weight with {', '.join(layer.ties)}" if layer.ties else ""
             shape = "×".join(str(side) for side in layer.shape)
-            kept = int(weight.count_nonzero()) / sizes.get(layer.name, weight.numel())
+            left = int(weight.count_nonzero()) / sizes.get(layer.name, weight.numel())
             bits = _bits(state.codings.get(layer.parameter), weight.element_size())
             rows.append(
                 {
@@ -58,7 +58,7 @@ class Layers(View):
                     "shape": shape,
                     "params": formatting.count(layer.params),
                     "macs": formatting.count(layer.macs),
-                    "kept": kept,
+                    "kept": left,
                     "bits": bits,
                     "sort": [
                         layer.name,
@@ -66,7 +66,7 @@ class Layers(View):
                         math.prod(layer.shape),
                         layer.params,
                         layer.macs,
-                        kept,
+                        left,
                         float(bits),
                     ],
                 }

@@ -140,22 +140,22 @@ class MapView(View):
             return
         now = self._values(preview=True)
         before = self._values(preview=False) if session.staged is not None else now
-        found = {
+        values = {
             box.name: quantity.block(known)
             for box in self._boxes
             if (known := [now[n] for n in box.layers if n in now])
         }
         staged = {box.name for box in self._boxes if any(now.get(name) != before.get(name) for name in box.layers)}
-        top = max(self._tops.get(self._quantity, 0.0), quantity.scale(list(found.values())) if found else 0.0) or 1.0
-        self._tops[self._quantity] = 0.0 if quantity.fixed or not found else top
+        top = max(self._tops.get(self._quantity, 0.0), quantity.scale(list(values.values())) if values else 0.0) or 1.0
+        self._tops[self._quantity] = 0.0 if quantity.fixed or not values else top
         self.root.colors = {
             "title": self._quantity,
-            "low": quantity.say(0.0) if found else "not known yet",
-            "high": quantity.say(top) if found else "",
+            "low": quantity.say(0.0) if values else "not known yet",
+            "high": quantity.say(top) if values else "",
             "tone": quantity.tone,
             "boxes": {
                 name: [min(max(value / top, 0.0), 1.0), quantity.say(value), name in staged]
-                for name, value in found.items()
+                for name, value in values.items()
                 if math.isfinite(value)
             },
         }

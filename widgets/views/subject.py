@@ -120,16 +120,16 @@ class SubjectChoice(View):
 
     def _picked(self, path: Path) -> None:
         """Say what a file holds, and offer what it can be."""
-        found = contents_of(path)
-        lines = "".join(f"<li>{escape(line)}</li>" for line in found.lines)
-        missing = theme.note(found.missing, "error")
+        contents = contents_of(path)
+        lines = "".join(f"<li>{escape(line)}</li>" for line in contents.lines)
+        missing = theme.note(contents.missing, "error")
         self.holds.value = f"<b>{escape(path.name)}</b><ul class='wb-holds'>{lines}</ul>{missing}"
-        uses = [(f"model {Path(text).name}", ("model", text)) for text in found.choices]
-        if found.kind == "checkpoint":
+        uses = [(f"model {Path(text).name}", ("model", text)) for text in contents.choices]
+        if contents.kind == "checkpoint":
             uses = [("checkpoint: the weights", ("checkpoint", str(path)))]
-        elif found.kind == "data":
+        elif contents.kind == "data":
             uses = [(f"{split} data", (split, str(path))) for split in ("validation", "train", "test")]
-        self.takes.options = [] if found.missing else uses
+        self.takes.options = [] if contents.missing else uses
         self.takes.index = 0 if self.takes.options else None
         self.takes.layout.display = self.use.layout.display = "" if self.takes.options else "none"
 
@@ -142,9 +142,9 @@ class SubjectChoice(View):
         if name in NAMES and name != self.session.subject.name:
             self._want(name, lambda: load(name))
 
-    def _want(self, title: str, made: Callable[[], Subject]) -> None:
+    def _want(self, title: str, opening: Callable[[], Subject]) -> None:
         """Open a subject, after asking if work would be lost."""
-        self._wanted = made
+        self._wanted = opening
         harmless = ("Measure the baseline", "Map of the model")
         lost = ", ".join(job.title for job in self.session.jobs if job.active and job.title not in harmless)
         if not lost:
@@ -154,13 +154,13 @@ class SubjectChoice(View):
         self.ask.layout.display = ""
 
     def _go(self) -> None:
-        made, self._wanted = self._wanted, None
+        opening, self._wanted = self._wanted, None
         self.ask.layout.display = "none"
-        if made is None:
+        if opening is None:
             return
         self.facts.value = "<span class='wb-state'>opening …</span>"
         try:
-            self._opened(made())
+            self._opened(opening())
         except Exception:
             self._stay()
             self.facts.value = _facts(self.session)

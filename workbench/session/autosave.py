@@ -42,9 +42,9 @@ class Autosave:
 
     def earlier(self) -> tuple[Path, ...]:
         """Return the files of other sessions on the same subject, the newest first."""
-        found = []
+        dated = []
         with suppress(OSError):  # a folder that cannot be read holds nothing for us
             for path in self.folder.glob("session-*.json"):
                 with suppress(FileNotFoundError):  # somebody cleans up meanwhile
-                    found.append((path.stat().st_mtime, path))
-        return tuple(path for _, path in sorted(found, key=lambda one: one[0], reverse=True) if path != self.path)
+                    dated.append((path.stat().st_mtime, path))
+        return tuple(path for _, path in sorted(dated, key=lambda one: one[0], reverse=True) if path != self.path)

@@ -57,14 +57,14 @@ def _layer(state: State, layer: Layer, size: Size) -> str:
 def class_rows(impacts: Sequence[Impact]) -> tuple[Row, ...]:
     """Return the change of each class's score in several states, the largest loss first."""
     names = {row.label: row.name for impact in impacts for row in impact.classes}
-    found = [{row.label: row for row in impact.classes} for impact in impacts]
-    worst = {label: min((rows[label].change for rows in found if label in rows), default=0.0) for label in names}
+    by_state = [{row.label: row for row in impact.classes} for impact in impacts]
+    worst = {label: min((rows[label].change for rows in by_state if label in rows), default=0.0) for label in names}
     return tuple(
         Row(
             names[label],
             tuple(
                 formatting.points(rows[label].change, impact.unit) if label in rows else "–"
-                for rows, impact in zip(found, impacts, strict=True)
+                for rows, impact in zip(by_state, impacts, strict=True)
             ),
         )
         for label in sorted(names, key=worst.__getitem__)

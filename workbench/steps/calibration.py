@@ -250,9 +250,9 @@ def _layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
     modules = dict(model.named_modules())
     for name in names:
         if not isinstance(modules.get(name), (nn.Linear, *CONVOLUTIONS)):
-            given = f"a {type(modules[name]).__name__}" if name in modules else "not in the model"
+            words = f"a {type(modules[name]).__name__}" if name in modules else "not in the model"
             raise WorkbenchError(
-                f"{name} is {given}; only inputs of convolutions (not transposed) and linear layers can be looked at"
+                f"{name} is {words}; only inputs of convolutions (not transposed) and linear layers can be looked at"
             )
     return {name: modules[name] for name in names}
 

@@ -74,12 +74,12 @@ class Step(ABC):
     exclude: str = option("", "Layers to leave alone: names or globs, with commas between them.", more=True)
 
     def __post_init__(self) -> None:
-        for given in options(self):
-            value = getattr(self, given.name)
-            if given.name in ("layers", "exclude") and isinstance(value, list | tuple):
+        for field in options(self):
+            value = getattr(self, field.name)
+            if field.name in ("layers", "exclude") and isinstance(value, list | tuple):
                 value = ", ".join(str(name) for name in value)
             with within(self.title):
-                object.__setattr__(self, given.name, given.check(value))
+                object.__setattr__(self, field.name, field.check(value))
 
     @classmethod
     def options(cls) -> tuple[Option, ...]:
@@ -93,9 +93,9 @@ class Step(ABC):
         Raises:
             WorkbenchError: It has none.
         """
-        for given in options(cls):
-            if given.name == cls.strength:
-                return given
+        for field in options(cls):
+            if field.name == cls.strength:
+                return field
         raise WorkbenchError(f"{cls.title} has no strength that could be varied")
 
     def outside(self) -> str:
@@ -116,7 +116,7 @@ class Step(ABC):
         Raises:
             WorkbenchError: A field is not known or its value not accepted.
         """
-        known = [given.name for given in options(cls)]
+        known = [field.name for field in options(cls)]
         unknown = [name for name in facts if name not in known]
         if unknown:
             raise WorkbenchError(f"{cls.title} has no field {', '.join(unknown)}; it has {', '.join(known)}")
@@ -131,13 +131,13 @@ class Step(ABC):
         """Return the same step for one part of the model at one strength."""
         return replace(self.at_strength(strength), layers=layers, exclude="")
 
-    def chosen(self, found: Sequence[Layer]) -> tuple[Layer, ...]:
+    def chosen(self, rows: Sequence[Layer]) -> tuple[Layer, ...]:
         """Return the layers that the step speaks of.
 
         Raises:
             WorkbenchError: There are none, or none of a kind on which it can do something.
         """
-        layers = choose(found, self.layers, globs(self.exclude))
+        layers = choose(rows, self.layers, globs(self.exclude))
         if not any(map(self.acts_on, layers)):
             some = ", ".join(f"{layer.name} ({layer.kind})" for layer in layers[:3])
             raise WorkbenchError(

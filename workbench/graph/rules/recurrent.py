@@ -30,13 +30,13 @@ def recurrent(call: Call) -> list[Dims]:
     outputs: list[Array] = []
     entering = source[-1]
     for layer in range(0, len(cells), both):
-        given = []
+        states_in = []
         for inside, again, *rest in cells[layer : layer + both]:
             units, state = _cell(call, gates, entering, inside, again, rest, projected)
             hidden.append(units)
             outputs.append(state)
-            given.append(state)
-        entering = np.concatenate(given)
+            states_in.append(state)
+        entering = np.concatenate(states_in)
     state = reduce(call.unify, outputs)
     cell = reduce(call.unify, hidden)
     own = [state, cell] if call.op == "lstm" else [state]

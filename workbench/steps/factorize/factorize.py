@@ -112,8 +112,8 @@ class Factorize(GraphStep):
         parts, whole = self._parts(state, context)
         with within(self.title):
             choices = self._choices(state, parts, context)
-        if kept := [name for name in parts if name not in choices]:
-            whole["no cheaper rank is within what was asked"] = kept
+        if unchanged := [name for name in parts if name not in choices]:
+            whole["no cheaper rank is within what was asked"] = unchanged
         if not choices and (self.budget == "layer" or not parts):
             reasons = "; ".join(f"{', '.join(names[:3])}: {why}" for why, names in whole.items())
             raise WorkbenchError(f"{self.title}: no layer becomes cheaper ({reasons})")
@@ -121,18 +121,18 @@ class Factorize(GraphStep):
         for name, part, second in self._moments(state, {name: parts[name] for name in choices}, context, 0.5, 1.0):
             split, rank = choices[name].split, choices[name].rank
             replaced[name] = in_factors(part.module, split, split(part.weight, part.groups, second).factors(rank))
-        made, read = _placed(state.model, replaced, context.example())
+        model, read = _placed(state.model, replaced, context.example())
         if read:
             whole["its weight is read by the code around it"] = read
         done = {name: choice for name, choice in choices.items() if name in replaced and name not in read}
         if not done and choices:
             raise WorkbenchError(f"{self.title}: the weight of {', '.join(read[:3])} is read by the code around it")
-        return _told(state, made, {name: replaced[name] for name in parts if name in done}, parts, done, whole)
+        return _told(state, model, {name: replaced[name] for name in parts if name in done}, parts, done, whole)
 
     def _parts(self, state: State, context: Context) -> tuple[dict[str, Part], dict[str, list[str]]]:
         """Return the layers that can be written as factors, and those that cannot by the reason."""
-        model, found = state.model, context.layers(state.model)
-        chosen = [layer for layer in self.chosen(found) if self.acts_on(layer)]
+        model, rows = state.model, context.layers(state.model)
+        chosen = [layer for layer in self.chosen(rows) if self.acts_on(layer)]
         calls = sizes_in(model, [layer.module for layer in chosen if layer.is_whole], context.example())
         tensors = [id(value) for _, value in model.named_parameters(remove_duplicate=False)]
         parts, whole = dict[str, Part](), dict[str, list[str]]()
@@ -154,17 +154,17 @@ class Factorize(GraphStep):
         alone = {name: self.amount if amount is None else amount for name, amount in amounts.items()
                  if amount is not None or self.budget == "layer"}  # fmt: skip
         asked = {name: self._asked(parts[name], amount) for name, amount in alone.items()}
-        looked = {name: part for name, part in parts.items() if name not in alone or len(asked[name]) > 1}
+        undecided = {name: part for name, part in parts.items() if name not in alone or len(asked[name]) > 1}
         cost, wholes = self._cost(parts)
-        taken = {name: found[0] for name, found in asked.items() if found}
+        taken = {name: ways[0] for name, ways in asked.items() if ways}
         options = dict[str, tuple[Choice, ...]]()
-        for name, part, second in self._moments(state, looked, context, 0.0, 0.5):
+        for name, part, second in self._moments(state, undecided, context, 0.0, 0.5):
             if name in alone:
                 taken[name] = best(part, asked[name], second)
             else:
                 options[name] = candidates(part, cost, wholes[name], self.round_to, second)
         if self.budget == "energy":
-            within_it = {name: within_energy(found, self.amount) for name, found in options.items()}
+            within_it = {name: within_energy(ways, self.amount) for name, ways in options.items()}
             return taken | {name: choice for name, choice in within_it.items() if choice is not None}
         if self.budget == "layer":
             return taken
@@ -214,14 +214,14 @@ def _placed(
     model: nn.Module, replaced: Mapping[str, nn.Module], example: tuple[Tensor, ...]
 ) -> tuple[nn.Module, list[str]]:
     """Return the model with modules in the place of others, and those that had to stay because code reads them."""
-    made = with_modules(model, replaced)
-    if _runs(made, example):
-        return made, []
+    smaller = with_modules(model, replaced)
+    if _runs(smaller, example):
+        return smaller, []
     read = [name for name, module in replaced.items() if not _runs(with_modules(model, {name: module}), example)]
-    made = with_modules(model, {name: module for name, module in replaced.items() if name not in read})
-    if not _runs(made, example):
+    smaller = with_modules(model, {name: module for name, module in replaced.items() if name not in read})
+    if not _runs(smaller, example):
         raise WorkbenchError("the model does not run with its layers as factors")
-    return made, read
+    return smaller, read
 
 
 def _runs(model: nn.Module, example: tuple[Tensor, ...]) -> bool:
@@ -235,17 +235,17 @@ def _runs(model: nn.Module, example: tuple[Tensor, ...]) -> bool:
 
 def with_modules(model: nn.Module, replaced: Mapping[str, nn.Module]) -> nn.Module:
     """Return a model with other modules in some places, by name; everything else is shared."""
-    made = sharing_copy(model)
+    smaller = sharing_copy(model)
     for name, module in replaced.items():
         if not name:
             return module
-        made.set_submodule(name, module)
-    return made
+        smaller.set_submodule(name, module)
+    return smaller
 
 
 def _told(
     state: State,
-    made: nn.Module,
+    smaller: nn.Module,
     replaced: Mapping[str, nn.Module],
     parts: Mapping[str, Part],
     choices: Mapping[str, Choice],
@@ -261,4 +261,4 @@ def _told(
     if masked := [name for name in lost if name in state.pruned]:
         notes.append(f"{', '.join(masked)}: zeros are gone, because factors took their place")
     notes += [f"{', '.join(names)}: kept whole, {why}" for why, names in whole.items()]
-    return state.with_model(made, origins=ends).with_notes(*notes)
+    return state.with_model(smaller, origins=ends).with_notes(*notes)

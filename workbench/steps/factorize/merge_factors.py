@@ -118,10 +118,10 @@ class MergeFactors(GraphStep):
         while pairs := self._pairs(model, chosen, context):
             model = sharing_copy(model)
             for first, second in pairs:
-                made = merged(model.get_submodule(first), model.get_submodule(second))
-                assert made is not None  # noqa: S101 - `_pairs` gives those that can be merged
+                single = merged(model.get_submodule(first), model.get_submodule(second))
+                assert single is not None  # noqa: S101 - `_pairs` gives those that can be merged
                 model.set_submodule(first, nn.Identity())
-                model.set_submodule(second, made)
+                model.set_submodule(second, single)
             done += pairs
         if not done:
             return state.with_notes(f"{self.title.lower()}: no two of the chosen layers are smaller as one")
@@ -130,21 +130,21 @@ class MergeFactors(GraphStep):
         lost = [f"{name}.weight" for name in dict.fromkeys(name for pair in done for name in pair)]
         full = [name for name in lost if name in state.codings or name in state.pruned]
         notes = [f"{', '.join(full)}: stored in full again, since two layers are one"] if full else []
-        kept = {name: coding for name, coding in state.codings.items() if name not in lost}
-        smaller = state.with_model(model, codings=kept, origins=origins)
+        codings = {name: coding for name, coding in state.codings.items() if name not in lost}
+        smaller = state.with_model(model, codings=codings, origins=origins)
         return smaller.with_notes(*(f"{second}: {first} went into it" for first, second in done), *notes)
 
     def _pairs(self, model: nn.Module, chosen: set[str], context: Context) -> list[tuple[str, str]]:
         """Return pairs that become one, no layer in two of them."""
-        found: list[tuple[str, str]] = []
+        pairs: list[tuple[str, str]] = []
         for first, second in chains(model, context.example(), through=()):
-            if not {first, second} <= chosen or any({first, second} & set(pair) for pair in found):
+            if not {first, second} <= chosen or any({first, second} & set(pair) for pair in pairs):
                 continue
             one, other = model.get_submodule(first), model.get_submodule(second)
-            made = merged(one, other)
-            if made is not None and (self.when == "always" or _size(made) < _size(one) + _size(other)):
-                found.append((first, second))
-        return found
+            layer = merged(one, other)
+            if layer is not None and (self.when == "always" or _size(layer) < _size(one) + _size(other)):
+                pairs.append((first, second))
+        return pairs
 
 
 def _size(module: nn.Module) -> int:

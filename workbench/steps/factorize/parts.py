@@ -64,12 +64,12 @@ class Part:
         if isinstance(self.module, nn.Embedding):  # rows are looked up, and only then multiplied
             return float(math.prod(shapes[1]) * sum(math.prod(outside) for _, outside in self.calls))
         whole = sum(math.prod(self.shape) * math.prod(outside) for _, outside in self.calls)
-        made = sum(
+        counted = sum(
             math.prod(shape) * math.prod(_size(split, number, inside, outside))
             for inside, outside in self.calls
             for number, shape in enumerate(shapes)
         )
-        return self.layer.macs * made / whole
+        return self.layer.macs * counted / whole
 
     def ranks(self, split: type[Split], round_to: int) -> range:
         """Return the ranks that are multiples of `round_to` and at which the factors are exact at most."""
@@ -112,9 +112,9 @@ def fitting(layer: Layer, module: nn.Module, called: int, shared: bool, form: st
     weight = module.get_parameter("weight")
     shape = tuple(weight.T.shape if is_turned(module) else weight.shape)
     groups = int(getattr(module, "groups", 1))
-    found = [split for split in SPLITS.values() if split.fits(shape, groups)]
-    wanted = [split for split in found if split.kind == form or (form == "best" and split.kind in DENSE)]
-    return wanted or [split for split in found if split is ChannelSplit], "its rank is 1 already"
+    able = [split for split in SPLITS.values() if split.fits(shape, groups)]
+    wanted = [split for split in able if split.kind == form or (form == "best" and split.kind in DENSE)]
+    return wanted or [split for split in able if split is ChannelSplit], "its rank is 1 already"
 
 
 def _computes_plainly(module: nn.Module) -> bool:
@@ -130,22 +130,22 @@ def sizes_in(
     model: nn.Module, names: Sequence[str], example: tuple[Tensor, ...]
 ) -> dict[str, list[tuple[Places, Places]]]:
     """Return for each named module the sizes of what enters and leaves it in a forward pass, call by call."""
-    watched, found, samples = twin(model), dict[str, list[tuple[Places, Places]]](), batch_size(example)
+    watched, places, samples = twin(model), dict[str, list[tuple[Places, Places]]](), batch_size(example)
     for name in names:
 
         def note(module: nn.Module, args: Any, kwargs: Any, output: Tensor, name: str = name) -> None:
             entering = (args or tuple(kwargs.values()))[0]
             if isinstance(module, CONVOLUTIONS):
                 dims = len(module.kernel_size)
-                found.setdefault(name, []).append((tuple(entering.shape[-dims:]), tuple(output.shape[-dims:])))
+                places.setdefault(name, []).append((tuple(entering.shape[-dims:]), tuple(output.shape[-dims:])))
             else:
                 rows = (entering.numel() // samples,) if isinstance(module, nn.Embedding) else ()
-                found.setdefault(name, []).append((rows, rows))
+                places.setdefault(name, []).append((rows, rows))
 
         watched.get_submodule(name).register_forward_hook(note, with_kwargs=True)
     with TURN, torch.no_grad():
         call(watched, example)
-    return found
+    return places
 
 
 def in_factors(module: nn.Module, split: type[Split], factors: Sequence[Tensor]) -> nn.Sequential:
@@ -171,11 +171,11 @@ def in_factors(module: nn.Module, split: type[Split], factors: Sequence[Tensor])
 
 def _table(module: nn.Embedding, rows: Tensor) -> nn.Embedding:
     """Return an embedding with other rows."""
-    made = nn.Embedding(rows.shape[0], rows.shape[1], device="meta")
-    made._parameters["weight"] = nn.Parameter(rows.to(module.weight.dtype).contiguous(), module.weight.requires_grad)
+    table = nn.Embedding(rows.shape[0], rows.shape[1], device="meta")
+    table._parameters["weight"] = nn.Parameter(rows.to(module.weight.dtype).contiguous(), module.weight.requires_grad)
     for name in ("padding_idx", "scale_grad_by_freq", "sparse"):
-        setattr(made, name, getattr(module, name))
-    return made
+        setattr(table, name, getattr(module, name))
+    return table
 
 
 def layer_of(module: nn.Module, weight: Tensor, bias: Tensor | None, **geometry: Any) -> nn.Module:
@@ -187,22 +187,22 @@ def layer_of(module: nn.Module, weight: Tensor, bias: Tensor | None, **geometry:
         bias: [out].
         geometry: Of a convolution: stride, padding, dilation, padding_mode; groups, where they are others.
     """
-    made: nn.Module
+    layer: nn.Module
     if isinstance(module, CONVOLUTIONS):
         kind: Any = base_of(module)
         groups = geometry.pop("groups", module.groups)
-        made = kind(
+        layer = kind(
             weight.shape[1] * groups, len(weight), tuple(weight.shape[2:]), groups=groups,
             bias=bias is not None, device="meta", **geometry,
         )  # fmt: skip
     else:
-        made = nn.Linear(weight.shape[1], len(weight), bias=bias is not None, device="meta")
+        layer = nn.Linear(weight.shape[1], len(weight), bias=bias is not None, device="meta")
     before = module.get_parameter("weight")
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None:
             value = value.detach().to(before.dtype).contiguous()
-            made._parameters[name] = nn.Parameter(value, requires_grad=before.requires_grad)
-    return made.train(module.training)
+            layer._parameters[name] = nn.Parameter(value, requires_grad=before.requires_grad)
+    return layer.train(module.training)
 
 
 def base_of(module: nn.Module) -> type[nn.Module]:

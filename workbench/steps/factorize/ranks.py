@@ -44,22 +44,22 @@ def candidates(part: Part, cost: Cost, whole: float, round_to: int, second: Tens
         round_to: Ranks are multiples of this.
         second: Second moments of its inputs, [groups, d, d], None to look at the weight alone.
     """
-    found: list[Choice] = []
+    choices: list[Choice] = []
     for split in part.splits:
         ranks = [rank for rank in part.ranks(split, round_to) if cost(part, split, rank) < whole]
         ranks = ranks[:: -(-len(ranks) // MOST_RANKS) or 1]
         taken = split(part.weight, part.groups, second) if ranks else None
-        found += [Choice(split, rank, taken.error(rank), cost(part, split, rank)) for rank in ranks if taken]
-    return tuple(found)
+        choices += [Choice(split, rank, taken.error(rank), cost(part, split, rank)) for rank in ranks if taken]
+    return tuple(choices)
 
 
 def for_share(part: Part, cost: Cost, limit: float, round_to: int) -> list[Choice]:
     """Return for each form the largest rank that costs at most `limit`; forms without one are left out."""
-    found = []
+    choices = []
     for split in part.splits:
         ranks = [rank for rank in part.ranks(split, round_to) if cost(part, split, rank) <= limit * (1 + 1e-9)]
-        found += [Choice(split, ranks[-1], 0.0, cost(part, split, ranks[-1]))] if ranks else []
-    return found
+        choices += [Choice(split, ranks[-1], 0.0, cost(part, split, ranks[-1]))] if ranks else []
+    return choices
 
 
 def of_rank(part: Part, cost: Cost, rank: int) -> list[Choice]:

@@ -237,5 +237,5 @@ class SpatialSplit(Split):
         basis = (
             torch.einsum("riy,xz->rxiyz", first[..., 0], torch.eye(wide, dtype=first.dtype)).flatten(2).flatten(0, 1)
         )
-        found = refitted(last.flatten(1), basis, self.weight.flatten(1), self.second[0])
-        return first, found.view_as(last)
+        fitted = refitted(last.flatten(1), basis, self.weight.flatten(1), self.second[0])
+        return first, fitted.view_as(last)

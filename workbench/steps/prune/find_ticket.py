@@ -110,8 +110,8 @@ class FindTicket(GradientStep):
                 # Only the last training stops early: the rounds before it decide what is pruned.
                 near = number == self.rounds and goal is not None and goal.reached(model)
                 if number == self.rounds and pick.takes(score):
-                    told = [f"{self.title.lower()}: {title}, {goal.words}"] if goal is not None else []
-                    yield state.with_model(finished(model, state.model)).with_masks(*names).with_notes(*told)
+                    notes = [f"{self.title.lower()}: {title}, {goal.words}"] if goal is not None else []
+                    yield state.with_model(finished(model, state.model)).with_masks(*names).with_notes(*notes)
                 if pick.over or near:
                     return
             if number < self.rounds:

@@ -88,8 +88,8 @@ class PruneChannelsIteratively(GradientStep):
                 near = goal is not None and goal.reached(training.model)
                 # Before the last round the model is not what was asked for, however good it is.
                 if number == self.rounds and pick.takes(score):
-                    told = [f"{self.title.lower()}: {title}, {goal.words}"] if goal is not None else []
-                    yield state.with_model(finished(training.model, state.model)).with_notes(*told)
+                    notes = [f"{self.title.lower()}: {title}, {goal.words}"] if goal is not None else []
+                    yield state.with_model(finished(training.model, state.model)).with_notes(*notes)
                 if pick.over:
                     return
                 if near:

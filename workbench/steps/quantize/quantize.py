@@ -101,8 +101,8 @@ class Quantize(CodingStep):
     def bounds(self, weight: Tensor, layer: Layer) -> Bounds | None:
         if self.granularity == "group":
             return None
-        found = self._grid(weight, layer)
-        low, high = (float(edge) for edge in found.reach)
+        grid = self._grid(weight, layer)
+        low, high = (float(edge) for edge in grid.reach)
         return Bounds(low, high, "outside", "percentile", self.symmetric)
 
     def with_bounds(self, weight: Tensor, layer: Layer, low: float, high: float) -> Self:
@@ -247,14 +247,14 @@ def makers(model: nn.Module, names: Iterable[str], example: tuple[Tensor, ...]) 
     simulate(watched, False)  # grids of an earlier step would be operators in between
     wanted = summed_inputs(watched, example).intersection(names)
     calls: Counter[str] = Counter()
-    made: list[tuple[Tensor, int, str]] = []
+    outputs: list[tuple[Tensor, int, str]] = []
     read: dict[str, list[str]] = {}
 
     def give(name: str) -> Any:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
             calls[name] += 1
             if isinstance(output, Tensor):
-                made.append((output, output._version, name))
+                outputs.append((output, output._version, name))
 
         return hook
 
@@ -262,7 +262,7 @@ def makers(model: nn.Module, names: Iterable[str], example: tuple[Tensor, ...]) 
         def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             # What was changed in place since it was given is another value in the same tensor.
             mine = entering(args, kwargs)
-            read[name] = [maker for value, version, maker in made if value is mine and version == value._version]
+            read[name] = [maker for value, version, maker in outputs if value is mine and version == value._version]
 
         return hook
 
@@ -273,12 +273,12 @@ def makers(model: nn.Module, names: Iterable[str], example: tuple[Tensor, ...]) 
             module.register_forward_pre_hook(take(name), with_kwargs=True)
     with TURN, torch.no_grad():
         call(watched, example)
-    found: dict[str, str] = {}
+    maker_of: dict[str, str] = {}
     for layer, candidates in read.items():
         maker = next((name for name in candidates if name and calls[name] == 1), None)
         if maker is not None:
-            found.setdefault(maker, layer)
-    return found
+            maker_of.setdefault(maker, layer)
+    return maker_of
 
 
 def _watch(

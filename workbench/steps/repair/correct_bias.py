@@ -75,7 +75,7 @@ def places(model: nn.Module, original: nn.Module, names: list[str], inputs: tupl
         modules[name].register_forward_hook(called(name), with_kwargs=True)
     with TURN, torch.no_grad():
         call(watched, inputs)
-    found = []
+    rows = []
     for layer in dict.fromkeys(name for name in calls if calls.count(name) == 1):
         norm = readers.get(layer)
         place = Place(layer, layer)
@@ -83,14 +83,14 @@ def places(model: nn.Module, original: nn.Module, names: list[str], inputs: tupl
             place = Place(norm, norm if isinstance(modules[norm], _BatchNorm) else layer)
         bias = getattr(modules[place.corrected], "bias", None)
         if isinstance(bias, nn.Parameter) and _channels(original, place.seen) == len(bias):
-            found.append(place)
-    return found
+            rows.append(place)
+    return rows
 
 
 def _channels(model: nn.Module, name: str) -> int | None:
     module = dict(model.named_modules()).get(name)
-    found = [getattr(module, size, None) for size in ("out_channels", "out_features", "num_features")]
-    return next((size for size in found if size is not None), None)
+    sizes = [getattr(module, size, None) for size in ("out_channels", "out_features", "num_features")]
+    return next((size for size in sizes if size is not None), None)
 
 
 def _last(module: nn.Module) -> bool:
@@ -99,11 +99,11 @@ def _last(module: nn.Module) -> bool:
 
 def means(model: nn.Module, names: list[str], inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """Return the channel means of the named modules' outputs, float64 [C] each."""
-    found: dict[str, Tensor] = {}
+    by_layer: dict[str, Tensor] = {}
 
     def look(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, _: Any, output: Tensor) -> None:
-            found[name] = channel_means(output, _last(module))
+            by_layer[name] = channel_means(output, _last(module))
 
         return hook
 
@@ -112,7 +112,7 @@ def means(model: nn.Module, names: list[str], inputs: tuple[Tensor, ...]) -> dic
         watched.get_submodule(name).register_forward_hook(look(name))
     with TURN, torch.no_grad():
         call(watched, inputs)
-    return found
+    return by_layer
 
 
 def corrected(
@@ -131,14 +131,14 @@ def corrected(
         inputs: All samples at once.
         settle: From a module's name and bias to the bias that it can have.
     """
-    found: dict[str, Tensor] = {}
+    biases: dict[str, Tensor] = {}
     watched = twin(model)
 
     def correct(place: Place) -> Callable[..., Tensor]:
         def hook(module: nn.Module, _: Any, output: Tensor) -> Tensor:
             old = module.get_parameter("bias").detach()
             shift = wanted[place.seen] - channel_means(output, last := _last(module))
-            found[place.corrected] = new = settle(place.corrected, (old + shift).to(old.dtype))
+            biases[place.corrected] = new = settle(place.corrected, (old + shift).to(old.dtype))
             moved = new - old
             return output + (moved if last else moved.view(-1, *[1] * (output.ndim - 2)))
 
@@ -149,7 +149,7 @@ def corrected(
         watched.get_submodule(place.corrected).register_forward_hook(correct(place), prepend=True)
     with TURN, torch.no_grad():
         call(watched, inputs)
-    return found
+    return biases
 
 
 @register
@@ -195,5 +195,5 @@ class CorrectBias(WeightStep):
             coding, entry = state.codings.get(f"{name}.weight" if name else "weight"), getattr(module, INPUT, None)
             return rounded_bias(bias, coding, entry) if coding is not None and entry is not None else bias
 
-        found = corrected(state.model, where, wanted, inputs, settle)
-        return {f"{name}.bias" if name else "bias": Change(bias) for name, bias in found.items()}
+        biases = corrected(state.model, where, wanted, inputs, settle)
+        return {f"{name}.bias" if name else "bias": Change(bias) for name, bias in biases.items()}

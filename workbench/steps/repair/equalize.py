@@ -36,8 +36,8 @@ def factors(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         [C]; with it both have the magnitude sqrt(first * second). 1.0 where one of them is zero.
     """
-    found = (first / second).sqrt()
-    return torch.where((first > 0) & (second > 0), found, torch.ones_like(found))
+    balanced = (first / second).sqrt()
+    return torch.where((first > 0) & (second > 0), balanced, torch.ones_like(balanced))
 
 
 def peaks(weight: Tensor, dim: int) -> Tensor:

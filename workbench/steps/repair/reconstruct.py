@@ -96,10 +96,10 @@ def called_once(model: nn.Module, names: Iterable[str], inputs: tuple[Tensor, ..
 def until(model: nn.Module, name: str) -> Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor] | None]:
     """Return what runs a model up to a module, and gives that one's input and output; None where it is not called."""
     watched = twin(model)
-    found: list[tuple[Tensor, Tensor]] = []
+    caught: list[tuple[Tensor, Tensor]] = []
 
     def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
-        found.append(((args or tuple(kwargs.values()))[0], output))
+        caught.append(((args or tuple(kwargs.values()))[0], output))
         raise Reached
 
     watched.get_submodule(name).register_forward_hook(hook, with_kwargs=True)
@@ -107,7 +107,7 @@ def until(model: nn.Module, name: str) -> Callable[[tuple[Tensor, ...]], tuple[T
     def forward(inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor] | None:
         with suppress(Reached):
             call(watched, inputs)
-        return found.pop() if found else None
+        return caught.pop() if caught else None
 
     return forward
 
@@ -142,14 +142,14 @@ class Reconstruct(WeightStep):
         task = context.subject.task
         data = task.split("train" if task.has("train") else "calibration")
         drawn = torch.split(torch.randperm(len(data), generator=context.generator())[: self.samples], BATCH)
-        found: dict[str, Change] = {}
+        changes: dict[str, Change] = {}
         for number, name in enumerate(names):
             share = context.progress.part(number / len(names), (number + 1) / len(names), name)
             batches = (data.batch(part.tolist())[0] for part in share.over(drawn, len(drawn), "fitting"))
             wanted = until(original, state.origin(name))
             for parameter, value in self._fitted(model, name, wanted, batches, state.pruned).items():
-                found[parameter] = Change(value)
-        return found
+                changes[parameter] = Change(value)
+        return changes
 
     def _fitting(self, state: State, context: Context) -> list[str]:
         """Return the layers that can be fitted, in the order of the forward pass."""
@@ -197,9 +197,9 @@ class Reconstruct(WeightStep):
                 own, whole = mine(inputs), wanted(inputs)
                 if own is None or whole is None:
                     continue  # a net with branches does not call every layer for every batch
-                given, gap = own[0], whole[1] - own[1]
-                size = samples_at_once(layer, given)
-                for one, other in zip(torch.split(given, size), torch.split(gap, size), strict=True):
+                own_inputs, gap = own[0], whole[1] - own[1]
+                size = samples_at_once(layer, own_inputs)
+                for one, other in zip(torch.split(own_inputs, size), torch.split(gap, size), strict=True):
                     sums.add(_with_one(patches(layer, one), bias), output_rows(layer, other))
         if not sums.count:
             return {}
@@ -210,15 +210,15 @@ class Reconstruct(WeightStep):
             keep = torch.cat([keep, keep.new_ones(len(keep), 1)], 1)
         best = sums.fitted(rows, keep, self.damping)
         width = weight[0].numel()
-        found = {"weight": best[:, :width].view_as(weight).to(weight.dtype)}
+        fitted = {"weight": best[:, :width].view_as(weight).to(weight.dtype)}
         if bias is not None:
-            found["bias"] = best[:, width].to(weight.dtype)
-        if not all(bool(value.isfinite().all()) for value in found.values()):
+            fitted["bias"] = best[:, width].to(weight.dtype)
+        if not all(bool(value.isfinite().all()) for value in fitted.values()):
             raise WorkbenchError(f"{self.title}: {name} cannot be fitted; give more samples, or more damping")
-        for parameter, value in found.items():
+        for parameter, value in fitted.items():
             # Not written into the tensor, which is shared with the state.
             layer._parameters[parameter] = nn.Parameter(value, requires_grad=False)
-        return {f"{name}.{parameter}" if name else parameter: value for parameter, value in found.items()}
+        return {f"{name}.{parameter}" if name else parameter: value for parameter, value in fitted.items()}
 
 
 def _with_one(rows: Tensor, bias: Tensor | None) -> Tensor:

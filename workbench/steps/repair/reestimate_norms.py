@@ -62,24 +62,24 @@ def norms(model: nn.Module) -> list[str]:
 
 def readers(model: nn.Module, layers: set[str], names: list[str], example: tuple[Tensor, ...]) -> list[str]:
     """Return the named modules that read what one of the layers gives, with nothing in between."""
-    given: list[Any] = []
-    found: list[str] = []
+    outputs: list[Any] = []
+    read_by: list[str] = []
 
     def reads(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if any(entering(args, kwargs) is value for value in given):
-                found.append(name)
+            if any(entering(args, kwargs) is value for value in outputs):
+                read_by.append(name)
 
         return hook
 
     watched = twin(model)
     for layer in layers:
-        watched.get_submodule(layer).register_forward_hook(lambda _, __, output: given.append(output))
+        watched.get_submodule(layer).register_forward_hook(lambda _, __, output: outputs.append(output))
     for name in names:
         watched.get_submodule(name).register_forward_pre_hook(reads(name), with_kwargs=True)
     with TURN, torch.no_grad():
         call(watched, example)
-    return [name for name in names if name in found]
+    return [name for name in names if name in read_by]
 
 
 @register
@@ -116,13 +116,13 @@ class ReestimateNorms(TrainingStep):
         order = torch.randperm(len(data), generator=context.generator())[: self.samples]
         if len(order) < 2:
             raise WorkbenchError(f"{self.title}: one train sample has no variance; it needs two or more")
-        found = {name: Moments() for name in names}
+        moments = {name: Moments() for name in names}
         passed = sharing_copy(state.model, {name: value.clone() for name, value in state.model.named_buffers()})
         for name, module in passed.named_modules():
             module.training = isinstance(module, _BatchNorm)
-            if name in found:
+            if name in moments:
                 module.register_forward_pre_hook(
-                    lambda _, args, kwargs, seen=found[name]: seen.add(entering(args, kwargs)), with_kwargs=True
+                    lambda _, args, kwargs, seen=moments[name]: seen.add(entering(args, kwargs)), with_kwargs=True
                 )
         parts = batches(order, self.batch_size)
         for number, indices in enumerate(parts, 1):
@@ -131,7 +131,7 @@ class ReestimateNorms(TrainingStep):
                 call(passed, inputs)
             yield Tick(number / len(parts), "means and variances")
         values: dict[str, Tensor] = {}
-        for name, seen in found.items():
+        for name, seen in moments.items():
             for buffer, value in (("running_mean", seen.mean), ("running_var", seen.variance)):
                 before = state.model.get_submodule(name).get_buffer(buffer)
                 values[f"{name}.{buffer}" if name else buffer] = value.to(before.dtype)

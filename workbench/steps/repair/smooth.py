@@ -64,8 +64,8 @@ def balance(inputs: Tensor, weights: Tensor, migration: float) -> Tensor:
         migration: 0 leaves inputs with all of the ranges, 1 evens them out and leaves it to the weights.
     """
     used = (inputs > 0) & (weights > 0)
-    found = inputs.clamp(min=1e-12) ** migration / weights.clamp(min=1e-12) ** (1 - migration)
-    return torch.where(used, found, torch.ones_like(found))
+    balanced = inputs.clamp(min=1e-12) ** migration / weights.clamp(min=1e-12) ** (1 - migration)
+    return torch.where(used, balanced, torch.ones_like(balanced))
 
 
 def rounding_error(weight: Tensor, factors: Tensor, second: Tensor, bits: int) -> float:
@@ -159,16 +159,16 @@ class Smooth(GraphStep):
 
 def observed(model: nn.Module, norms: Sequence[str], context: Context) -> Mapping[str, Inputs]:
     """Return statistics of what the named norms give on the calibration split."""
-    watched, found = twin(model), {}
+    watched, entering = twin(model), {}
     for name in norms:
         width = len(watched.get_submodule(name).get_parameter("weight"))
-        found[name] = Inputs(torch.zeros(width), torch.zeros(width, width, dtype=torch.float64))
+        entering[name] = Inputs(torch.zeros(width), torch.zeros(width, width, dtype=torch.float64))
 
-        def hook(_: nn.Module, __: Any, output: Tensor, inputs: Inputs = found[name]) -> None:
+        def hook(_: nn.Module, __: Any, output: Tensor, inputs: Inputs = entering[name]) -> None:
             inputs.add(output.detach())
 
         watched.get_submodule(name).register_forward_hook(hook)
     for batch, _ in calibration_batches(context.subject.task, context.progress, "looking at what norms give"):
         with TURN, torch.no_grad():
             watched(*batch)
-    return found
+    return entering

@@ -83,14 +83,14 @@ def optimizer_alike(own: Mapping[str, Any], other: Any, parameters: list[Tensor]
     if type(other) is not dict or other.keys() != own.keys() or not alike(own["param_groups"], other["param_groups"]):
         return False
     names: set[str] = set()
-    names = names.union(*(kept for option, kept in ENTRIES.items() if option in own["param_groups"][0]))
+    names = names.union(*(entries for option, entries in ENTRIES.items() if option in own["param_groups"][0]))
     return type(other["state"]) is dict and all(
         type(number) is int
         and 0 <= number < len(parameters)
-        and type(kept) is dict
-        and kept.keys() == names
-        and all(_entry(name, value, parameters[number], batches) for name, value in kept.items())
-        for number, kept in other["state"].items()
+        and type(entries) is dict
+        and entries.keys() == names
+        and all(_entry(name, value, parameters[number], batches) for name, value in entries.items())
+        for number, entries in other["state"].items()
     )
 
 

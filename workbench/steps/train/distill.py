@@ -85,19 +85,19 @@ GAPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 @contextmanager
 def watched(model: nn.Module, names: list[str]) -> Iterator[dict[str, list[Tensor]]]:
     """Collect what the named modules give while the context is open, call by call."""
-    found: dict[str, list[Tensor]] = {}
+    outputs: dict[str, list[Tensor]] = {}
 
     def look(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
             if isinstance(output, Tensor) and output.is_floating_point():
-                found.setdefault(name, []).append(output)
+                outputs.setdefault(name, []).append(output)
 
         return hook
 
     modules = dict(model.named_modules())
     handles = [modules[name].register_forward_hook(look(name)) for name in names if name in modules]
     try:
-        yield found
+        yield outputs
     finally:
         for handle in handles:
             handle.remove()

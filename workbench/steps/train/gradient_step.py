@@ -191,7 +191,7 @@ class GradientStep(TrainingStep):
         """
         steps, first, best = self.steps(task), 0, None
         goal = Goal(training.subject, self.until) if self.until else None
-        kept, reached = None, False
+        best_state, reached = None, False
         earlier = checkpoint.read(lambda facts: self._sound(training, facts, steps))
         pick = Pick(self.patience, start() if start is not None and earlier is None else None)
         if earlier is not None:
@@ -199,9 +199,9 @@ class GradientStep(TrainingStep):
             yield Tick(first / self.epochs, f"going on after epoch {first} of {self.epochs}")
             if best is not None:
                 training.restore(best)
-                kept = rest()
-                reached = goal is not None and goal.reached(kept.model)
-                yield kept
+                best_state = rest()
+                reached = goal is not None and goal.reached(best_state.model)
+                yield best_state
             training.restore(earlier["now"])
             pick.restore(earlier["pick"])
         done = first * steps // self.epochs
@@ -224,13 +224,13 @@ class GradientStep(TrainingStep):
             yield Tick.of_training(done / steps, title, score=score)
             if takes:
                 if goal is not None:
-                    kept, reached = rested, goal.reached(rested.model)
+                    best_state, reached = rested, goal.reached(rested.model)
                 yield rested
             if pick.over or reached:
                 break
         checkpoint.forget()
-        if goal is not None and kept is not None:
+        if goal is not None and best_state is not None:
             verb = "stopped" if reached else "not near enough"
-            yield kept.with_notes(
+            yield best_state.with_notes(
                 f"{self.title.lower()}: {verb} after epoch {epoch + 1} of {self.epochs}, {goal.words}"
             )

@@ -103,17 +103,17 @@ class ReplaceHead(GraphStep):
             if self.start == "discriminant"
             else drawn(classes, inside, context.generator())
         )
-        made = nn.Linear(inside, classes, device="meta")
+        linear = nn.Linear(inside, classes, device="meta")
         for part, value in (("weight", weight), ("bias", bias)):
-            made._parameters[part] = nn.Parameter(value.to(head.get_parameter("weight").dtype))
+            linear._parameters[part] = nn.Parameter(value.to(head.get_parameter("weight").dtype))
         model = sharing_copy(state.model)
-        made.train(head.training)
+        linear.train(head.training)
         if name:
-            model.set_submodule(name, made)
+            model.set_submodule(name, linear)
         gone = [one for one in (f"{name}.weight", f"{name}.bias") if one in state.codings or one in state.pruned]
-        kept = {one: coding for one, coding in state.codings.items() if one not in gone}
+        codings = {one: coding for one, coding in state.codings.items() if one not in gone}
         notes = [f"{', '.join(gone)}: stored in full again, because it is new"] if gone else []
-        new = state.with_model(model if name else made, codings=kept)
+        new = state.with_model(model if name else linear, codings=codings)
         return new.with_notes(f"{name or 'the model'}: a new layer of {classes} outputs", *notes)
 
     def _head(self, state: State, context: Context) -> str:

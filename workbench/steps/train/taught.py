@@ -69,8 +69,8 @@ class TaughtStep(GradientStep):
         teacher = twin(load_model(self.teacher) if self.teacher else context.subject.model)
         try:
             with torch.no_grad():
-                given = [leaves(outputs_of(net, context.example())) for net in (teacher, twin(model))]
-            shapes = [" and ".join(str(tuple(value.shape)) for value in values) for values in given]
+                outputs = [leaves(outputs_of(net, context.example())) for net in (teacher, twin(model))]
+            shapes = [" and ".join(str(tuple(value.shape)) for value in values) for values in outputs]
         except WorkbenchError:
             raise
         except Exception as error:  # a teacher from elsewhere may raise anything

@@ -64,8 +64,8 @@ class Evidence(nn.Module):
             return torch.stack([value.flatten(1).sum(1) for value in leaves(outputs)]).sum(0)
         scores, labels, counted, _ = self._classes.aligned(outputs, targets)
         right = scores.gather(-1, labels.unsqueeze(-1)).squeeze(-1) - scores.mean(-1)
-        found: Tensor = (right * counted).sum(1) / counted.sum(1).clamp(min=1)
-        return found
+        evidence: Tensor = (right * counted).sum(1) / counted.sum(1).clamp(min=1)
+        return evidence
 
 
 def as_tensor(targets: Tree, samples: int) -> Tensor:
@@ -122,11 +122,11 @@ def attribute_units(
             context.progress.update((number + place / len(layers)) / len(starts), f"attributing to what {layer} reads")
             module = evidence.model.get_submodule(layer)
             with TURN, asking_captum():
-                found = _summed(module, attribute(evidence, module, inputs, targets))
+                attributed = _summed(module, attribute(evidence, module, inputs, targets))
             for group in groups:
                 if layer in group.consumers:
                     owner = features(model, group, layer)
-                    signed[group.name].index_add_(1, owner[owner >= 0], found[:, owner >= 0])
+                    signed[group.name].index_add_(1, owner[owner >= 0], attributed[:, owner >= 0])
         for name, value in signed.items():
             sums[name] += value.abs().sum(0)
     context.progress.update(1.0)
@@ -139,9 +139,13 @@ def floating(inputs: Sequence[Tensor], title: str) -> None:
         raise WorkbenchError(f"{title} compares inputs with zero, so they must be floating-point numbers, not indices")
 
 
-def _summed(module: nn.Module, found: Tensor) -> Tensor:
+def _summed(module: nn.Module, attributed: Tensor) -> Tensor:
     """Return attributions [n, ...] summed over places, float64 [n, inputs]."""
-    return by_channel(module, found.detach()).double().flatten(2).sum(2) if found.ndim > 2 else found.detach().double()
+    return (
+        by_channel(module, attributed.detach()).double().flatten(2).sum(2)
+        if attributed.ndim > 2
+        else attributed.detach().double()
+    )
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class Conductance(Attribution):
     def attribute(self, evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         from captum.attr import LayerConductance  # slow to import
 
-        found: Tensor = LayerConductance(evidence, layer).attribute(
+        attributed: Tensor = LayerConductance(evidence, layer).attribute(
             inputs,
             additional_forward_args=(targets,),
             n_steps=STEPS,
@@ -40,4 +40,4 @@ class Conductance(Attribution):
             internal_batch_size=4 * len(targets),
             attribute_to_layer_input=True,
         )
-        return found
+        return attributed

@@ -39,10 +39,10 @@ class DeepLift(Attribution):
     def attribute(self, evidence: nn.Module, layer: nn.Module, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         from captum.attr import LayerDeepLift  # slow to import
 
-        found: Tensor = LayerDeepLift(evidence, layer).attribute(
+        attributed: Tensor = LayerDeepLift(evidence, layer).attribute(
             inputs, additional_forward_args=(targets,), attribute_to_layer_input=True
         )
-        return found
+        return attributed
 
 
 def _refuse_incomplete(model: nn.Module, context: Context) -> None:
@@ -57,8 +57,8 @@ def _refuse_incomplete(model: nn.Module, context: Context) -> None:
         difference = evidence(*inputs, targets) - evidence(*(torch.zeros_like(value) for value in inputs), targets)
         try:
             with torch.enable_grad():
-                found = CaptumDeepLift(evidence).attribute(inputs, additional_forward_args=(targets,))
-            missed = sum(value.flatten(1).sum(1) for value in found) - difference
+                attributed = CaptumDeepLift(evidence).attribute(inputs, additional_forward_args=(targets,))
+            missed = sum(value.flatten(1).sum(1) for value in attributed) - difference
         except (RuntimeError, AssertionError):
             missed = torch.full_like(difference, torch.inf)
     if float(missed.abs().max()) > TOLERANCE * float(difference.abs().max()):

@@ -46,5 +46,7 @@ class Fisher(WeightCriterion):
         return {name: value * squares[name] / (2 * count) for name, value in sums.items()}
 
     def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:
-        found = list(gate_gradients(model, groups, context, batch=1))
-        return {group.name: torch.stack([one[group.name].square() for one in found]).mean(0) / 2 for group in groups}
+        gradients = list(gate_gradients(model, groups, context, batch=1))
+        return {
+            group.name: torch.stack([one[group.name].square() for one in gradients]).mean(0) / 2 for group in groups
+        }

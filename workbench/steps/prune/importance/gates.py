@@ -21,7 +21,7 @@ def gate_gradients(
     weight over them; no activation has to be kept for it. Arguments and errors as in `loss_gradients`.
     """
     places = {group.name: reading(model, group) for group in groups}
-    names = sorted({place.parameter for found in places.values() for place in found})
+    names = sorted({place.parameter for of_group in places.values() for place in of_group})
     for gradients in loss_gradients(model, names, context, batch):
         products = {name: value.double() * model.get_parameter(name).detach() for name, value in gradients.items()}
         yield {group.name: total(products, places[group.name], len(group.units)) for group in groups}

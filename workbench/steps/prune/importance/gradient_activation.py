@@ -22,5 +22,5 @@ class GradientActivation(Attribution):
         from captum.attr import LayerGradientXActivation  # slow to import
 
         method = LayerGradientXActivation(evidence, layer)
-        found: Tensor = method.attribute(inputs, additional_forward_args=(targets,), attribute_to_layer_input=True)
-        return found
+        attributed: Tensor = method.attribute(inputs, additional_forward_args=(targets,), attribute_to_layer_input=True)
+        return attributed

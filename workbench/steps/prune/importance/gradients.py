@@ -41,14 +41,14 @@ def loss_gradients(
         with TURN, torch.enable_grad():
             outputs = outputs_of(own, inputs)
             try:
-                found = torch.autograd.grad(loss(outputs, targets), wanted, allow_unused=True)
+                gradients = torch.autograd.grad(loss(outputs, targets), wanted, allow_unused=True)
             except (RuntimeError, ValueError, TypeError) as error:
                 raise WorkbenchError(
                     f"the task's loss fails on outputs of shape {shape_words(outputs)}: {first_line(error)}"
                 ) from error
-        if not all(value is None or bool(value.isfinite().all()) for value in found):
+        if not all(value is None or bool(value.isfinite().all()) for value in gradients):
             raise WorkbenchError("the gradient of the loss is NaN or infinite on the calibration data")
         yield {
             name: torch.zeros_like(parameter) if value is None else value
-            for name, parameter, value in zip(parameters, wanted, found, strict=True)
+            for name, parameter, value in zip(parameters, wanted, gradients, strict=True)
         }

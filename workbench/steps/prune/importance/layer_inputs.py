@@ -22,10 +22,10 @@ def layers_of(model: nn.Module, parameters: Sequence[str], title: str) -> dict[s
     Raises:
         WorkbenchError: It is no weight of a linear layer or of a convolution that is not transposed.
     """
-    first, found = canonical_names(model), _readable(model)
-    missing = [name for name in parameters if first.get(name) not in found]
+    first, readable = canonical_names(model), _readable(model)
+    missing = [name for name in parameters if first.get(name) not in readable]
     refuse(missing, title, OTHER)
-    return {name: found[first[name]] for name in parameters}
+    return {name: readable[first[name]] for name in parameters}
 
 
 def unreadable_weight(model: nn.Module, parameter: str) -> str:
@@ -42,12 +42,12 @@ def is_readable(module: nn.Module) -> bool:
 def _readable(model: nn.Module) -> dict[str, str]:
     """Return the layers whose inputs can be looked at, by the first name of their weight."""
     first = canonical_names(model)
-    found: dict[str, str] = {}
+    readable: dict[str, str] = {}
     for name, module in model.named_modules():
         weight = f"{name}.weight" if name else "weight"
         if is_readable(module) and weight in first:
-            found.setdefault(first[weight], name)
-    return found
+            readable.setdefault(first[weight], name)
+    return readable
 
 
 def refuse(names: Iterable[str], title: str, why: str) -> None:

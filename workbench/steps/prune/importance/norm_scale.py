@@ -34,6 +34,6 @@ class NormScale(Criterion):
 
 def _places(model: nn.Module) -> list[Place]:
     """Return where the scales of all BatchNorms are."""
-    found = [name for name, module in model.named_modules() if isinstance(module, _NormBase) and module.affine]
+    norms = [name for name, module in model.named_modules() if isinstance(module, _NormBase) and module.affine]
     names = canonical_names(model)
-    return [Place(names[f"{name}.weight" if name else "weight"], 0) for name in found]
+    return [Place(names[f"{name}.weight" if name else "weight"], 0) for name in norms]

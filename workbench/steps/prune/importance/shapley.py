@@ -93,8 +93,8 @@ def sampled_values(
     everyone = torch.ones(1, players, dtype=torch.float64)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found: Tensor = ShapleyValueSampling(forward).attribute(everyone, n_samples=permutations)
-    return found[0].detach()
+        shares: Tensor = ShapleyValueSampling(forward).attribute(everyone, n_samples=permutations)
+    return shares[0].detach()
 
 
 @register

@@ -40,14 +40,14 @@ def reading(model: nn.Module, group: Group) -> Owners:
 
 def owners(model: nn.Module, group: Group, places: Iterable[Place]) -> Owners:
     """Return those of the places that the group occupies, with the unit of each index, int64 [size]; -1 for none."""
-    wanted, found = set(places), Owners()
+    wanted, unit_of = set(places), Owners()
     for number, unit in enumerate(group.units):
         for slot in unit:
             place = Place(slot.parameter, slot.dim)
             if place in wanted:
                 size = model.get_parameter(place.parameter).shape[place.dim]
-                found.setdefault(place, torch.full((size,), -1))[list(slot.indices)] = number
-    return found
+                unit_of.setdefault(place, torch.full((size,), -1))[list(slot.indices)] = number
+    return unit_of
 
 
 def features(model: nn.Module, group: Group, consumer: str) -> Tensor:
@@ -60,25 +60,25 @@ def features(model: nn.Module, group: Group, consumer: str) -> Tensor:
     return owner.repeat(repeats)
 
 
-def total(values: Mapping[str, Tensor], found: Owners, units: int) -> Tensor:
+def total(values: Mapping[str, Tensor], unit_of: Owners, units: int) -> Tensor:
     """Return for every unit the sum of all values at its places, float64 [units].
 
     Args:
         values: By parameter, each in its parameter's shape.
-        found: Whose places.
+        unit_of: Whose places.
         units: How many there are.
     """
     sums = torch.zeros(units, dtype=torch.float64)
-    for place, owner in found.items():
+    for place, owner in unit_of.items():
         rows = values[place.parameter].double().movedim(place.dim, 0).reshape(len(owner), -1).sum(1)
         sums.index_add_(0, owner[owner >= 0], rows[owner >= 0])
     return sums
 
 
-def mean(values: Mapping[str, Tensor], found: Owners, units: int) -> Tensor:
+def mean(values: Mapping[str, Tensor], unit_of: Owners, units: int) -> Tensor:
     """Return for every unit the mean of all values at its places; arguments as in `total`."""
-    ones = {place.parameter: torch.ones_like(values[place.parameter]) for place in found}
-    return total(values, found, units) / total(ones, found, units)
+    ones = {place.parameter: torch.ones_like(values[place.parameter]) for place in unit_of}
+    return total(values, unit_of, units) / total(ones, unit_of, units)
 
 
 def _places(model: nn.Module, layer: str, outputs: bool) -> list[Place]:
@@ -88,11 +88,11 @@ def _places(model: nn.Module, layer: str, outputs: bool) -> list[Place]:
     turned = (isinstance(module, _ConvTransposeNd) and not is_depthwise(module)) or is_turned_linear(module)
     # Attention has other names, and keeps them where it is no longer a module of torch's; recurrent layers have many.
     recurrent = isinstance(module, nn.RNNBase | nn.RNNCellBase)
-    found = [
+    parameters = [
         name
         for name, value in module._parameters.items()
         if value is not None and (name in WEIGHTS or (recurrent and name.startswith("weight")))
     ]
     first = canonical_names(model)
-    full = [f"{layer}.{name}" if layer else name for name in found]
+    full = [f"{layer}.{name}" if layer else name for name in parameters]
     return [Place(first[name], int(outputs == turned)) for name in full]

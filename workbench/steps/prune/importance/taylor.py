@@ -48,5 +48,5 @@ class Taylor(WeightCriterion):
         return {name: value / count for name, value in sums.items()}
 
     def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:
-        found = list(gate_gradients(model, groups, context, BATCH))
-        return {group.name: torch.stack([one[group.name].abs() for one in found]).mean(0) for group in groups}
+        gradients = list(gate_gradients(model, groups, context, BATCH))
+        return {group.name: torch.stack([one[group.name].abs() for one in gradients]).mean(0) for group in groups}
