@@ -1,0 +1,68 @@
+"""Every question that is answered in code: a right answer passes, plausible wrong ones hear what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workbench.lessons.course import LESSONS
+from workbench.lessons.questions import questions
+from workbench.lessons.runner import run
+from workbench.lessons.source import Cell, notebook, read, without_answers
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {one: ROOT / "lessons" / f"{one.key}.py" for one in LESSONS}
+SECONDS = 20
+
+
+def judged(cell: Cell, source: tuple[Cell, ...], space: dict) -> str:
+    """Return what the tests say of an answer; names that the answer defines do not stay."""
+    own = dict(space)
+    said = run({"kind": "solution", "key": cell.key, "source": cell.source}, own, SECONDS)
+    for test in (one for one in source if one.kind == "test" and one.key == cell.key):
+        said = run({"kind": "test", "key": test.key, "source": test.source}, own, SECONDS) or said
+    return said
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda one: one.name)
+def test_answers_are_judged_as_intended(lesson, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    source, space = read(SOURCES[lesson]), {"__name__": "__main__"}
+    solved = 0
+    for cell in source:
+        if cell.kind == "setup":
+            assert run({"kind": "setup", "key": "", "source": cell.source}, space, 120) == ""
+        elif cell.kind == "solution":
+            empty = Cell("solution", without_answers(cell.source), cell.key)
+            assert judged(empty, source, space) == "nothing was written yet"
+            wrong = [one for one in source if one.kind == "wrong" and one.key == cell.key]
+            assert wrong, f"no wrong answer to {cell.key}"
+            for one in wrong:
+                assert one.says in judged(one, source, space), one.source
+            assert judged(cell, source, space) == ""
+            assert (
+                run({"kind": "solution", "key": cell.key, "source": cell.source}, space, SECONDS) == ""
+            )  # for those after
+            solved += 1
+    assert solved >= 1
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda one: one.name)
+def test_the_learners_notebook_is_made_of_the_source(lesson):
+    made = notebook(lesson, read(SOURCES[lesson]))
+    stored = ROOT / "notebooks" / "lessons" / f"{lesson.name}.ipynb"
+    assert stored.read_text(encoding="utf-8") == made, "run `make notebooks`"
+    assert "BEGIN SOLUTION" not in made
+    assert "BEGIN HIDDEN" not in made
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda one: one.name)
+def test_what_is_asked_is_revealed(lesson):
+    text = SOURCES[lesson].read_text(encoding="utf-8")
+    for key, question in questions(lesson.key).items():
+        assert f'predict("{key}")' in text
+        assert f'reveal("{key}"' in "".join(text.replace("reveal(\n", "reveal(").split("    "))
+        assert question.right
+        assert all(choice.wrong for choice in question.choices)
+        assert question.kind == "choose" or question.mistakes
