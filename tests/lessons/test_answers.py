@@ -41,9 +41,7 @@ def test_answers_are_judged_as_intended(lesson, monkeypatch, tmp_path):
             for one in wrong:
                 assert one.says in judged(one, source, space), one.source
             assert judged(cell, source, space) == ""
-            assert (
-                run({"kind": "solution", "key": cell.key, "source": cell.source}, space, SECONDS) == ""
-            )  # for those after
+            run({"kind": "solution", "key": cell.key, "source": cell.source}, space, SECONDS)  # for those after
             solved += 1
     assert solved >= 1
 

@@ -120,14 +120,11 @@ def test_a_test_says_which_mistake_it_was():
         expect(1 - right, right, {"it is the wrong way round": 1 - right})
     with pytest.raises(AssertionError, match=r"differs in 1 of 2 places, first at \[1\]: 3"):
         expect(torch.tensor([1.0, 3.0]), right)
-    for found, said in (
-        (None, "return anything"),
-        ("x", "is a str"),
-        (torch.zeros(3), "shape"),
-        (float("nan"), "nan|shape"),
-    ):
+    for found, said in ((None, "return anything"), ("x", "is a str"), (torch.zeros(3), "shape")):
         with pytest.raises(AssertionError, match=said):
-            expect(found, right if said != "nan|shape" else 1.0)
+            expect(found, right)
+    with pytest.raises(AssertionError, match="is nan"):
+        expect(float("nan"), 1.0)
 
 
 def test_a_huffman_code_is_whole_and_near_the_entropy():

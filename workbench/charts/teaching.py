@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bokeh.models import ColumnDataSource, LinearColorMapper
 from bokeh.models.annotations import Span
+from bokeh.models.glyphs import Image
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 from bokeh.transform import linear_cmap
 
@@ -33,7 +34,7 @@ class LevelsChart:
             level.visible = number < len(places)
             if level.visible:
                 level.location = places[number]
-        self.others.data = {"x": list(others), "y": [0.0] * len(others)}
+        self.others.data = {"x": list(others), "y": [0.04 * self.figure.y_range.end] * len(others)}
 
 
 def levels_chart(weights: Histogram, most: int) -> LevelsChart:
@@ -54,7 +55,7 @@ def levels_chart(weights: Histogram, most: int) -> LevelsChart:
     for span in spans:
         figure.add_layout(span)
     others = ColumnDataSource({"x": [], "y": []})
-    figure.scatter("x", "y", source=others, marker="triangle", size=13, color=theme.BLUE, y_offset=-7)
+    figure.scatter("x", "y", source=others, marker="triangle", size=14, color=theme.BLUE)
     return LevelsChart(figure, bars, spans, others)
 
 
@@ -106,17 +107,10 @@ def matrix_chart(rows: Sequence[Sequence[float]], reach: float, height: int = 23
     figure.grid.visible = False
     mapper = LinearColorMapper(palette=SIGNS, low=-reach, high=reach)
     source = ColumnDataSource({"image": [np.asarray(rows, np.float32)], "x": [0], "y": [0], "dw": [wide], "dh": [high]})
-    figure.image(
-        "image",
-        x="x",
-        y="y",
-        dw="dw",
-        dh="dh",
-        source=source,
-        color_mapper=mapper,
-        origin="top_left",
-        anchor="top_left",
+    picture = Image(
+        image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=mapper, origin="top_left", anchor="top_left"
     )
+    figure.add_glyph(source, picture)
     return MatrixChart(figure, source)
 
 

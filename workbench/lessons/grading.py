@@ -169,7 +169,8 @@ def run_apart(to_run: Sequence[dict[str, str]], limits: Limits) -> dict[tuple[st
         )  # fmt: skip
         try:
             process.communicate(json.dumps(work).encode(), timeout=budget + limits.grace)
-            ended = f"the process ended with {process.returncode}" if process.returncode else ""
+            code = process.returncode
+            ended = "its limits ended the process" if code < 0 else f"the process ended with {code}" if code else ""
         except subprocess.TimeoutExpired:
             ended = "it took too long, and did not let itself be stopped"
         finally:

@@ -55,9 +55,9 @@ def points_lost(score: Score) -> Measured:
     low, high = score.population_low, score.population_high
     if not score.exact or low is None or high is None:
         raise WorkbenchError(f"the change of {score.metric} on other data is not known")
-    ends = sorted((-low * PERCENT, -high * PERCENT))
-    value = min(max(-score.change * PERCENT, ends[0]), ends[1])
-    return Measured(value, *ends, formatting.minus(f"{value:.2f} points [{ends[0]:.2f}, {ends[1]:.2f}]"))
+    least, most = sorted((-low * PERCENT, -high * PERCENT))
+    value = min(max(-score.change * PERCENT, least), most)
+    return Measured(value, least, most, formatting.minus(f"{value:.2f} points [{least:.2f}, {most:.2f}]"))
 
 
 def points(score: Score) -> Measured:
