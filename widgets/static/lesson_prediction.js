@@ -6,11 +6,12 @@ const make = (tag, name, text) => {
   return made;
 };
 
-let numbered = 0;
+// Each widget has a script of its own, so that a count would begin anew in each.
+const unique = () => `wbl-${Math.random().toString(36).slice(2)}`;
 
 const chooser = (facts, words, answer, changed) => {
   const holder = make("div", "wbl-choices");
-  const group = `wbl-${++numbered}`;
+  const group = unique();
   const inputs = facts.choices.map(({ key, text }) => {
     const label = make("label", "wbl-choice");
     const input = make("input");
@@ -66,9 +67,9 @@ export default {
   render({ model, el }) {
     const [facts, words] = [model.get("facts"), model.get("words")];
     el.classList.add("wbl-live");
-    const card = make("section", "wbl-card");
+    const card = make("div", "wbl-card");
     const asked = make("p", "wbl-ask", facts.ask);
-    asked.id = `wbl-ask-${++numbered}`;
+    asked.id = unique();
     card.setAttribute("role", model.get("kind") === "choose" ? "radiogroup" : "group");
     card.setAttribute("aria-labelledby", asked.id);
     const foot = make("div", "wbl-foot");
