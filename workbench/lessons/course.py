@@ -61,11 +61,6 @@ LESSONS = (
         ("quantize", "share_weights", "quantize_logarithmic", "keep_signs", "shorten_floats"),
     ),
     Lesson(
-        6, "integers", "Integers that run", 35,
-        "Fold a batch norm; calibrate activations; compute a layer in whole numbers; say when int8 is slower.",
-        ("fold_norms", "equalize", "smooth", "correct_bias", "reestimate_norms"),
-    ),
-    Lesson(
         7, "recovery", "Recovery and distillation", 40,
         "Win accuracy back on a budget; say what a teacher's wrong classes tell, and what temperature does.",
         ("fine_tune", "distill", "train_quantized", "reconstruct", "replace_head"),
@@ -79,14 +74,6 @@ LESSONS = (
         9, "together", "All together", 40,
         "Prune, share and code a net by hand; build a Huffman code; put steps into an order that works; read a ledger.",
         ("entropy_code",),
-    ),
-    Lesson(
-        10, "judge", "Search and judge", 35,
-        "Read a trade-off; find who pays for a mean; say how sure a difference is; hand in a report.",
-    ),
-    Lesson(
-        11, "capstone", "Capstone: small, right and quick", 60,
-        "Meet a target in bytes, score and time; show whether a target is possible at all.",
     ),
 )  # fmt: skip
 

@@ -51,7 +51,7 @@ def _differs(found: Any, right: Any, what: str) -> str:
         )
     if one.shape != other.shape:
         return f"{what} has the shape {tuple(one.shape)}, and should have {tuple(other.shape)}"
-    wrong = ~torch.isclose(one, other, RELATIVE, ABSOLUTE)
+    wrong = ~torch.isclose(one, other, RELATIVE, ABSOLUTE, equal_nan=True)
     if not wrong.any():
         return ""
     if not other.ndim:
