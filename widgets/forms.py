@@ -111,11 +111,7 @@ def _about(kind: type[Step]) -> str:
     words = escape((sys.modules[kind.__module__].__doc__ or "").strip())
     marked = re.sub("`([^`]+)`", r"<code>\1</code>", words)
     found = lesson_of(kind.kind)
-    lesson = (
-        f"<p>Lesson {found.number} of the course: <b>{escape(found.title)}</b>, notebooks/lessons/{found.name}.ipynb</p>"
-        if found
-        else ""
-    )
+    lesson = f"<p>Lesson {found.number} of the course, <b>{escape(found.title)}</b>: {found.name}</p>" if found else ""
     return f"<div class='wb-about'>{marked}{lesson}</div>"
 
 

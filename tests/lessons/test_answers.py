@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from workbench.lessons.course import LESSONS
-from workbench.lessons.questions import questions
+from workbench.lessons.questions import read_questions
 from workbench.lessons.runner import run
 from workbench.lessons.source import Cell, notebook, read, without_answers
 
@@ -58,7 +58,7 @@ def test_the_learners_notebook_is_made_of_the_source(lesson):
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda one: one.name)
 def test_what_is_asked_is_revealed(lesson):
     text = SOURCES[lesson].read_text(encoding="utf-8")
-    for key, question in questions(lesson.key).items():
+    for key, question in read_questions(lesson.key).items():
         assert f'predict("{key}")' in text
         assert f'reveal("{key}"' in "".join(text.replace("reveal(\n", "reveal(").split("    "))
         assert question.right

@@ -75,7 +75,8 @@ def test_a_number_may_be_as_far_off_as_the_measurement_is_unsure(guess, word, sa
 @pytest.mark.parametrize(
     ("drawn", "word", "said"),
     [([100, 98, 95, 88, 12], "right", "yes"), ([100, 75, 50, 30, 10], "wrong", "not straight"),
-     ([0, 10, 20, 60, 100], "wrong", "it falls"), ([100, 100, 100, 100, 90], "close", "too high"), (None, "none", "yes")],
+     ([0, 10, 20, 60, 100], "wrong", "it falls"), ([100, 100, 100, 100, 90], "close", "too high"),
+     (None, "none", "yes")],
 )  # fmt: skip
 def test_a_curve_is_judged_by_its_points_and_its_shape(drawn, word, said):
     found = judge(SKETCH, drawn, CLIFF)

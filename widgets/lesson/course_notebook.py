@@ -18,7 +18,7 @@ from widgets.lesson.answers import FOLDER, Answers
 from widgets.lesson.prediction import Prediction
 from workbench.charts.predicted import drawn_curve, number_line
 from workbench.errors import WorkbenchError
-from workbench.lessons import Judgement, Measured, judge, lesson, questions
+from workbench.lessons import Judgement, Measured, judge, lesson, read_questions
 from workbench.lessons.judging import Truth
 from workbench.lessons.questions import TEXTS, Question
 
@@ -43,7 +43,7 @@ class CourseNotebook:
     def __init__(self, name: str, language: str = "en", folder: str | Path = FOLDER) -> None:
         self.lesson = lesson(name)
         self.words = words(language)
-        self._questions = questions(self.lesson.key, language)
+        self._questions = read_questions(self.lesson.key, language)
         self._answers = Answers(self.lesson.name, Path(folder))
         self._asked: dict[str, Prediction] = {}
         display(BokehJS())

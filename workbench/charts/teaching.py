@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np  # Bokeh takes pictures as arrays only
 from bokeh.models import ColumnDataSource, LinearColorMapper
 from bokeh.models.annotations import Span
 from bokeh.models.glyphs import Image
@@ -27,6 +28,7 @@ class LevelsChart:
     bars: ColumnDataSource
     levels: tuple[Span, ...]
     others: ColumnDataSource
+    top: float
 
     def show(self, places: Sequence[float], others: Sequence[float] = ()) -> None:
         """Move the levels, and show other ones for comparison."""
@@ -34,7 +36,7 @@ class LevelsChart:
             level.visible = number < len(places)
             if level.visible:
                 level.location = places[number]
-        self.others.data = {"x": list(others), "y": [0.04 * self.figure.y_range.end] * len(others)}
+        self.others.data = {"x": list(others), "y": [0.04 * self.top] * len(others)}
 
 
 def levels_chart(weights: Histogram, most: int) -> LevelsChart:
@@ -56,7 +58,7 @@ def levels_chart(weights: Histogram, most: int) -> LevelsChart:
         figure.add_layout(span)
     others = ColumnDataSource({"x": [], "y": []})
     figure.scatter("x", "y", source=others, marker="triangle", size=14, color=theme.BLUE)
-    return LevelsChart(figure, bars, spans, others)
+    return LevelsChart(figure, bars, spans, others, top)
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,11 @@ class MatrixChart:
 
     def show(self, rows: Sequence[Sequence[float]]) -> None:
         """Draw other values in the same shape."""
-        self.source.data = {**self.source.data, "image": [[list(row) for row in rows]]}
+        self.source.data = {**self.source.data, "image": [np.asarray(rows, np.float32)]}
 
 
 def matrix_chart(rows: Sequence[Sequence[float]], reach: float, height: int = 230) -> MatrixChart:
     """Return a matrix as a picture, the first row on top; values from -reach to reach have colours."""
-    import numpy as np  # Bokeh takes pictures as arrays only
-
     wide, high = len(rows[0]), len(rows)
     figure = theme.plot(height=height, x_range=(0, wide), y_range=(high, 0))
     figure.axis.visible = False
@@ -108,8 +108,9 @@ def matrix_chart(rows: Sequence[Sequence[float]], reach: float, height: int = 23
     mapper = LinearColorMapper(palette=SIGNS, low=-reach, high=reach)
     source = ColumnDataSource({"image": [np.asarray(rows, np.float32)], "x": [0], "y": [0], "dw": [wide], "dh": [high]})
     picture = Image(
-        image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=mapper, origin="top_left", anchor="top_left"
-    )
+        image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=mapper, origin="top_left",
+        anchor="top_left",  # type: ignore[arg-type]  # bokeh's own type of it does not take its documented values
+    )  # fmt: skip
     figure.add_glyph(source, picture)
     return MatrixChart(figure, source)
 

@@ -3,7 +3,7 @@
 from workbench.lessons.course import LESSONS, Lesson, lesson, lesson_of
 from workbench.lessons.judging import Judgement, judge
 from workbench.lessons.measured import Measured, counted, fewer_seconds, points, points_lost, repeated, times_faster
-from workbench.lessons.questions import Question, questions
+from workbench.lessons.questions import Question, read_questions
 from workbench.lessons.telling import expect
 from workbench.lessons.trying import score_weights
 
@@ -21,7 +21,7 @@ __all__ = [
     "lesson_of",
     "points",
     "points_lost",
-    "questions",
+    "read_questions",
     "repeated",
     "score_weights",
     "times_faster",

@@ -24,7 +24,7 @@ import psutil
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.lessons.course import Lesson, lesson
-from workbench.lessons.questions import questions
+from workbench.lessons.questions import read_questions
 from workbench.lessons.source import Cell, graded, read
 
 ANSWER = "application/vnd.workbench.answer+json"
@@ -127,7 +127,7 @@ def _one(who: str, which: Lesson, contents: dict[str, Any], source: tuple[Cell, 
     for cell in (one for one in source if one.kind == "test"):
         wrong = "the cell is not there any more" if cell.key not in written else _wrong(said, cell.key)
         grades.append(Grade(who, which.name, cell.key, "code", 0 if wrong else cell.points, cell.points, wrong))
-    asked, answers = questions(which.key), dict(_answers(contents))
+    asked, answers = read_questions(which.key), dict(_answers(contents))
     for key, question in asked.items():
         grades.append(Grade(who, which.name, key, "prediction", 0, 0, question.words(answers.get(key))))
     return grades

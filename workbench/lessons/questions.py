@@ -119,7 +119,7 @@ class Question:
 
 
 @cache
-def questions(name: str, language: str = "en") -> Mapping[str, Question]:
+def read_questions(name: str, language: str = "en") -> Mapping[str, Question]:
     """Return the questions of a lesson by their keys, in the order in which they are asked.
 
     Raises:
