@@ -81,7 +81,19 @@ export default {
 
     const changed = () => paint();
     const made = { choose: chooser, number: slider, sketch: sketchPad }[model.get("kind")];
-    const control = made(facts, words, model.get("answer"), changed);
+    let control;
+    const build = () => {
+      const before = control?.el;
+      control = made(facts, words, model.get("answer"), changed);
+      before?.replaceWith(control.el);
+    };
+    // What another page said, or a cell, is shown here too; what was said here is there already.
+    const follow = () => {
+      const said = model.get("answer");
+      if (said !== null && JSON.stringify(said) !== JSON.stringify(control.read())) build();
+      paint();
+    };
+    build();
     button.addEventListener("click", () => {
       const said = model.get("answer") === null ? control.read() : null;
       model.send({ answer: said });
@@ -101,10 +113,10 @@ export default {
     card.append(make("p", "wbl-label", words.predict), asked, control.el, foot);
     el.append(card);
     paint();
-    model.on("change:answer", paint);
+    model.on("change:answer", follow);
     model.on("change:judged", paint);
     return () => {
-      model.off("change:answer", paint);
+      model.off("change:answer", follow);
       model.off("change:judged", paint);
     };
   },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np  # Bokeh takes pictures as arrays only
 from bokeh.models import ColumnDataSource, LinearColorMapper
@@ -96,23 +97,24 @@ class MatrixChart:
 
     def show(self, rows: Sequence[Sequence[float]]) -> None:
         """Draw other values in the same shape."""
-        self.source.data = {**self.source.data, "image": [np.asarray(rows, np.float32)]}
+        self.source.data = {**self.source.data, "image": [_picture(rows)]}
 
 
 def matrix_chart(rows: Sequence[Sequence[float]], reach: float, height: int = 230) -> MatrixChart:
     """Return a matrix as a picture, the first row on top; values from -reach to reach have colours."""
     wide, high = len(rows[0]), len(rows)
-    figure = theme.plot(height=height, x_range=(0, wide), y_range=(high, 0))
+    figure = theme.plot(height=height, x_range=(0, wide), y_range=(0, high))
     figure.axis.visible = False
     figure.grid.visible = False
     mapper = LinearColorMapper(palette=SIGNS, low=-reach, high=reach)
-    source = ColumnDataSource({"image": [np.asarray(rows, np.float32)], "x": [0], "y": [0], "dw": [wide], "dh": [high]})
-    picture = Image(
-        image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=mapper, origin="top_left",
-        anchor="top_left",  # type: ignore[arg-type]  # bokeh's own type of it does not take its documented values
-    )  # fmt: skip
-    figure.add_glyph(source, picture)
+    source = ColumnDataSource({"image": [_picture(rows)], "x": [0], "y": [0], "dw": [wide], "dh": [high]})
+    figure.add_glyph(source, Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=mapper))
     return MatrixChart(figure, source)
+
+
+def _picture(rows: Sequence[Sequence[float]]) -> Any:
+    """Return rows as Bokeh takes pictures: an array whose first row is the lowest."""
+    return np.asarray(rows, np.float32)[::-1].copy()
 
 
 @dataclass(frozen=True)

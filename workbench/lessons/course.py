@@ -75,6 +75,10 @@ LESSONS = (
         "Prune, share and code a net by hand; build a Huffman code; put steps into an order that works; read a ledger.",
         ("entropy_code",),
     ),
+    Lesson(
+        10, "judge", "Search and judge", 35,
+        "Read a trade-off; find who pays for a mean; say how sure a difference is; hand in a report.",
+    ),
 )  # fmt: skip
 
 
