@@ -61,6 +61,11 @@ LESSONS = (
         ("quantize", "share_weights", "quantize_logarithmic", "keep_signs", "shorten_floats"),
     ),
     Lesson(
+        6, "integers", "Integers that run", 35,
+        "Fold a batch norm; calibrate activations; compute a layer in whole numbers; say when int8 is slower.",
+        ("fold_norms", "equalize", "smooth", "correct_bias", "reestimate_norms"),
+    ),
+    Lesson(
         7, "recovery", "Recovery and distillation", 40,
         "Win accuracy back on a budget; say what a teacher's wrong classes tell, and what temperature does.",
         ("fine_tune", "distill", "train_quantized", "reconstruct", "replace_head"),
