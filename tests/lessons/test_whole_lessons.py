@@ -20,9 +20,8 @@ def test_a_lesson_runs_and_reveals_all_that_it_asks(lesson, tmp_path):
     outputs = [output for cell in made.cells for output in cell.get("outputs", [])]
     assert not [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
     texts = [output.data.get("text/html", "") for output in outputs if "data" in output]
-    asked = {
-        output.data[ANSWER]["question"]: output.data[ANSWER] for output in outputs if ANSWER in output.get("data", {})
-    }
+    held_by = (output.data[ANSWER] for output in outputs if ANSWER in output.get("data", {}))
+    asked = {held["question"]: held for held in held_by}
     assert set(asked) == set(read_questions(lesson.key))
     assert all(held == {"question": key, "answer": None, "judged": "none"} for key, held in asked.items())
     assert sum("class='wbl-reveal" in text for text in texts) == len(asked)
