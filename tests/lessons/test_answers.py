@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from workbench.lessons.course import LESSONS
-from workbench.lessons.questions import read_questions
+from workbench.lessons.questions import TEXTS, read_questions
 from workbench.lessons.runner import run
 from workbench.lessons.source import Cell, notebook, read, without_answers
 
@@ -64,3 +65,24 @@ def test_what_is_asked_is_revealed(lesson):
         assert question.right
         assert all(choice.wrong for choice in question.choices)
         assert question.kind == "choose" or question.mistakes
+
+
+def test_a_translated_lesson_asks_and_judges_as_the_original_does():
+    (where,) = (one for one in LESSONS if one.key == "where")
+    source = read(ROOT / "lessons" / "zh" / "where.py")
+    kinds = [(cell.kind, cell.key) for cell in source]
+    assert kinds == [(cell.kind, cell.key) for cell in read(SOURCES[where])]
+    stored = ROOT / "notebooks" / "lessons" / "zh" / f"{where.name}.ipynb"
+    assert stored.read_text(encoding="utf-8") == notebook(where, source, language="zh"), "run `make notebooks`"
+    translated, original = read_questions("where", "zh"), read_questions("where")
+    assert list(translated) == list(original)
+    for key, question in translated.items():
+        other = original[key]
+        assert (question.kind, question.low, question.high, question.slack) == (
+            other.kind, other.low, other.high, other.slack,
+        )  # fmt: skip
+        assert [choice.key for choice in question.choices] == [choice.key for choice in other.choices]
+        assert [one.when for one in question.mistakes] == [one.when for one in other.mistakes]
+    assert set(tomllib.loads((TEXTS / "zh" / "_words.toml").read_text(encoding="utf-8"))) == set(
+        tomllib.loads((TEXTS / "en" / "_words.toml").read_text(encoding="utf-8"))
+    )
