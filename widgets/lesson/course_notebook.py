@@ -42,8 +42,8 @@ class CourseNotebook:
 
     def __init__(self, name: str, language: str = "en", folder: str | Path = FOLDER) -> None:
         self.lesson = lesson(name)
-        self.words = words(language)
         self._questions = read_questions(self.lesson.key, language)
+        self.words = words(language)
         self._answers = Answers(self.lesson.name, Path(folder))
         self._asked: dict[str, Prediction] = {}
         display(BokehJS())

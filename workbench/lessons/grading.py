@@ -103,9 +103,9 @@ def grade(folder: Path, sources: Path, limits: Limits | None = None, progress: P
 
 def _lesson(path: Path) -> tuple[Lesson, dict[str, Any]] | None:
     """Return which lesson a notebook is of, and what it holds; None where it is of none."""
-    if ".ipynb_checkpoints" in path.parts or path.stat().st_size > LARGEST_NOTEBOOK:
-        return None
     try:
+        if ".ipynb_checkpoints" in path.parts or path.stat().st_size > LARGEST_NOTEBOOK:
+            return None
         contents = json.loads(path.read_text(encoding="utf-8"))
         return lesson(contents["metadata"]["workbench"]["lesson"]), contents
     except (OSError, ValueError, KeyError, TypeError, WorkbenchError, RecursionError):
