@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Jupyter refuses to run as root unless told that this is meant.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: lab serve report test whole test-vision coverage bench fuzz kills soak check docs wheel screenshots clean
+.PHONY: lab serve report test whole test-vision coverage bench fuzz kills soak check docs wheel screenshots lessons notebooks slides clean
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab $(ROOT) notebooks/workbench.ipynb
@@ -83,6 +83,19 @@ check: $(VENV)/.ready-test
 docs: $(VENV)/.ready-docs
 	$(BIN)/python -m mkdocs build
 	@echo "open site/index.html, or with search: $(BIN)/python -m http.server --directory site"
+
+# Every lesson of the course from the first cell to the last, with its solutions: LESSONS='pruning grids' for some.
+LESSONS ?=
+lessons: $(VENV)/.ready-test
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python -m tests.lessons.executing $(LESSONS)
+
+# The learners' notebooks, made of lessons/, which holds the solutions.
+notebooks: $(VENV)/.ready
+	$(BIN)/python -m workbench.lessons.publish
+
+# The lessons' text and questions as slides, in site/slides.
+slides: $(VENV)/.ready
+	$(BIN)/python -m nbconvert --to slides --output-dir site/slides notebooks/lessons/*.ipynb
 
 wheel: $(VENV)/.ready-test
 	$(BIN)/python -m build --wheel

@@ -23,6 +23,7 @@ from mkdocs.structure.files import File, Files  # noqa: E402
 import workbench as wb  # noqa: E402
 from docs.pictures import picture  # noqa: E402
 from workbench.checkpoint.coding.coding import CODINGS  # noqa: E402
+from workbench.lessons import lesson_of  # noqa: E402
 from workbench.measure.runtimes import RUNTIMES  # noqa: E402
 from workbench.steps import KINDS, GraphStep, Option, Step, TrainingStep  # noqa: E402
 from workbench.steps.prune.importance import CRITERIA, WEIGHT_CRITERIA  # noqa: E402
@@ -30,7 +31,7 @@ from workbench.steps.quantize.rounding import ROUNDINGS  # noqa: E402
 
 ROOMS = (
     "jobs", "task", "checkpoint", "model", "graph", "loading", "steps", "measure", "search", "inspection", "charts",
-    "export", "report", "session", "cli",
+    "export", "report", "session", "lessons", "cli",
 )  # fmt: skip
 SINGLE = ("errors", "registry", "formatting")
 # Files from elsewhere in the repository that pages show or link.
@@ -171,6 +172,8 @@ def facts(kind: str, step: type[Step]) -> Iterator[tuple[str, str]]:
     if step.strength:
         amounts = ", ".join(f"{amount:g}" for amount in step.amounts)
         yield "A scan varies", f"`{step.strength}`: {amounts}, on one {step.scans.removesuffix('s')} at a time"
+    if (lesson := lesson_of(kind)) is not None:
+        yield "Lesson", f"[{lesson.number}. {lesson.title}](../course.md)"
     if step.bounds is not Step.bounds:
         yield "On the histogram", "its bounds can be dragged"
 

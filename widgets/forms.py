@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets as W
 
 from widgets.fold import Fold
+from workbench.lessons import lesson_of
 from workbench.steps import Option, Step
 
 MOST_SLIDER_STEPS = 100
@@ -109,7 +110,9 @@ class Forms(dict[str, Form]):
 def _about(kind: type[Step]) -> str:
     words = escape((sys.modules[kind.__module__].__doc__ or "").strip())
     marked = re.sub("`([^`]+)`", r"<code>\1</code>", words)
-    return f"<div class='wb-about'>{marked}</div>"
+    found = lesson_of(kind.kind)
+    lesson = f"<p>Lesson {found.number} of the course, <b>{escape(found.title)}</b>: {found.name}</p>" if found else ""
+    return f"<div class='wb-about'>{marked}{lesson}</div>"
 
 
 def label(option: Option) -> str:

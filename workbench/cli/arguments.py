@@ -6,7 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormat
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
-from workbench.cli import commands, lab, serve
+from workbench.cli import commands, course, lab, serve
 from workbench.loading.embedded import NAMES
 from workbench.steps import KINDS
 from workbench.task.classes import IGNORED
@@ -50,6 +50,7 @@ def parser() -> ArgumentParser:
     _scan(add("scan", "Try a step on each layer or group alone, at several strengths."))
     _run(add("run", "Do a recipe, export the result, and report on it."))
     _steps(add("steps", "List the steps that a recipe can hold, with their fields."))
+    _grade(add("grade", "Grade a folder of learners' notebooks of the course, into a table of points per question."))
     _clean(add("clean", "Show what lies here for convenience or was left by killed processes; remove it with --yes."))
     _lab(add("lab", "Open JupyterLab on the workbench's notebook. Further arguments go to jupyter lab."))
     _serve(add("serve", "Serve the panel as a page of its own, without notebook or code."))
@@ -107,6 +108,17 @@ def _steps(made: ArgumentParser) -> None:
     made.add_argument("names", nargs="*", metavar="NAME", help="steps to show with all their fields; without, a list")
     made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
     made.set_defaults(work=commands.steps)
+
+
+def _grade(made: ArgumentParser) -> None:
+    made.add_argument("folder", metavar="FOLDER", help="with a folder for each learner, or all notebooks side by side")
+    made.add_argument("--out", default="grades.csv", metavar="FILE", help="the table (default: grades.csv)")
+    made.add_argument("--lessons", metavar="FOLDER", help="sources of the lessons (default: those of the checkout)")
+    made.add_argument("--seconds", type=_share, default=20.0, help="for each cell of a learner (default: 20)")
+    made.add_argument("--memory", type=_share, default=8.0, metavar="GB", help="for each learner (default: 8)")
+    made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
+    made.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    made.set_defaults(work=course.grade_folder)
 
 
 def _clean(made: ArgumentParser) -> None:
