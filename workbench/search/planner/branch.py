@@ -1,0 +1,238 @@
+"""A branch: one base, which may be trained, and what is tried on top of it.
+
+Its work comes in an order: the base is built; parts are scanned; between the cheapest proposal and none, the cheapest
+that meets the goal is found by halving; then the sampler moves budget, weights of sections and axes. What is a little
+beyond the goal is then trained on its grid, or done in a dearer way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from workbench.search.planner.candidate import Candidate, Origin
+from workbench.search.planner.parts import Choice, Parts, sections_of, worthwhile
+from workbench.search.planner.space import Space, strengths_of
+from workbench.search.planner.study import Asked, Journal, Knob, Sampler
+from workbench.steps import Context, State, Step
+from workbench.steps.recipe import step_code
+
+HALVINGS = 7
+NARROW = 0.01  # of the budget's range: what is nearer is the same proposal
+CHUNK = 4  # choices of parts that are scanned in one piece of work
+SPREAD = 2.0  # sections count between a quarter and four times as much
+NEAR = 4.0  # times what may be lost: training on the grid may win that back
+REFINEMENTS = 3
+SIZE = "size"
+
+
+@dataclass(frozen=True)
+class Idea:
+    """Steps on a base that are to be judged.
+
+    Attributes:
+        steps: On top of the base.
+        origin: Where they come from.
+        expected: What damages add up to.
+        asked: The sampler's record, None if it did not propose them.
+        size: The budget of the proposal, 0 to 1; None if it has none.
+        strengths: Part to kind to strength, where it was proposed from a scan.
+    """
+
+    steps: tuple[Step, ...]
+    origin: Origin
+    expected: float | None = None
+    asked: Asked | None = None
+    size: float | None = None
+    strengths: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+class Branch:
+    """What is known of one base.
+
+    Args:
+        name: Of the base.
+        base: Its steps on the state that the search began at; () for that state.
+        knobs: What the base was made of.
+        asked: The record of the sampler that proposed it, None for the first.
+    """
+
+    def __init__(
+        self, name: str, base: tuple[Step, ...], knobs: Mapping[str, float | str] | None = None,
+        asked: Asked | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.base, self.knobs, self.asked = name, base, dict(knobs or {}), asked
+        self.state: State | None = None
+        self.parts: Parts | None = None
+        self.sampler: Sampler | None = None
+        self.spent = self.slice = 0.0
+        self.candidates: list[tuple[Idea, Candidate]] = []
+        self._rows: dict[str, list[tuple[Mapping[str, float], tuple[Step, ...]]]] = {}
+        self._found: dict[str, list[Choice]] = {}
+        self._whole = 0.0
+        self._unscanned: list[tuple[str, int]] = []
+        self._scanning = self._refining = self._refined = 0
+        self._low, self._high, self._sizes = 0.0, 1.0, set[float]()
+        self._extra: list[Idea] = []
+        self._tried: set[str] = set()
+
+    def begin(self, state: State, whole: float, space: Space, context: Context, extra: Sequence[Idea]) -> None:
+        """Take the built base with its cost, and ideas that need no scan."""
+        self.state, self._whole, self._extra = state, whole, list(extra)
+        rows = space.part_trials(state, context, self.base)
+        sizes = {layer.name: layer.params for layer in context.layers(state.model)}
+        self._rows = {name: own for name, own in rows.items() if own}
+        # Single methods of all parts come first, then what goes together, of the largest parts first: time may be short.
+        places = [(name, number) for name, own in self._rows.items() for number in range(len(own))]
+        self._unscanned = sorted(
+            places, key=lambda p: (len(self._rows[p[0]][p[1]][0]), -sizes.get(p[0], 0), p[1]), reverse=True
+        )
+
+    def scan(self) -> list[tuple[str, int]]:
+        """Return the next choices that are to be scanned, [] if there are none."""
+        taken = [self._unscanned.pop() for _ in range(min(CHUNK, len(self._unscanned)))]
+        self._scanning += bool(taken)
+        return taken
+
+    def trials(self, places: Sequence[tuple[str, int]]) -> list[tuple[Step, ...]]:
+        """Return the steps of choices."""
+        return [self._rows[name][number][1] for name, number in places]
+
+    def scanned(self, places: Sequence[tuple[str, int]], found: Sequence[tuple[float, float]]) -> None:
+        """Take the (damage, cost) of choices."""
+        self._scanning -= 1
+        for (name, number), (damage, cost) in zip(places, found, strict=False):
+            self._found.setdefault(name, []).append(Choice(self._rows[name][number][0], damage, cost - self._whole))
+
+    @property
+    def scanning(self) -> bool:
+        """Whether something of the scan is under way."""
+        return self._scanning > 0
+
+    def finish_scan(self, journal: Journal, study: str, objectives: int, seed: int) -> None:
+        """Make proposals possible of what was scanned so far, and begin the sampler."""
+        self._unscanned = []
+        stay = Choice({}, 0.0, 0.0)
+        choices = {name: worthwhile([stay, *found]) for name, found in self._found.items()}
+        choices = {name: kept for name, kept in choices.items() if len(kept) > 1}
+        if not choices:
+            return
+        self.parts = Parts(choices, self._whole, sections_of(list(choices)))
+        knobs: dict[str, Knob] = {SIZE: (0.0, 1.0)}
+        knobs |= {f"weight of {name}": (-SPREAD, SPREAD) for name in dict.fromkeys(self.parts.sections.values())}
+        self.sampler = journal.sampler(study, knobs, objectives, seed)
+
+    @property
+    def halving(self) -> bool:
+        """Whether the budget is still being halved."""
+        return len(self._sizes) < HALVINGS and self._high - self._low > NARROW
+
+    def idea(self, space: Space) -> Idea | None:
+        """Return what is to be judged next, None if nothing is left to try."""
+        if self._extra:
+            return self._extra.pop(0)
+        if self.parts is None or self.sampler is None:
+            return None
+        for _ in range(20):  # a proposal that was tried already says nothing new
+            if self.halving:
+                size = self._halved()
+                asked = self.sampler.ask({SIZE: size, **dict.fromkeys(self._weights(), 0.0)})
+                origin: Origin = "knapsack"
+            else:
+                asked, origin = self.sampler.ask(), "sampler"
+            idea = self._proposal(space, asked, origin)
+            if self._is_new(idea.steps):
+                return idea
+            self.sampler.tell(asked, None, 0.0)
+        return None
+
+    def _is_new(self, steps: Sequence[Step]) -> bool:
+        """Return whether steps were not tried here before, and remember them."""
+        key = ", ".join(map(step_code, steps))
+        new = key not in self._tried
+        self._tried.add(key)
+        return new
+
+    def _weights(self) -> list[str]:
+        return [] if self.parts is None else [f"weight of {n}" for n in dict.fromkeys(self.parts.sections.values())]
+
+    def _halved(self) -> float:
+        """Return the middle of the widest gap between what is too small, what is under way, and what is enough."""
+        marks = sorted({self._low, self._high, *(s for s in self._sizes if self._low < s < self._high)})
+        low, high = max(zip(marks, marks[1:], strict=False), key=lambda pair: pair[1] - pair[0])
+        size = (low + high) / 2
+        self._sizes.add(size)
+        return size
+
+    def _proposal(self, space: Space, asked: Asked, origin: Origin) -> Idea:
+        assert self.parts is not None  # noqa: S101  # there is a sampler only then
+        size = float(asked.knobs[SIZE])
+        weights = {name.removeprefix("weight of "): 2.0 ** float(asked.knobs[name]) for name in self._weights()}
+        limit = self.parts.least + size * (self.parts.whole - self.parts.least)
+        choices = self.parts.within(limit, weights)
+        strengths, damage = strengths_of(choices), sum(choice.damage for choice in choices.values())
+        return Idea(space.tail(strengths, {}), origin, damage, asked, size, strengths)
+
+    def judged(self, idea: Idea, candidate: Candidate, excess: float | None, objectives: Sequence[str]) -> None:
+        """Take what is known of an idea.
+
+        Args:
+            idea: What was judged.
+            candidate: What came of it.
+            excess: How much more than allowed was lost, None where it is not known.
+            objectives: The quantities that are to be small.
+        """
+        self.candidates.append((idea, candidate))
+        if idea.origin == "trained" or idea.origin == "polished":
+            self._refining -= 1
+        if idea.size is not None:
+            if candidate.verdict in ("meets", "dominated"):  # what costs no less than another need not be looked at
+                self._high = min(self._high, idea.size)
+            elif candidate.verdict == "fails" and idea.origin == "knapsack":
+                self._low = max(self._low, idea.size)
+        if idea.asked is None or self.sampler is None:
+            return
+        values = [candidate.costs[name] for name in objectives if name in candidate.costs]
+        known = len(values) == len(objectives) and candidate.verdict not in ("impossible", "lost")
+        allowed = 0.0 if excess is None else excess
+        self.sampler.tell(idea.asked, values if known else None, allowed, candidate.facts())
+
+    def refinement(self, space: Space, lose: float, best: float, quantity: str, trained: bool) -> Idea | None:
+        """Return something a little beyond the goal in a form that loses less, None if there is none.
+
+        Args:
+            space: What may be done.
+            lose: What may be lost.
+            best: The least cost of what meets the goal so far.
+            quantity: Which cost.
+            trained: Whether there is time to train on the grid; else dearer settings are taken.
+        """
+        if self._refined >= REFINEMENTS or self._refining:
+            return None
+        met = [
+            one for idea, one in self.candidates if idea.origin in ("trained", "polished") and one.verdict == "meets"
+        ]
+        reach = lose * (NEAR if trained else NEAR / 2) * (2 if met else 1)
+        near = [
+            (one.costs[quantity], idea)
+            for idea, one in self.candidates
+            if idea.origin in ("knapsack", "sampler")
+            and one.score is not None
+            and one.costs.get(quantity, best) < best
+            and one.score.loss <= reach
+        ]
+        for _, idea in sorted(near, key=lambda row: row[0]):
+            for form in forms_of(idea, space, trained):
+                if self._is_new(form.steps):
+                    self._refined += 1
+                    self._refining += 1
+                    return form
+        return None
+
+
+def forms_of(idea: Idea, space: Space, trained: bool) -> list[Idea]:
+    """Return forms of an idea that lose less: trained on its grid, or in dearer settings."""
+    if trained and space.refinement is not None:
+        return [Idea(space.refined(idea.steps, 1), "trained", idea.expected)]
+    others = [space.tail(idea.strengths, axes) for axes in space.alternatives()]
+    return [Idea(steps, "polished", idea.expected) for steps in others]

@@ -1,0 +1,385 @@
+"""The search: which candidate is next, for how long, and what is shown at the end.
+
+Recipes that are known to be good and proposals from a scan come first, on the state as it is. Where there is train data
+and a loss, bases are cut and trained for a few epochs, and searched likewise. A candidate is scored for as long as it
+may win. Time goes to branches in slices; when nothing new is worth beginning, the best branch goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from workbench.errors import WorkbenchError
+from workbench.measure import Latency, compare
+from workbench.measure.runtimes import RUNTIMES, Forward
+from workbench.search.goal import LATENCY, Goal
+from workbench.search.planner.branch import Branch, Idea
+from workbench.search.planner.candidate import Candidate, Verdict
+from workbench.search.planner.findings import Findings, cheapest, steps_key
+from workbench.search.planner.judge import Judged, Rule, judge, verdict_of
+from workbench.search.planner.parts import cost_before, damages
+from workbench.search.planner.space import Space
+from workbench.search.planner.study import Journal, Sampler
+from workbench.search.planner.workers import Lost, Work, Workers
+from workbench.search.trials.trial import Outcome, TrialContext
+from workbench.steps import State, Step
+
+FORMAT = 1  # of what is kept; raised when knobs or what they mean change
+FIRST_SLICE = 0.3  # of the time, for what needs no training, where there is training
+SCAN_SHARE = 0.4  # of a slice
+SLICE = 0.08
+BASE = "base"
+Report = Callable[[Findings], None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What candidates are judged with.
+
+    Attributes:
+        trials: The state that the search begins at, and the part of validation that it looks at.
+        baselines: The untouched model, prepared for every runtime that the goal speaks of.
+        runtime_seconds: Time for a latency.
+        batch: Samples in one pass, for latency.
+    """
+
+    trials: TrialContext
+    baselines: Mapping[str, Forward]
+    runtime_seconds: float = 1.0
+    batch: int = 1
+
+
+class Search:
+    """One search.
+
+    Args:
+        bench: What candidates are judged with.
+        goal: What is wanted.
+        space: What may be done.
+        findings: What is known before: the baseline's score, and how validation is split.
+        known: Recipes that are known to be good, as steps on the state that the search begins at.
+        executor: Who does the work, None for the calling thread.
+        folder: Where the journal is, None to keep nothing.
+        report: Called with the growing findings.
+    """
+
+    def __init__(
+        self, bench: Bench, goal: Goal, space: Space, findings: Findings, known: Sequence[tuple[Step, ...]] = (), *,
+        executor: Executor | None = None, folder: Path | None = None, report: Report = lambda _: None,
+    ) -> None:  # fmt: skip
+        self._bench, self._goal, self._space, self._report = bench, goal, space, report
+        self._known, self.findings = list(known), findings
+        self._context = bench.trials.context
+        self._progress = self._context.progress
+        self._metric = bench.trials.reference.metric
+        self._lose = goal.tolerance(self._metric.unit)
+        self._workers = Workers(bench.trials, executor)
+        self._journal = Journal(folder and folder / identity(bench.trials, space))
+        self._branches: list[Branch] = []
+        self._bases: Sampler | None = None
+        trains = space.recovery is not None or not space.by_layer
+        self._seeds = space.base_seeds() if trains and space.structural else []
+        self._training = 0
+        self._epoch_seconds = 0.0
+        self._start = time.monotonic()
+        self._whole = cost_before(bench.trials, space.quantity)
+        self.states: dict[int, State] = {}
+        if self._journal.note:
+            self._tell(notes=(*findings.notes, self._journal.note))
+
+    def run(self) -> Findings:
+        """Search until the time is over or nothing is left to try, and return what was found.
+
+        Nothing is compared on all of validation yet: that is `last.compare_last`.
+
+        Raises:
+            Cancelled: It was told to stop; what was found stays in `findings` and in the journal.
+        """
+        self._take_known()
+        self._epoch_seconds = self._estimated_epoch()
+        root = self._branch("root", ())
+        share = FIRST_SLICE if self._seeds else 1.0
+        root.slice = share * self._goal.seconds
+        self._begin(root, self._bench.trials.state)
+        self._workers.run(self._ask, self._take, self._progress)
+        notes = (*self.findings.notes, self._workers.broken) if self._workers.broken else self.findings.notes
+        self._tell(phase="searched", notes=notes)
+        return self.findings
+
+    def base_of(self, candidate: Candidate) -> tuple[tuple[Step, ...], State | None]:
+        """Return the longest trained base that a candidate's steps begin with, and its state where it is at hand."""
+        found: tuple[tuple[Step, ...], State | None] = ((), self._bench.trials.state)
+        for branch in self._branches:
+            size = len(branch.base)
+            if branch.state is not None and size > len(found[0]) and candidate.steps[:size] == branch.base:
+                found = branch.base, branch.state
+        return found
+
+    # What is next.
+
+    @property
+    def _spent(self) -> float:
+        return time.monotonic() - self._start
+
+    @property
+    def _left(self) -> float:
+        return self._goal.seconds - self._spent
+
+    def _ask(self) -> Work | None:
+        if self._left <= 0:
+            return None
+        for branch in reversed(self._branches):
+            if branch.spent < branch.slice and (work := self._of_branch(branch)):
+                return work
+        if work := self._new_base():
+            return work
+        # Nothing new is worth beginning: the branches go on, the best one first.
+        for branch in sorted(self._branches, key=self._best_of):
+            if branch.state is not None and (work := self._of_branch(branch, on=True)):
+                branch.slice = branch.spent + SLICE * self._goal.seconds
+                return work
+        return None
+
+    def _best_of(self, branch: Branch) -> float:
+        first = self._goal.objectives[0]
+        met = [one.costs[first] for _, one in branch.candidates if one.verdict == "meets" and first in one.costs]
+        return min(met, default=math.inf)
+
+    def _of_branch(self, branch: Branch, on: bool = False) -> Work | None:
+        if branch.state is None:
+            return None
+        if branch.parts is None:
+            if on or branch.spent < SCAN_SHARE * branch.slice:
+                if places := branch.scan():
+                    args = (branch.trials(places), self._space.quantity)
+                    return Work(damages, args, self._base_name(branch), ("scan", branch, places))
+            if branch.scanning:
+                return None
+            study = f"{self._goal_key()} {branch.name}"
+            branch.finish_scan(self._journal, study, len(self._goal.objectives), self._context.seed)
+        trained = self._space.refinement is not None and self._fits(1)
+        if not branch.halving or branch.parts is None:
+            best = self._best_cost(self._space.quantity)
+            idea = branch.refinement(self._space, self._lose, best, self._space.quantity, trained)
+            if idea is not None:
+                return self._judging(branch, idea)
+        idea = branch.idea(self._space)
+        return None if idea is None else self._judging(branch, idea)
+
+    def _judging(self, branch: Branch, idea: Idea) -> Work:
+        keep = bool(self._goal.runtimes)
+        return Work(judge, (idea.steps, self._rule(), None, keep), self._base_name(branch), ("judge", branch, idea))
+
+    def _base_name(self, branch: Branch) -> str:
+        return branch.name if branch.base else ""
+
+    def _new_base(self) -> Work | None:
+        """Return the training of another base, None if there is none or no time for it."""
+        if (not self._seeds and self._bases is None) or not self._fits(1):
+            return None
+        if self._bases is None:
+            knobs = self._space.base_knobs()
+            self._bases = self._journal.sampler(f"{self._goal_key()} bases", knobs, 1, self._context.seed)
+        for _ in range(5):
+            asked = self._bases.ask(self._seeds.pop(0) if self._seeds else None)
+            steps = self._space.base(asked.knobs)
+            name = hashlib.sha256(repr(steps).encode()).hexdigest()[:12]
+            if not steps or any(branch.name == name for branch in self._branches):
+                self._bases.tell(asked, None, 0.0)
+                continue
+            if not self._fits(int(asked.knobs.get("epochs", 1))):
+                self._bases.tell(asked, None, 0.0)
+                return None
+            branch = self._branch(name, steps, asked.knobs)
+            branch.asked = asked
+            self._training += 1
+            self._tell(phase=f"training base {len(self._branches) - 1}")
+            rule = Rule(self._lose * 4)
+            return Work(judge, (steps, rule, None, True), "", ("base", branch, None))
+        return None
+
+    def _fits(self, epochs: int) -> bool:
+        """Return whether there is time to train so long and to search what comes of it."""
+        return epochs * self._epoch_seconds < 0.6 * self._left
+
+    def _estimated_epoch(self) -> float:
+        """Return about how many seconds an epoch takes, before one was trained: forward, and twice that backward."""
+        task, evaluator = self._context.subject.task, self._bench.trials.evaluator
+        if not self._seeds or not task.has("train"):
+            return 0.0
+        numbers = torch.arange(min(64, self._bench.trials.reference.total))
+        predict, start = evaluator.plain(self._bench.trials.state), time.perf_counter()
+        predict(numbers)
+        return 3 * (time.perf_counter() - start) / len(numbers) * len(task.split("train"))
+
+    def _branch(self, name: str, steps: tuple[Step, ...], knobs: Mapping[str, float | str] | None = None) -> Branch:
+        branch = Branch(name, steps, knobs)
+        self._branches.append(branch)
+        return branch
+
+    def _begin(self, branch: Branch, state: State) -> None:
+        whole = cost_before(replace(self._bench.trials, state=state), self._space.quantity)
+        extra = [Idea(steps, "known") for steps in (self._known if not branch.base else self._known_tails())]
+        branch.begin(state, whole, self._space, self._context, extra)
+        if branch.base:
+            self._workers.share(branch.name, state)
+
+    def _known_tails(self) -> list[tuple[Step, ...]]:
+        """Return what recipes that are known to be good do to a model that was cut and trained already."""
+        tails = [tuple(s for s in steps if s.stage is not None and s.stage > 2) for steps in self._known]
+        found = [()] if self._space.quantity != "bytes" else []
+        return list(dict.fromkeys([*found, *(tail for tail in tails if tail)]))
+
+    def _rule(self) -> Rule:
+        counted = self._goal.counted
+        timed = any(name.startswith(LATENCY) for name in self._goal.objectives)
+        limits = {name: value for name, value in self._goal.limits.items() if name in counted}
+        beaten = tuple(one.costs for one in self.findings.candidates if one.verdict == "meets")
+        return Rule(self._lose, counted, () if timed else self._goal.objectives, limits, beaten)
+
+    # What came back.
+
+    def _take(self, work: Work, result: Any) -> None:
+        what, branch, of = work.tag
+        if isinstance(result, Lost):
+            nothing = Judged("lost", Outcome(None), {}, 0.0, reason=result.reason)
+            result = ([], 0.0) if what == "scan" else nothing
+        if what == "scan":
+            found, seconds = result
+            branch.scanned(of, found)
+            branch.spent += seconds / self._workers.width
+            self._tell(phase="scanning parts" if not branch.base else "scanning parts of a trained base")
+        elif what == "base":
+            self._take_base(branch, result)
+        else:
+            branch.spent += result.seconds / self._workers.width
+            candidate = self._add(branch.base + of.steps, of, result, branch)
+            excess = None if candidate.score is None else candidate.score.loss - self._lose
+            branch.judged(of, candidate, excess, self._goal.objectives)
+        self._progress.update(min(self._spent / max(self._goal.seconds, 1e-9), 1.0), self._phase())
+
+    def _take_base(self, branch: Branch, judged: Judged) -> None:
+        self._training -= 1
+        epochs = int(float(branch.knobs.get("epochs", 1)))
+        self._epoch_seconds = max(judged.seconds / epochs, self._epoch_seconds * 0.5)
+        score = judged.outcome.score
+        excess = math.inf if score is None else score.loss - self._lose
+        if judged.state is None or score is None or verdict_of(score, self._lose * 4) == "fails":
+            verdict: Verdict = "fails" if judged.verdict == "meets" else judged.verdict
+            self._add(branch.base, Idea(branch.base, "trained"), replace(judged, verdict=verdict), branch)
+            if self._bases is not None and branch.asked is not None:
+                value = judged.costs.get(self._space.quantity, self._whole)
+                self._bases.tell(branch.asked, [value], min(excess, 1e6))
+            return
+        branch.state = judged.state
+        branch.slice = max(SLICE * self._goal.seconds, judged.seconds / 2)
+        self._begin(branch, judged.state)
+        if self._bases is not None and branch.asked is not None:
+            # Told now, so that others may be proposed meanwhile; what the base is good for follows from its own score.
+            value = judged.costs.get(self._space.quantity, self._whole)
+            self._bases.tell(branch.asked, [value], excess)
+
+    def _add(self, steps: tuple[Step, ...], idea: Idea, judged: Judged, branch: Branch) -> Candidate:
+        verdict, reason, costs, latency = judged.verdict, judged.reason, dict(judged.costs), {}
+        if verdict == "meets" and self._goal.runtimes and judged.state is not None:
+            latency = self._timed(judged.state)
+            costs |= {f"{LATENCY}{name}": 1 / one.ratio for name, one in latency.items() if one.verdict != "unknown"}
+            verdict, reason = self._within_time(latency)
+        candidate = Candidate(
+            len(self.findings.candidates) + 1, steps, idea.origin, verdict, judged.outcome.score, costs, latency,
+            idea.expected, idea.asked.knobs if idea.asked else branch.knobs, branch.name, judged.seconds, reason,
+        )  # fmt: skip
+        self._tell(candidates=(*self.findings.candidates, candidate), phase=self._phase())
+        return candidate
+
+    def _timed(self, state: State) -> dict[str, Latency]:
+        """Return the latency on the goal's runtimes, in turns with the untouched model."""
+        found = {}
+        inputs = self._context.subject.task.example(self._bench.batch)
+        for name, baseline in self._bench.baselines.items():
+            try:
+                forward = RUNTIMES[name].prepare(state, self._context.example())
+            except Exception:  # noqa: S112  # a runtime refuses a model in its own ways; it has no time there then
+                continue
+            quiet = self._progress.silent()
+            found[name] = compare(name, baseline, forward, inputs, seconds=self._bench.runtime_seconds, progress=quiet)
+        return found
+
+    def _within_time(self, latency: Mapping[str, Latency]) -> tuple[Verdict, str]:
+        """Return whether times keep the goal's limits, with their whole intervals."""
+        for name in self._goal.runtimes:
+            limit = self._goal.limits.get(f"{LATENCY}{name}")
+            one = latency.get(name)
+            if one is None or one.verdict == "unknown":
+                return "fails", f"its time on {name} is not known{': ' + one.reason if one else ''}"
+            longest = one.baseline_median / one.ratio_low
+            if limit is not None and longest > limit:
+                return "fails", f"its time on {name} may be {longest:.3g} s, not {limit:g} s"
+        return "meets", ""
+
+    def _take_known(self) -> None:
+        """Take over what earlier searches with the same model, data and methods looked at."""
+        taken = dict[str, Candidate]()
+        names = set(self._goal.counted) | set(self._goal.objectives)
+        for facts in self._journal.known():
+            try:
+                one = Candidate.read(facts)
+            except WorkbenchError:  # of a version that wrote something else
+                continue
+            if one.score is None or not names <= set(one.costs):
+                continue
+            verdict = verdict_of(one.score, self._lose)
+            over = [name for name, most in self._goal.limits.items() if one.costs.get(name, -math.inf) > most]
+            if verdict is not None:
+                kept = replace(one, verdict="fails" if over else verdict, number=len(taken) + 1, final=None)
+                taken.setdefault(steps_key(kept), kept)
+        found = tuple(replace(one, number=number) for number, one in enumerate(taken.values(), 1))
+        if found:
+            self._tell(candidates=found, known=len(found), phase="taking over what is known")
+
+    def _best_cost(self, quantity: str) -> float:
+        best = cheapest(self.findings.candidates, self._goal)
+        return math.inf if best is None else best.costs.get(quantity, math.inf)
+
+    def _phase(self) -> str:
+        best = cheapest(self.findings.candidates, self._goal)
+        first = self._goal.objectives[0]
+        words = f"{len(self.findings.candidates)} looked at"
+        if best is not None:
+            before = self.findings.before.get(first)
+            ratio = f", best {before / best.costs[first]:.2f} × less" if before and best.costs[first] else ""
+            words += ratio
+        return words
+
+    def _tell(self, **changes: Any) -> None:
+        self.findings = replace(self.findings, seconds=self._spent, **changes)
+        self._report(self.findings)
+
+    def _goal_key(self) -> str:
+        facts = {name: value for name, value in self._goal.facts().items() if name != "seconds"}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def identity(trial_context: TrialContext, space: Space) -> str:
+    """Return hex digits of all that makes candidates of two searches comparable: model, data, seed and methods."""
+    subject, reference = trial_context.context.subject, trial_context.reference
+    facts = (
+        FORMAT,
+        subject.fingerprint,
+        subject.task.digest("train", "calibration"),
+        reference.samples.digest,
+        trial_context.context.seed,
+        trial_context.state.digest(),
+        space,
+    )
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
