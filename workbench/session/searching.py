@@ -40,8 +40,8 @@ class SessionSearching(SessionExploring):
     ) -> Findings:
         """Return recipes that meet a goal, each one measured, from the current state on.
 
-        The findings grow in `findings` meanwhile; a search that was stopped or killed goes on from what is known. Nothing
-        is applied: `session.apply(findings.recipe(findings.winner))` takes one over.
+        The findings grow in `findings` meanwhile; a search that was stopped or killed goes on from what is known.
+        Nothing is applied: `session.apply(findings.recipe(findings.winner))` takes one over.
 
         Args:
             goal: What is wanted. The score counts from the untouched model's.

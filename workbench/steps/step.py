@@ -240,6 +240,7 @@ class WeightStep(Step):
     def build(self, state: State, context: Context) -> State:
         with torch.no_grad():
             changed = state.with_changes(self.changes(state, context))
+        context.same_layers(state.model, changed.model)
         return changed.with_notes(*self.remarks(state, context))
 
 

@@ -7,6 +7,7 @@ beyond the goal is then trained on its grid, or done in a dearer way.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,15 +15,18 @@ from workbench.search.planner.candidate import Candidate, Origin
 from workbench.search.planner.parts import Choice, Parts, sections_of, worthwhile
 from workbench.search.planner.space import Space, strengths_of
 from workbench.search.planner.study import Asked, Journal, Knob, Sampler
-from workbench.steps import Context, State, Step
+from workbench.steps import KINDS, Context, Stage, State, Step
 from workbench.steps.recipe import step_code
 
 HALVINGS = 7
 NARROW = 0.01  # of the budget's range: what is nearer is the same proposal
 CHUNK = 4  # choices of parts that are scanned in one piece of work
+SMALL = 0.02  # of all parameters: of smaller parts only ways to store them are looked at
 SPREAD = 2.0  # sections count between a quarter and four times as much
 NEAR = 4.0  # times what may be lost: training on the grid may win that back
 REFINEMENTS = 3
+LONGEST = 0.3  # of the time that is left: what takes longer is not begun
+BELOW = 0.998  # of the best known cost: what only equals it is not worth a look
 SIZE = "size"
 
 
@@ -72,6 +76,7 @@ class Branch:
         self._whole = 0.0
         self._unscanned: list[tuple[str, int]] = []
         self._scanning = self._refining = self._refined = 0
+        self._form_seconds = 0.0
         self._low, self._high, self._sizes = 0.0, 1.0, set[float]()
         self._extra: list[Idea] = []
         self._tried: set[str] = set()
@@ -82,11 +87,20 @@ class Branch:
         rows = space.part_trials(state, context, self.base)
         sizes = {layer.name: layer.params for layer in context.layers(state.model)}
         self._rows = {name: own for name, own in rows.items() if own}
-        # Single methods of all parts come first, then what goes together, of the largest parts first: time may be short.
-        places = [(name, number) for name, own in self._rows.items() for number in range(len(own))]
-        self._unscanned = sorted(
-            places, key=lambda p: (len(self._rows[p[0]][p[1]][0]), -sizes.get(p[0], 0), p[1]), reverse=True
-        )
+        least = SMALL * sum(sizes.values())
+        places = [
+            (name, number)
+            for name, own in self._rows.items()
+            for number, (strengths, _) in enumerate(own)
+            if sizes.get(name, 0) >= least or is_stored(strengths)
+        ]
+
+        # Time may be short: ways to store come first, then single methods, then what goes together; large parts lead.
+        def turn(place: tuple[str, int]) -> tuple[int, int, int, int]:
+            strengths, _ = self._rows[place[0]][place[1]]
+            return len(strengths), not is_stored(strengths), -sizes.get(place[0], 0), place[1]
+
+        self._unscanned = sorted(places, key=turn, reverse=True)
 
     def scan(self) -> list[tuple[str, int]]:
         """Return the next choices that are to be scanned, [] if there are none."""
@@ -127,12 +141,20 @@ class Branch:
         """Whether the budget is still being halved."""
         return len(self._sizes) < HALVINGS and self._high - self._low > NARROW
 
-    def idea(self, space: Space) -> Idea | None:
-        """Return what is to be judged next, None if nothing is left to try."""
+    def idea(self, space: Space, best: float) -> Idea | None:
+        """Return what is to be judged next, None if nothing is left to try.
+
+        Args:
+            space: What may be done.
+            best: The least cost of what meets the goal so far; proposals are to cost less.
+        """
         if self._extra:
             return self._extra.pop(0)
-        if self.parts is None or self.sampler is None:
+        if self.parts is None or self.sampler is None or self.parts.least >= best:
             return None
+        reach = self.parts.whole - self.parts.least
+        self._high = min(self._high, (best - self.parts.least) / reach)
+        self._low = min(self._low, self._high)
         for _ in range(20):  # a proposal that was tried already says nothing new
             if self.halving:
                 size = self._halved()
@@ -140,7 +162,7 @@ class Branch:
                 origin: Origin = "knapsack"
             else:
                 asked, origin = self.sampler.ask(), "sampler"
-            idea = self._proposal(space, asked, origin)
+            idea = self._proposal(space, asked, origin, best)
             if self._is_new(idea.steps):
                 return idea
             self.sampler.tell(asked, None, 0.0)
@@ -159,17 +181,17 @@ class Branch:
     def _halved(self) -> float:
         """Return the middle of the widest gap between what is too small, what is under way, and what is enough."""
         marks = sorted({self._low, self._high, *(s for s in self._sizes if self._low < s < self._high)})
-        low, high = max(zip(marks, marks[1:], strict=False), key=lambda pair: pair[1] - pair[0])
+        low, high = max(itertools.pairwise(marks), key=lambda pair: pair[1] - pair[0])
         size = (low + high) / 2
         self._sizes.add(size)
         return size
 
-    def _proposal(self, space: Space, asked: Asked, origin: Origin) -> Idea:
+    def _proposal(self, space: Space, asked: Asked, origin: Origin, best: float) -> Idea:
         assert self.parts is not None  # noqa: S101  # there is a sampler only then
         size = float(asked.knobs[SIZE])
         weights = {name.removeprefix("weight of "): 2.0 ** float(asked.knobs[name]) for name in self._weights()}
         limit = self.parts.least + size * (self.parts.whole - self.parts.least)
-        choices = self.parts.within(limit, weights)
+        choices = self.parts.within(min(limit, best * BELOW), weights)
         strengths, damage = strengths_of(choices), sum(choice.damage for choice in choices.values())
         return Idea(space.tail(strengths, {}), origin, damage, asked, size, strengths)
 
@@ -183,8 +205,9 @@ class Branch:
             objectives: The quantities that are to be small.
         """
         self.candidates.append((idea, candidate))
-        if idea.origin == "trained" or idea.origin == "polished":
+        if idea.origin in ("trained", "polished"):
             self._refining -= 1
+            self._form_seconds = candidate.seconds
         if idea.size is not None:
             if candidate.verdict in ("meets", "dominated"):  # what costs no less than another need not be looked at
                 self._high = min(self._high, idea.size)
@@ -197,7 +220,7 @@ class Branch:
         allowed = 0.0 if excess is None else excess
         self.sampler.tell(idea.asked, values if known else None, allowed, candidate.facts())
 
-    def refinement(self, space: Space, lose: float, best: float, quantity: str, trained: bool) -> Idea | None:
+    def refinement(self, space: Space, lose: float, best: float, quantity: str, left: float) -> Idea | None:
         """Return something a little beyond the goal in a form that loses less, None if there is none.
 
         Args:
@@ -205,9 +228,10 @@ class Branch:
             lose: What may be lost.
             best: The least cost of what meets the goal so far.
             quantity: Which cost.
-            trained: Whether there is time to train on the grid; else dearer settings are taken.
+            left: Seconds; what would take more of them than it did before is left.
         """
-        if self._refined >= REFINEMENTS or self._refining:
+        trained = space.refinement is not None
+        if self._form_seconds > LONGEST * left or self._refined >= REFINEMENTS or self._refining:
             return None
         met = [
             one for idea, one in self.candidates if idea.origin in ("trained", "polished") and one.verdict == "meets"
@@ -222,7 +246,7 @@ class Branch:
             and one.score.loss <= reach
         ]
         for _, idea in sorted(near, key=lambda row: row[0]):
-            for form in forms_of(idea, space, trained):
+            for form in forms_of(idea, space):
                 if self._is_new(form.steps):
                     self._refined += 1
                     self._refining += 1
@@ -230,9 +254,14 @@ class Branch:
         return None
 
 
-def forms_of(idea: Idea, space: Space, trained: bool) -> list[Idea]:
-    """Return forms of an idea that lose less: trained on its grid, or in dearer settings."""
-    if trained and space.refinement is not None:
+def is_stored(strengths: Mapping[str, float]) -> bool:
+    """Return whether strengths say nothing but how values are stored."""
+    return all(KINDS[kind].stage == Stage.QUANTIZE for kind in strengths)
+
+
+def forms_of(idea: Idea, space: Space) -> list[Idea]:
+    """Return forms of an idea that lose less: trained on its grid, or without training in dearer settings."""
+    if space.refinement is not None:
         return [Idea(space.refined(idea.steps, 1), "trained", idea.expected)]
     others = [space.tail(idea.strengths, axes) for axes in space.alternatives()]
     return [Idea(steps, "polished", idea.expected) for steps in others]

@@ -14,7 +14,7 @@ from workbench.steps.recipe import read_step
 # "meets" and "fails" are the goal's; "dominated" was not scored to the end, because another that meets the goal costs
 # less; "impossible" could not be built, with the reason; "lost" went with its worker.
 Verdict = Literal["meets", "fails", "dominated", "impossible", "lost"]
-# Where it came from: a recipe known to be good, the scan's knapsack, the sampler, training, or another form of a good one.
+# Where it came from: a recipe known to be good, the knapsack of a scan, the sampler, training, or a dearer setting.
 Origin = Literal["known", "knapsack", "sampler", "trained", "polished"]
 
 

@@ -113,6 +113,8 @@ def judge(
     start = time.perf_counter()
     quiet = replace(trial_context.context, progress=trial_context.context.progress.silent())
     try:
+        if all(step.overlays for step in trial):
+            trial_context.evaluator.anchor(trial_context.state)
         state, overlay = built(trial_context.state, trial, quiet)
         costs = costs_of(state, overlay, quiet, rule.counted)
         outcome = before or Outcome(None, int(costs["bytes"]), count(state, overlay)[1])

@@ -22,7 +22,8 @@ from workbench.search.planner.held_out import Scored, widened
 from workbench.search.planner.judge import verdict_of
 from workbench.steps import State
 
-ENOUGH, MOST = 4, 12  # candidates that meet the goal, and that are built for it
+ENOUGH, MOST = 4, 8  # candidates that meet the goal, and that are built for it
+APART = 0.2  # of what may be lost: who costs more than the winner is shown if it loses so much less
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,11 @@ def compare_last(
     goal, lose = findings.goal, findings.goal.tolerance(findings.baseline.unit)
     last = _Last(findings, judges, lose)
     order = [one for one in _by_cost(findings) if one.verdict == "meets"]
-    # What no one score could tell is worth a look only where nothing surely meets the goal.
     for place, candidate in enumerate(order):
         if last.meeting >= ENOUGH or last.compared >= MOST:
             break
+        if not last.adds(candidate):
+            continue
         share = progress.part(place / len(order), (place + 1) / len(order))
         share.update(0.0, f"comparing on all samples: {place + 1}")
         last.take(candidate, share)
@@ -77,8 +79,8 @@ def compare_last(
     winner = cheapest(final, goal)
     test = None if winner is None else judges.test(last.states[winner.number], progress)
     found = replace(
-        found, candidates=candidates, front=front_of(candidates, goal), winner=None if winner is None else winner.number, test=test,
-        compared=compared, phase="done", done=True,
+        found, candidates=candidates, front=front_of(candidates, goal),
+        winner=None if winner is None else winner.number, test=test, compared=compared, phase="done", done=True,
     )  # fmt: skip
     report(found)
     return found
@@ -95,6 +97,13 @@ class _Last:
         self.meeting = self.compared = 0
         self.states: dict[int, State] = {}
         self._before: Predictions | None = None
+
+    def adds(self, candidate: Candidate) -> bool:
+        """Return whether a candidate may add to the front: none that met the goal costs less and loses less."""
+        if not self.meeting:
+            return True
+        best = min(one.final.loss for one in self.findings.candidates if one.number in self.states and one.final)
+        return candidate.score is not None and candidate.score.loss < best - APART * self._lose
 
     def take(self, candidate: Candidate, progress: Progress) -> None:
         """Build and score a candidate on all samples."""

@@ -1,10 +1,10 @@
 """What parts of a model may become, and what each choice damages and saves: what proposals are made of.
 
-A choice is a strength of each method for one part, such as a layer with 40 % of its weights gone and the rest on 3 bits.
-It is done alone, and its damage is how far the outputs move on a few validation samples: the Kullback-Leibler divergence
-of the predicted classes, else the squared change relative to the outputs' variance. That is cheap, knows no labels, and
-is not zero where no prediction flips, as a score is. Damages are added up, so they are a guess: the search reports their
-rank correlation with what was measured.
+A choice is a strength of each method for one part, such as a layer with 40 % of its weights gone and the others on 3
+bits. It is done alone, and its damage is how far the outputs move on a few validation samples: the Kullback-Leibler
+divergence of the predicted classes, else the squared change relative to the outputs' variance. That is cheap, knows no
+labels, and is not zero where no prediction flips, as a score is. Damages are added up, so they are a guess: the search
+reports their rank correlation with what was measured.
 """
 
 from __future__ import annotations
@@ -123,6 +123,7 @@ def damages(
     context = replace(trial_context.context, progress=progress)
     total = trial_context.reference.total
     numbers = torch.linspace(0, total - 1, min(samples, total)).long()
+    evaluator.anchor(trial_context.state)
     wanted, _ = evaluator.prepare(trial_context.state)(numbers)
     logits = trial_context.reference.metric.classes is not None
     found = []

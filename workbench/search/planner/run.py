@@ -38,6 +38,7 @@ FORMAT = 1  # of what is kept; raised when knobs or what they mean change
 FIRST_SLICE = 0.3  # of the time, for what needs no training, where there is training
 SCAN_SHARE = 0.4  # of a slice
 SLICE = 0.08
+KEPT_STATES = 4  # of what took long to build, for the last comparison
 BASE = "base"
 Report = Callable[[Findings], None]
 
@@ -93,7 +94,7 @@ class Search:
         self._epoch_seconds = 0.0
         self._start = time.monotonic()
         self._whole = cost_before(bench.trials, space.quantity)
-        self.states: dict[int, State] = {}
+        self._states: dict[int, State] = {}
         if self._journal.note:
             self._tell(notes=(*findings.notes, self._journal.note))
 
@@ -117,7 +118,9 @@ class Search:
         return self.findings
 
     def base_of(self, candidate: Candidate) -> tuple[tuple[Step, ...], State | None]:
-        """Return the longest trained base that a candidate's steps begin with, and its state where it is at hand."""
+        """Return the longest beginning of a candidate's steps of which the state is at hand, and that state."""
+        if candidate.number in self._states:
+            return candidate.steps, self._states[candidate.number]
         found: tuple[tuple[Step, ...], State | None] = ((), self._bench.trials.state)
         for branch in self._branches:
             size = len(branch.base)
@@ -159,25 +162,23 @@ class Search:
         if branch.state is None:
             return None
         if branch.parts is None:
-            if on or branch.spent < SCAN_SHARE * branch.slice:
-                if places := branch.scan():
-                    args = (branch.trials(places), self._space.quantity)
-                    return Work(damages, args, self._base_name(branch), ("scan", branch, places))
+            if (on or branch.spent < SCAN_SHARE * branch.slice) and (places := branch.scan()):
+                args = (branch.trials(places), self._space.quantity)
+                return Work(damages, args, self._base_name(branch), ("scan", branch, places))
             if branch.scanning:
                 return None
             study = f"{self._goal_key()} {branch.name}"
             branch.finish_scan(self._journal, study, len(self._goal.objectives), self._context.seed)
-        trained = self._space.refinement is not None and self._fits(1)
-        if not branch.halving or branch.parts is None:
+        if branch.parts is not None and not branch.halving and self._fits(1):
             best = self._best_cost(self._space.quantity)
-            idea = branch.refinement(self._space, self._lose, best, self._space.quantity, trained)
+            idea = branch.refinement(self._space, self._lose, best, self._space.quantity, self._left)
             if idea is not None:
                 return self._judging(branch, idea)
-        idea = branch.idea(self._space)
+        idea = branch.idea(self._space, self._best_cost(self._space.quantity))
         return None if idea is None else self._judging(branch, idea)
 
     def _judging(self, branch: Branch, idea: Idea) -> Work:
-        keep = bool(self._goal.runtimes)
+        keep = bool(self._goal.runtimes) or idea.origin in ("trained", "polished")  # what took long is not built twice
         return Work(judge, (idea.steps, self._rule(), None, keep), self._base_name(branch), ("judge", branch, idea))
 
     def _base_name(self, branch: Branch) -> str:
@@ -218,7 +219,9 @@ class Search:
         if not self._seeds or not task.has("train"):
             return 0.0
         numbers = torch.arange(min(64, self._bench.trials.reference.total))
-        predict, start = evaluator.plain(self._bench.trials.state), time.perf_counter()
+        predict = evaluator.plain(self._bench.trials.state)
+        predict(numbers)  # the first run of a kernel also builds it
+        start = time.perf_counter()
         predict(numbers)
         return 3 * (time.perf_counter() - start) / len(numbers) * len(task.split("train"))
 
@@ -300,6 +303,11 @@ class Search:
             idea.expected, idea.asked.knobs if idea.asked else branch.knobs, branch.name, judged.seconds, reason,
         )  # fmt: skip
         self._tell(candidates=(*self.findings.candidates, candidate), phase=self._phase())
+        if verdict == "meets" and judged.state is not None:
+            self._states[candidate.number] = judged.state
+            order = sorted(self._states, key=lambda number: self.findings.at(number).costs.get("bytes", math.inf))
+            for number in order[KEPT_STATES:]:
+                del self._states[number]
         return candidate
 
     def _timed(self, state: State) -> dict[str, Latency]:
