@@ -51,7 +51,9 @@ def test_sleeping_candidates_keep_all_workers_busy(monkeypatch, root, width):
     workers = Workers(root, executor)
     monkeypatch.setattr(workers, "_bytes", lambda name: b"")
     workers.run(
-        lambda: None if (n := next(left, None)) is None else Work(print, tag=n), lambda *come: took.append(come), Progress()
+        lambda: None if (n := next(left, None)) is None else Work(print, tag=n),
+        lambda *come: took.append(come),
+        Progress(),
     )
     assert sorted(work.tag for work, _ in took) == list(range(len(times)))
     assert executor.busy / executor.now >= 0.85 * width

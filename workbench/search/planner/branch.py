@@ -23,7 +23,9 @@ NARROW = 0.01  # of the budget's range: what is nearer is the same proposal
 CHUNK = 4  # choices of parts that are scanned in one piece of work
 SMALL = 0.02  # of all parameters: of smaller parts only ways to store them are looked at
 SPREAD = 2.0  # sections count between a quarter and four times as much
-NEAR = 4.0  # times what may be lost: training on the grid may win that back
+# Times what may be lost that training on the grid is tried with first, as it wins back much; a dearer setting less.
+NEAR, NEARER = 16.0, 2.0
+BOLDER, MILDER = 2.0, 0.25  # after one that met the goal, and after one that did not
 REFINEMENTS = 3
 LONGEST = 0.3  # of the time that is left: what takes longer is not begun
 BELOW = 0.998  # of the best known cost: what only equals it is not worth a look
@@ -76,7 +78,7 @@ class Branch:
         self._whole = 0.0
         self._unscanned: list[tuple[str, int]] = []
         self._scanning = self._refining = self._refined = 0
-        self._form_seconds = 0.0
+        self._form_seconds, self._boldness = 0.0, 1.0
         self._low, self._high, self._sizes = 0.0, 1.0, set[float]()
         self._extra: list[Idea] = []
         self._tried: set[str] = set()
@@ -208,6 +210,7 @@ class Branch:
         if idea.origin in ("trained", "polished"):
             self._refining -= 1
             self._form_seconds = candidate.seconds
+            self._boldness *= BOLDER if candidate.verdict == "meets" else MILDER
         if idea.size is not None:
             if candidate.verdict in ("meets", "dominated"):  # what costs no less than another need not be looked at
                 self._high = min(self._high, idea.size)
@@ -233,10 +236,7 @@ class Branch:
         trained = space.refinement is not None
         if self._form_seconds > LONGEST * left or self._refined >= REFINEMENTS or self._refining:
             return None
-        met = [
-            one for idea, one in self.candidates if idea.origin in ("trained", "polished") and one.verdict == "meets"
-        ]
-        reach = lose * (NEAR if trained else NEAR / 2) * (2 if met else 1)
+        reach = lose * (NEAR if trained else NEARER) * self._boldness
         near = [
             (one.costs[quantity], idea)
             for idea, one in self.candidates

@@ -38,6 +38,7 @@ FORMAT = 1  # of what is kept; raised when knobs or what they mean change
 FIRST_SLICE = 0.3  # of the time, for what needs no training, where there is training
 SCAN_SHARE = 0.4  # of a slice
 SLICE = 0.08
+EPOCH_PASSES = 5  # of all train samples forward, that an epoch takes as long as
 KEPT_STATES = 4  # of what took long to build, for the last comparison
 BASE = "base"
 Report = Callable[[Findings], None]
@@ -205,7 +206,7 @@ class Search:
             branch.asked = asked
             self._training += 1
             self._tell(phase=f"training base {len(self._branches) - 1}")
-            rule = Rule(self._lose * 4)
+            rule = Rule(self._lose * 4, self._counted)
             return Work(judge, (steps, rule, None, True), "", ("base", branch, None))
         return None
 
@@ -214,7 +215,7 @@ class Search:
         return epochs * self._epoch_seconds < 0.6 * self._left
 
     def _estimated_epoch(self) -> float:
-        """Return about how many seconds an epoch takes, before one was trained: forward, and twice that backward."""
+        """Return about how many seconds an epoch takes, before one was trained: forward, backward, and a teacher."""
         task, evaluator = self._context.subject.task, self._bench.trials.evaluator
         if not self._seeds or not task.has("train"):
             return 0.0
@@ -223,7 +224,7 @@ class Search:
         predict(numbers)  # the first run of a kernel also builds it
         start = time.perf_counter()
         predict(numbers)
-        return 3 * (time.perf_counter() - start) / len(numbers) * len(task.split("train"))
+        return EPOCH_PASSES * (time.perf_counter() - start) / len(numbers) * len(task.split("train"))
 
     def _branch(self, name: str, steps: tuple[Step, ...], knobs: Mapping[str, float | str] | None = None) -> Branch:
         branch = Branch(name, steps, knobs)
@@ -243,8 +244,12 @@ class Search:
         found = [()] if self._space.quantity != "bytes" else []
         return list(dict.fromkeys([*found, *(tail for tail in tails if tail)]))
 
+    @property
+    def _counted(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self._goal.counted, self._space.quantity)))
+
     def _rule(self) -> Rule:
-        counted = self._goal.counted
+        counted = self._counted
         timed = any(name.startswith(LATENCY) for name in self._goal.objectives)
         limits = {name: value for name, value in self._goal.limits.items() if name in counted}
         beaten = tuple(one.costs for one in self.findings.candidates if one.verdict == "meets")
@@ -266,6 +271,8 @@ class Search:
             self._take_base(branch, result)
         else:
             branch.spent += result.seconds / self._workers.width
+            if of.origin == "trained":
+                self._epoch_seconds = max(self._epoch_seconds, result.seconds)
             candidate = self._add(branch.base + of.steps, of, result, branch)
             excess = None if candidate.score is None else candidate.score.loss - self._lose
             branch.judged(of, candidate, excess, self._goal.objectives)
