@@ -15,7 +15,7 @@ from widgets.view import View
 from workbench import formatting
 from workbench.charts import Candidate as Point
 from workbench.charts import knob_chart, trade_off_chart
-from workbench.charts.trade_off import Quantity
+from workbench.charts.trade_off import Quantity, Role
 from workbench.errors import WorkbenchError
 from workbench.search.goal import Goal, quantities, quantity_title
 from workbench.search.planner import Candidate, Findings
@@ -51,7 +51,8 @@ class SearchView(View):
 
     def __init__(self, session: Session, lock: RLock, edit: Callable[[], None]) -> None:
         super().__init__(session, lock)
-        self._edit, self._due, self._drawn = edit, 0.0, object()
+        self._edit, self._due, self._picked = edit, 0.0, False
+        self._drawn: object = ()  # no findings yet, not even that there are none
         unit = "points" if session.subject.task.metric.unit == "%" else session.subject.task.metric.name
         self.lose = W.BoundedFloatText(
             value=0.5, min=0.0, max=1e6, step=0.1, layout={"width": "74px"},
@@ -59,7 +60,7 @@ class SearchView(View):
         )  # fmt: skip
         names = [name for name in quantities() if name.partition(":")[2] in ("", *session.settings.runtimes)]
         self.least = W.Dropdown(
-            options=[(quantity_title(name), name) for name in names], layout={"width": "220px"},
+            options=[(quantity_title(name), name) for name in names], layout={"width": "160px"},
             tooltip="What is to be as small as can be",
         )  # fmt: skip
         self.minutes = W.BoundedFloatText(
@@ -107,6 +108,7 @@ class SearchView(View):
         return Goal(self.lose.value, self.least.value, 60 * self.minutes.value)
 
     def _search(self) -> None:
+        self._picked = False
         self.session.start("Search", self.session.search, self.goal())
 
     def _chosen(self) -> Candidate:
@@ -152,7 +154,9 @@ class SearchView(View):
             self.chart.show(_points(findings, first), kind, quantity_title(first))
         listed = _listed(findings)
         options = [_row(one, findings) for one in listed]
-        chosen = self.list.value if self.list.value in [one.number for one in listed] else None
+        # Until somebody picks one, the best is shown, whichever it is by now.
+        kept = self._picked and self.list.value in [one.number for one in listed]
+        chosen = self.list.value if kept else None
         best = findings.best
         if list(self.list.options) != options:
             self.list.options = options
@@ -167,6 +171,7 @@ class SearchView(View):
                 self.knobs.show(rows)
 
     def _choose(self) -> None:
+        self._picked = True
         with self.lock:
             self._show_chosen()
 
@@ -190,7 +195,7 @@ def _points(findings: Findings, quantity: str) -> list[Point]:
     others = [one for one in scored if one.verdict == "fails" and one.best_score and one.best_score.loss < 6 * lose]
     winner = findings.best
     for one in [*others[-MOST_POINTS:], *meeting]:
-        role = "too much lost" if one.verdict == "fails" else "current" if one is winner else "found"
+        role: Role = "too much lost" if one.verdict == "fails" else "best" if one is winner else "found"
         assert one.best_score is not None  # noqa: S101  # only scored ones are here
         points.append(
             Point(f"{one.number}: {title_of_steps(one)}", one.best_score, one.costs[quantity], role, one.number)

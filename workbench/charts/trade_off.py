@@ -15,14 +15,15 @@ from workbench.charts import theme
 from workbench.charts.units import byte_unit, count_unit
 from workbench.measure import Score
 
-Role = Literal["baseline", "current", "other", "found", "too much lost"]
+Role = Literal["baseline", "current", "other", "found", "best", "too much lost"]
 Quantity = Literal["bytes", "MACs", "time"]
 MARKERS: dict[Role, str] = {
-    "baseline": "square", "current": "diamond", "other": "circle", "found": "triangle", "too much lost": "x",
+    "baseline": "square", "current": "diamond", "other": "circle", "found": "triangle", "best": "diamond",
+    "too much lost": "x",
 }  # fmt: skip
-SIZES: dict[Role, int] = {"baseline": 13, "current": 19, "other": 12, "found": 11, "too much lost": 8}
+SIZES: dict[Role, int] = {"baseline": 13, "current": 19, "other": 12, "found": 11, "best": 19, "too much lost": 8}
 COLORS: dict[Role, str] = {
-    "baseline": theme.BEFORE, "current": theme.AFTER, "other": theme.ORANGE, "found": theme.GREEN,
+    "baseline": theme.BEFORE, "current": theme.AFTER, "other": theme.ORANGE, "found": theme.GREEN, "best": theme.BLUE,
     "too much lost": theme.FAINT,
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from workbench.search.planner.candidate import Candidate, Origin
 from workbench.search.planner.parts import Choice, Parts, sections_of, worthwhile
@@ -23,10 +23,9 @@ NARROW = 0.01  # of the budget's range: what is nearer is the same proposal
 CHUNK = 4  # choices of parts that are scanned in one piece of work
 SMALL = 0.02  # of all parameters: of smaller parts only ways to store them are looked at
 SPREAD = 2.0  # sections count between a quarter and four times as much
-# Times what may be lost that training on the grid is tried with first, as it wins back much; a dearer setting less.
-NEAR, NEARER = 16.0, 2.0
-BOLDER, MILDER = 2.0, 0.25  # after one that met the goal, and after one that did not
-REFINEMENTS = 3
+SAMPLED = 10  # proposals of the sampler before what takes longer
+FAR, NEAR = 0.5, 0.2  # of the way to the cheapest proposal, from what meets the goal as it is
+REFINEMENTS = 4
 LONGEST = 0.3  # of the time that is left: what takes longer is not begun
 BELOW = 0.998  # of the best known cost: what only equals it is not worth a look
 SIZE = "size"
@@ -43,6 +42,7 @@ class Idea:
         asked: The sampler's record, None if it did not propose them.
         size: The budget of the proposal, 0 to 1; None if it has none.
         strengths: Part to kind to strength, where it was proposed from a scan.
+        knobs: What it was proposed by.
     """
 
     steps: tuple[Step, ...]
@@ -51,6 +51,7 @@ class Idea:
     asked: Asked | None = None
     size: float | None = None
     strengths: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    knobs: Mapping[str, float | str] = field(default_factory=dict)
 
 
 class Branch:
@@ -78,7 +79,8 @@ class Branch:
         self._whole = 0.0
         self._unscanned: list[tuple[str, int]] = []
         self._scanning = self._refining = self._refined = 0
-        self._form_seconds, self._boldness = 0.0, 1.0
+        self._form_seconds, self._exhausted = 0.0, False
+        self._refined_low, self._refined_high = 0.0, 1.0
         self._low, self._high, self._sizes = 0.0, 1.0, set[float]()
         self._extra: list[Idea] = []
         self._tried: set[str] = set()
@@ -164,10 +166,11 @@ class Branch:
                 origin: Origin = "knapsack"
             else:
                 asked, origin = self.sampler.ask(), "sampler"
-            idea = self._proposal(space, asked, origin, best)
+            idea = replace(self._proposal(space, asked.knobs, best), origin=origin, asked=asked)
             if self._is_new(idea.steps):
                 return idea
             self.sampler.tell(asked, None, 0.0)
+        self._exhausted = True
         return None
 
     def _is_new(self, steps: Sequence[Step]) -> bool:
@@ -188,14 +191,15 @@ class Branch:
         self._sizes.add(size)
         return size
 
-    def _proposal(self, space: Space, asked: Asked, origin: Origin, best: float) -> Idea:
+    def _proposal(self, space: Space, knobs: Mapping[str, float | str], best: float) -> Idea:
+        """Return what knobs say: the budget, and how much damages of sections count, as powers of two."""
         assert self.parts is not None  # noqa: S101  # there is a sampler only then
-        size = float(asked.knobs[SIZE])
-        weights = {name.removeprefix("weight of "): 2.0 ** float(asked.knobs[name]) for name in self._weights()}
+        size = float(knobs[SIZE])
+        weights = {name.removeprefix("weight of "): 2.0 ** float(knobs.get(name, 0.0)) for name in self._weights()}
         limit = self.parts.least + size * (self.parts.whole - self.parts.least)
         choices = self.parts.within(min(limit, best * BELOW), weights)
         strengths, damage = strengths_of(choices), sum(choice.damage for choice in choices.values())
-        return Idea(space.tail(strengths, {}), origin, damage, asked, size, strengths)
+        return Idea(space.tail(strengths, {}), "knapsack", damage, None, size, strengths, dict(knobs))
 
     def judged(self, idea: Idea, candidate: Candidate, excess: float | None, objectives: Sequence[str]) -> None:
         """Take what is known of an idea.
@@ -210,8 +214,11 @@ class Branch:
         if idea.origin in ("trained", "polished"):
             self._refining -= 1
             self._form_seconds = candidate.seconds
-            self._boldness *= BOLDER if candidate.verdict == "meets" else MILDER
-        if idea.size is not None:
+            if candidate.verdict == "meets" and idea.size is not None:
+                self._refined_high = min(self._refined_high, idea.size)
+            elif candidate.verdict == "fails" and idea.size is not None:
+                self._refined_low = max(self._refined_low, idea.size)
+        elif idea.size is not None:
             if candidate.verdict in ("meets", "dominated"):  # what costs no less than another need not be looked at
                 self._high = min(self._high, idea.size)
             elif candidate.verdict == "fails" and idea.origin == "knapsack":
@@ -223,34 +230,37 @@ class Branch:
         allowed = 0.0 if excess is None else excess
         self.sampler.tell(idea.asked, values if known else None, allowed, candidate.facts())
 
-    def refinement(self, space: Space, lose: float, best: float, quantity: str, left: float) -> Idea | None:
-        """Return something a little beyond the goal in a form that loses less, None if there is none.
+    @property
+    def sampled(self) -> bool:
+        """Whether the sampler had its turn, so that what takes longer may begin."""
+        count = sum(idea.origin == "sampler" for idea, _ in self.candidates)
+        return not self.halving and (self._exhausted or count >= SAMPLED)
+
+    def refinement(self, space: Space, best: float, left: float, epochs: int) -> Idea | None:
+        """Return something beyond the goal in a form that loses less, None if there is none or no time for it.
+
+        How far beyond is found by halving too: training on the grid wins much back, a dearer setting less.
 
         Args:
             space: What may be done.
-            lose: What may be lost.
             best: The least cost of what meets the goal so far.
-            quantity: Which cost.
-            left: Seconds; what would take more of them than it did before is left.
+            left: Seconds; what takes more than a part of them is left.
+            epochs: Of training on the grid.
         """
-        trained = space.refinement is not None
-        if self._form_seconds > LONGEST * left or self._refined >= REFINEMENTS or self._refining:
+        if self.parts is None or self._refining or self._refined >= REFINEMENTS or self._form_seconds > LONGEST * left:
             return None
-        reach = lose * (NEAR if trained else NEARER) * self._boldness
-        near = [
-            (one.costs[quantity], idea)
-            for idea, one in self.candidates
-            if idea.origin in ("knapsack", "sampler")
-            and one.score is not None
-            and one.costs.get(quantity, best) < best
-            and one.score.loss <= reach
-        ]
-        for _, idea in sorted(near, key=lambda row: row[0]):
-            for form in forms_of(idea, space):
-                if self._is_new(form.steps):
-                    self._refined += 1
-                    self._refining += 1
-                    return form
+        self._refined_high = min(self._refined_high, self._high)
+        reach = self._refined_high - self._refined_low
+        if reach < 2 * NARROW or self.parts.least >= best:
+            return None
+        size = self._refined_high - (FAR if space.refinement is not None else NEAR) * reach
+        met = [idea.knobs for idea, one in self.candidates if one.verdict == "meets" and idea.knobs]
+        idea = self._proposal(space, {**(met[-1] if met else {}), SIZE: size}, best)
+        for form in forms_of(idea, space, epochs):
+            if self._is_new(form.steps):
+                self._refined += 1
+                self._refining += 1
+                return form
         return None
 
 
@@ -259,9 +269,8 @@ def is_stored(strengths: Mapping[str, float]) -> bool:
     return all(KINDS[kind].stage == Stage.QUANTIZE for kind in strengths)
 
 
-def forms_of(idea: Idea, space: Space) -> list[Idea]:
+def forms_of(idea: Idea, space: Space, epochs: int) -> list[Idea]:
     """Return forms of an idea that lose less: trained on its grid, or without training in dearer settings."""
     if space.refinement is not None:
-        return [Idea(space.refined(idea.steps, 1), "trained", idea.expected)]
-    others = [space.tail(idea.strengths, axes) for axes in space.alternatives()]
-    return [Idea(steps, "polished", idea.expected) for steps in others]
+        return [replace(idea, steps=space.refined(idea.steps, epochs), origin="trained")]
+    return [replace(idea, steps=space.tail(idea.strengths, axes), origin="polished") for axes in space.alternatives()]

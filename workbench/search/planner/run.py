@@ -24,11 +24,11 @@ from workbench.measure import Latency, compare
 from workbench.measure.runtimes import RUNTIMES, Forward
 from workbench.search.goal import LATENCY, Goal
 from workbench.search.planner.branch import Branch, Idea
-from workbench.search.planner.candidate import Candidate, Verdict
+from workbench.search.planner.candidate import Candidate, Origin, Verdict
 from workbench.search.planner.findings import Findings, cheapest, steps_key
 from workbench.search.planner.judge import Judged, Rule, judge, verdict_of
 from workbench.search.planner.parts import cost_before, damages
-from workbench.search.planner.space import Space
+from workbench.search.planner.space import EPOCHS, MOST_EPOCHS, Space, epochs_of
 from workbench.search.planner.study import Journal, Sampler
 from workbench.search.planner.workers import Lost, Work, Workers
 from workbench.search.trials.trial import Outcome, TrialContext
@@ -40,7 +40,13 @@ SCAN_SHARE = 0.4  # of a slice
 SLICE = 0.08
 EPOCH_PASSES = 5  # of all train samples forward, that an epoch takes as long as
 KEPT_STATES = 4  # of what took long to build, for the last comparison
-BASE = "base"
+PHASES: dict[Origin, str] = {
+    "known": "looking at recipes that are known to be good",
+    "knapsack": "trying proposals of the scan",
+    "sampler": "trying what the sampler proposes",
+    "trained": "training what loses a little too much",
+    "polished": "trying dearer settings of what loses a little too much",
+}
 Report = Callable[[Findings], None]
 
 
@@ -170,9 +176,10 @@ class Search:
                 return None
             study = f"{self._goal_key()} {branch.name}"
             branch.finish_scan(self._journal, study, len(self._goal.objectives), self._context.seed)
-        if branch.parts is not None and not branch.halving and self._fits(1):
+        if branch.sampled and self._fits(1):
             best = self._best_cost(self._space.quantity)
-            idea = branch.refinement(self._space, self._lose, best, self._space.quantity, self._left)
+            epochs = min(max(int(0.2 * self._left / max(self._epoch_seconds, 1e-9)), 1), MOST_EPOCHS)
+            idea = branch.refinement(self._space, best, self._left, epochs)
             if idea is not None:
                 return self._judging(branch, idea)
         idea = branch.idea(self._space, self._best_cost(self._space.quantity))
@@ -199,7 +206,7 @@ class Search:
             if not steps or any(branch.name == name for branch in self._branches):
                 self._bases.tell(asked, None, 0.0)
                 continue
-            if not self._fits(int(asked.knobs.get("epochs", 1))):
+            if not self._fits(int(asked.knobs.get(EPOCHS, 1))):
                 self._bases.tell(asked, None, 0.0)
                 return None
             branch = self._branch(name, steps, asked.knobs)
@@ -272,7 +279,7 @@ class Search:
         else:
             branch.spent += result.seconds / self._workers.width
             if of.origin == "trained":
-                self._epoch_seconds = max(self._epoch_seconds, result.seconds)
+                self._epoch_seconds = result.seconds / max(epochs_of(of.steps), 1)
             candidate = self._add(branch.base + of.steps, of, result, branch)
             excess = None if candidate.score is None else candidate.score.loss - self._lose
             branch.judged(of, candidate, excess, self._goal.objectives)
@@ -280,8 +287,8 @@ class Search:
 
     def _take_base(self, branch: Branch, judged: Judged) -> None:
         self._training -= 1
-        epochs = int(float(branch.knobs.get("epochs", 1)))
-        self._epoch_seconds = max(judged.seconds / epochs, self._epoch_seconds * 0.5)
+        if epochs := epochs_of(branch.base):
+            self._epoch_seconds = judged.seconds / epochs
         score = judged.outcome.score
         excess = math.inf if score is None else score.loss - self._lose
         if judged.state is None or score is None or verdict_of(score, self._lose * 4) == "fails":
@@ -307,9 +314,9 @@ class Search:
             verdict, reason = self._within_time(latency)
         candidate = Candidate(
             len(self.findings.candidates) + 1, steps, idea.origin, verdict, judged.outcome.score, costs, latency,
-            idea.expected, idea.asked.knobs if idea.asked else branch.knobs, branch.name, judged.seconds, reason,
+            idea.expected, idea.knobs or branch.knobs, branch.name, judged.seconds, reason,
         )  # fmt: skip
-        self._tell(candidates=(*self.findings.candidates, candidate), phase=self._phase())
+        self._tell(candidates=(*self.findings.candidates, candidate), phase=PHASES[idea.origin])
         if verdict == "meets" and judged.state is not None:
             self._states[candidate.number] = judged.state
             order = sorted(self._states, key=lambda number: self.findings.at(number).costs.get("bytes", math.inf))

@@ -228,6 +228,11 @@ class Space:
         return (*(s for s in steps if s.stage != Stage.CODE), self._made(self.refinement, epochs=epochs), *codes)
 
 
+def epochs_of(steps: Sequence[Step]) -> int:
+    """Return how many epochs steps train in all."""
+    return sum(int(getattr(step, EPOCHS, 0)) for step in steps if isinstance(step, TrainingStep))
+
+
 def strengths_of(choices: Mapping[str, Choice]) -> dict[str, Mapping[str, float]]:
     """Return the strengths of parts that do not stay as they are."""
     return {name: choice.strengths for name, choice in choices.items() if choice.strengths}
