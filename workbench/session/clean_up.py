@@ -1,8 +1,9 @@
 """What lies on the disk for convenience, and what killed processes left there: told with sizes, and removed.
 
 Under `.workbench` each subject has a folder: `session-*.json` are sessions to restore, `scans/` holds scores of scans,
-`training/` holds where trainings were cut short, `search/` what searches looked at. Beside exports and reports lie, only while these are written,
-`.NAME.half-…`, `.NAME.before-…` and `.NAME.lock`. Exports and reports themselves are never touched.
+`training/` holds where trainings were cut short, `search/` what searches looked at. Beside exports and reports lie,
+only while these are written, `.NAME.half-…`, `.NAME.before-…` and `.NAME.lock`. Exports and reports themselves are
+never touched.
 """
 
 from __future__ import annotations

@@ -27,8 +27,9 @@ SAMPLED = 10  # proposals of the sampler before what takes longer
 FAR, NEAR = 0.5, 0.2  # of the way to the cheapest proposal, from what meets the goal as it is
 REFINEMENTS = 4
 LONGEST = 0.3  # of the time that is left: what takes longer is not begun
-BELOW = 0.998  # of the best known cost: what only equals it is not worth a look
-SIZE = "size"
+# Parts of the best known cost: what only equals it is not worth a look, and the sampler goes so much below it.
+BELOW, DEEPEST = 0.002, 0.12
+DEPTH, WEIGHT = "how far below the best", "weight of "
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ class Branch:
         if not choices:
             return
         self.parts = Parts(choices, self._whole, sections_of(list(choices)))
-        knobs: dict[str, Knob] = {SIZE: (0.0, 1.0)}
-        knobs |= {f"weight of {name}": (-SPREAD, SPREAD) for name in dict.fromkeys(self.parts.sections.values())}
+        knobs: dict[str, Knob] = {DEPTH: (0.0, 1.0)}
+        knobs |= {f"{WEIGHT}{name}": (-SPREAD, SPREAD) for name in dict.fromkeys(self.parts.sections.values())}
         self.sampler = journal.sampler(study, knobs, objectives, seed)
 
     @property
@@ -160,13 +161,17 @@ class Branch:
         self._high = min(self._high, (best - self.parts.least) / reach)
         self._low = min(self._low, self._high)
         for _ in range(20):  # a proposal that was tried already says nothing new
+            limit, size = min(best, self.parts.whole), None
             if self.halving:
                 size = self._halved()
-                asked = self.sampler.ask({SIZE: size, **dict.fromkeys(self._weights(), 0.0)})
+                limit = min(self.parts.least + size * reach, limit)
+                asked = self.sampler.ask({DEPTH: 0.0, **dict.fromkeys(self._weights(), 0.0)})
                 origin: Origin = "knapsack"
             else:
                 asked, origin = self.sampler.ask(), "sampler"
-            idea = replace(self._proposal(space, asked.knobs, best), origin=origin, asked=asked)
+            below = BELOW + (DEEPEST - BELOW) * float(asked.knobs[DEPTH])
+            idea = self._proposal(space, asked.knobs, min(limit, best * (1 - below)))
+            idea = replace(idea, origin=origin, asked=asked, size=size)
             if self._is_new(idea.steps):
                 return idea
             self.sampler.tell(asked, None, 0.0)
@@ -181,7 +186,7 @@ class Branch:
         return new
 
     def _weights(self) -> list[str]:
-        return [] if self.parts is None else [f"weight of {n}" for n in dict.fromkeys(self.parts.sections.values())]
+        return [] if self.parts is None else [f"{WEIGHT}{n}" for n in dict.fromkeys(self.parts.sections.values())]
 
     def _halved(self) -> float:
         """Return the middle of the widest gap between what is too small, what is under way, and what is enough."""
@@ -191,15 +196,13 @@ class Branch:
         self._sizes.add(size)
         return size
 
-    def _proposal(self, space: Space, knobs: Mapping[str, float | str], best: float) -> Idea:
-        """Return what knobs say: the budget, and how much damages of sections count, as powers of two."""
+    def _proposal(self, space: Space, knobs: Mapping[str, float | str], limit: float) -> Idea:
+        """Return what is best within a budget, where knobs say how much damages of sections count, as powers of two."""
         assert self.parts is not None  # noqa: S101  # there is a sampler only then
-        size = float(knobs[SIZE])
-        weights = {name.removeprefix("weight of "): 2.0 ** float(knobs.get(name, 0.0)) for name in self._weights()}
-        limit = self.parts.least + size * (self.parts.whole - self.parts.least)
-        choices = self.parts.within(min(limit, best * BELOW), weights)
+        weights = {name.removeprefix(WEIGHT): 2.0 ** float(knobs.get(name, 0.0)) for name in self._weights()}
+        choices = self.parts.within(limit, weights)
         strengths, damage = strengths_of(choices), sum(choice.damage for choice in choices.values())
-        return Idea(space.tail(strengths, {}), "knapsack", damage, None, size, strengths, dict(knobs))
+        return Idea(space.tail(strengths, {}), "knapsack", damage, None, None, strengths, dict(knobs))
 
     def judged(self, idea: Idea, candidate: Candidate, excess: float | None, objectives: Sequence[str]) -> None:
         """Take what is known of an idea.
@@ -255,7 +258,8 @@ class Branch:
             return None
         size = self._refined_high - (FAR if space.refinement is not None else NEAR) * reach
         met = [idea.knobs for idea, one in self.candidates if one.verdict == "meets" and idea.knobs]
-        idea = self._proposal(space, {**(met[-1] if met else {}), SIZE: size}, best)
+        limit = self.parts.least + size * (self.parts.whole - self.parts.least)
+        idea = replace(self._proposal(space, met[-1] if met else {}, min(limit, best * (1 - BELOW))), size=size)
         for form in forms_of(idea, space, epochs):
             if self._is_new(form.steps):
                 self._refined += 1
