@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from workbench.errors import WorkbenchError
 from workbench.measure import Score
 from workbench.search.goal import Goal, quantity_title
 from workbench.search.planner.candidate import Candidate, dominates
+from workbench.steps import Step
 from workbench.steps.recipe import Recipe
 
 LEAST_RANKED = 8  # candidates without which a rank correlation says nothing
@@ -227,9 +228,9 @@ def costs_words(candidate: Candidate, goal: Goal) -> str:
     )
 
 
-def steps_key(candidate: Candidate) -> str:
+def key_of(steps: Sequence[Step]) -> str:
     """Return a text that is the same for equal steps."""
-    return json.dumps([step.facts() for step in candidate.steps], sort_keys=True)
+    return json.dumps([step.facts() for step in steps], sort_keys=True)
 
 
 def _spearman(one: list[float], other: list[float]) -> float | None:

@@ -25,7 +25,7 @@ from workbench.measure.runtimes import RUNTIMES, Forward
 from workbench.search.goal import LATENCY, Goal
 from workbench.search.planner.branch import Branch, Idea
 from workbench.search.planner.candidate import Candidate, Origin, Verdict
-from workbench.search.planner.findings import Findings, cheapest, steps_key
+from workbench.search.planner.findings import Findings, cheapest, key_of
 from workbench.search.planner.judge import Judged, Rule, judge, verdict_of
 from workbench.search.planner.parts import cost_before, damages
 from workbench.search.planner.space import EPOCHS, MOST_EPOCHS, Space, epochs_of
@@ -98,6 +98,7 @@ class Search:
         trains = space.recovery is not None or not space.by_layer
         self._seeds = space.base_seeds() if trains and space.structural else []
         self._training = 0
+        self._earlier: dict[str, Candidate] = {}
         self._epoch_seconds = 0.0
         self._start = time.monotonic()
         self._whole = cost_before(bench.trials, space.quantity)
@@ -182,8 +183,12 @@ class Search:
             idea = branch.refinement(self._space, best, self._left, epochs)
             if idea is not None:
                 return self._judging(branch, idea)
-        idea = branch.idea(self._space, self._best_cost(self._space.quantity))
-        return None if idea is None else self._judging(branch, idea)
+        while idea := branch.idea(self._space, self._best_cost(self._space.quantity)):
+            known = self._earlier.get(key_of(branch.base + idea.steps))
+            if known is None:
+                return self._judging(branch, idea)
+            self._give(branch, idea, known)  # an earlier search looked at it
+        return None
 
     def _judging(self, branch: Branch, idea: Idea) -> Work:
         keep = bool(self._goal.runtimes) or idea.origin in ("trained", "polished")  # what took long is not built twice
@@ -280,10 +285,16 @@ class Search:
             branch.spent += result.seconds / self._workers.width
             if of.origin == "trained":
                 self._epoch_seconds = result.seconds / max(epochs_of(of.steps), 1)
-            candidate = self._add(branch.base + of.steps, of, result, branch)
-            excess = None if candidate.score is None else candidate.score.loss - self._lose
-            branch.judged(of, candidate, excess, self._goal.objectives)
+            self._give(branch, of, self._add(branch.base + of.steps, of, result, branch))
         self._progress.update(min(self._spent / max(self._goal.seconds, 1e-9), 1.0), self._phase())
+
+    def _give(self, branch: Branch, idea: Idea, candidate: Candidate) -> None:
+        """Tell a branch what came of its idea."""
+        excess = None if candidate.score is None else candidate.score.loss - self._lose
+        branch.judged(idea, candidate, excess, self._goal.objectives)
+        if idea.asked is None:
+            log = self._journal.sampler(f"{self._goal_key()} others", {}, 1, self._context.seed)
+            log.tell(log.ask(), None, 0.0, candidate.facts())
 
     def _take_base(self, branch: Branch, judged: Judged) -> None:
         self._training -= 1
@@ -364,8 +375,9 @@ class Search:
             over = [name for name, most in self._goal.limits.items() if one.costs.get(name, -math.inf) > most]
             if verdict is not None:
                 kept = replace(one, verdict="fails" if over else verdict, number=len(taken) + 1, final=None)
-                taken.setdefault(steps_key(kept), kept)
+                taken.setdefault(key_of(kept.steps), kept)
         found = tuple(replace(one, number=number) for number, one in enumerate(taken.values(), 1))
+        self._earlier = {key_of(one.steps): one for one in found}
         if found:
             self._tell(candidates=found, known=len(found), phase="taking over what is known")
 
