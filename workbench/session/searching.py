@@ -100,7 +100,10 @@ class SessionSearching(SessionExploring):
             return score(self._evaluator("test").prepare(state), self.reference("test", progress), 0.0, progress)
 
         judges = Judges(whole, split.held, build, test)
-        return compare_last(search.run(), judges, progress.part(0.85, 1.0), self._show_findings)
+        try:
+            return compare_last(search.run(), judges, progress.part(0.85, 1.0), self._show_findings)
+        finally:
+            split.close()
 
     def _show_findings(self, findings: Findings) -> None:
         self.findings = findings

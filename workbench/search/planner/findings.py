@@ -160,7 +160,7 @@ class Findings:
             where += f" (widened for {self.compared} compared)" if self.compared > 1 else ""
         else:
             where += ", on which they were chosen too: expect a little less elsewhere"
-        lines.append(f"{self.compared} of them were {where}.")
+        lines.append(f"{self.compared} of them {'was' if self.compared == 1 else 'were'} {where}.")
         return " ".join(lines)
 
     def facts(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ third of the samples is held out, drawn once by the seed; candidates are looked 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -35,6 +34,11 @@ class Split:
 
     searched: Scored
     held: Scored | None
+
+    def close(self) -> None:
+        """Let go of what was kept of the parts; all of validation is somebody else's."""
+        for _, evaluator in (self.searched, self.held) if self.held is not None else ():
+            evaluator.close()
 
 
 def split_validation(whole: Scored, state: State, seed: int, memory: int | None, progress: Progress) -> Split:
@@ -70,6 +74,3 @@ def widened(score: Score, compared: int) -> Score:
     wider = normal.inv_cdf(1 - 0.025 / compared) / normal.inv_cdf(0.975)
     low, high = ((end - score.change) * wider + score.change for end in (score.population_low, score.population_high))
     return replace(score, population_low=low, population_high=high)
-
-
-Exact = Callable[[State, Scored, Progress], Score]

@@ -23,6 +23,7 @@ from workbench.search.planner.judge import verdict_of
 from workbench.steps import State
 
 ENOUGH, MOST = 4, 8  # candidates that meet the goal, and that are built for it
+MARGIN = 0.15  # of what may be lost, that the next one has to keep more for each that did not meet the goal after all
 APART = 0.2  # of what may be lost: who costs more than the winner is shown if it loses so much less
 
 
@@ -63,7 +64,7 @@ def compare_last(
     for place, candidate in enumerate(order):
         if last.meeting >= ENOUGH or last.compared >= MOST:
             break
-        if not last.adds(candidate):
+        if not last.adds(candidate) or not last.likely(candidate):
             continue
         share = progress.part(place / len(order), (place + 1) / len(order))
         share.update(0.0, f"comparing on all samples: {place + 1}")
@@ -104,6 +105,11 @@ class _Last:
             return True
         best = min(one.final.loss for one in self.findings.candidates if one.number in self.states and one.final)
         return candidate.score is not None and candidate.score.loss < best - APART * self._lose
+
+    def likely(self, candidate: Candidate) -> bool:
+        """Return whether a candidate may meet the goal on all samples, seeing how many did not that did on a part."""
+        failed = self.compared - self.meeting
+        return candidate.score is not None and candidate.score.loss <= self._lose * (1 - MARGIN * failed)
 
     def take(self, candidate: Candidate, progress: Progress) -> None:
         """Build and score a candidate on all samples."""

@@ -39,6 +39,7 @@ FIRST_SLICE = 0.3  # of the time, for what needs no training, where there is tra
 SCAN_SHARE = 0.4  # of a slice
 SLICE = 0.08
 EPOCH_PASSES = 5  # of all train samples forward, that an epoch takes as long as
+WORST = 1e6  # more than allowed, of a loss that is no number
 KEPT_STATES = 4  # of what took long to build, for the last comparison
 PHASES: dict[Origin, str] = {
     "known": "looking at recipes that are known to be good",
@@ -97,7 +98,6 @@ class Search:
         self._bases: Sampler | None = None
         trains = space.recovery is not None or not space.by_layer
         self._seeds = space.base_seeds() if trains and space.structural else []
-        self._training = 0
         self._earlier: dict[str, Candidate] = {}
         self._epoch_seconds = 0.0
         self._start = time.monotonic()
@@ -216,7 +216,6 @@ class Search:
                 return None
             branch = self._branch(name, steps, asked.knobs)
             branch.asked = asked
-            self._training += 1
             self._tell(phase=f"training base {len(self._branches) - 1}")
             rule = Rule(self._lose * 4, self._counted)
             return Work(judge, (steps, rule, None, True), "", ("base", branch, None))
@@ -290,14 +289,14 @@ class Search:
 
     def _give(self, branch: Branch, idea: Idea, candidate: Candidate) -> None:
         """Tell a branch what came of its idea."""
-        excess = None if candidate.score is None else candidate.score.loss - self._lose
+        excess = None if candidate.score is None else min(candidate.score.loss - self._lose, WORST)
         branch.judged(idea, candidate, excess, self._goal.objectives)
-        if idea.asked is None:
+        # What reads files besides is not known again by its fields alone.
+        if idea.asked is None and not any(step.outside() for step in candidate.steps):
             log = self._journal.sampler(f"{self._goal_key()} others", {}, 1, self._context.seed)
             log.tell(log.ask(), None, 0.0, candidate.facts())
 
     def _take_base(self, branch: Branch, judged: Judged) -> None:
-        self._training -= 1
         if epochs := epochs_of(branch.base):
             self._epoch_seconds = judged.seconds / epochs
         score = judged.outcome.score
@@ -307,7 +306,7 @@ class Search:
             self._add(branch.base, Idea(branch.base, "trained"), replace(judged, verdict=verdict), branch)
             if self._bases is not None and branch.asked is not None:
                 value = judged.costs.get(self._space.quantity, self._whole)
-                self._bases.tell(branch.asked, [value], min(excess, 1e6))
+                self._bases.tell(branch.asked, [value], min(excess, WORST))
             return
         branch.state = judged.state
         branch.slice = max(SLICE * self._goal.seconds, judged.seconds / 2)
@@ -361,7 +360,12 @@ class Search:
         return "meets", ""
 
     def _take_known(self) -> None:
-        """Take over what earlier searches with the same model, data and methods looked at."""
+        """Take over what earlier searches with the same model, data and methods looked at.
+
+        Times are those of the machine and the hour, so where they count nothing is taken over.
+        """
+        if self._goal.runtimes:
+            return
         taken = dict[str, Candidate]()
         names = set(self._goal.counted) | set(self._goal.objectives)
         for facts in self._journal.known():
