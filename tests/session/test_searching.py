@@ -167,6 +167,16 @@ def test_limits_hold_beside_the_score(images, open_session):
             assert "bytes is" in one.reason or one.verdict == "dominated"
 
 
+def test_a_search_keeps_to_the_layers_that_it_may_change(images, open_session):
+    session = open_session(images, autosave=None)
+    session.apply(wb.Quantize(layers="fc", bits=8))
+    findings = session.search(wb.Goal(lose=5.0, seconds=0.3), forbid=UNTRAINED, layers="conv2, conv3", exclude="conv2")
+    assert findings.winner is not None
+    assert {step.layers for one in findings.candidates for step in one.steps} == {"conv3", "conv2, conv3"}
+    assert findings.recipe(findings.winner).steps[0] == wb.Quantize(layers="fc", bits=8), "it goes on from there"
+    assert all(step.exclude == "conv2" for one in findings.candidates for step in one.steps if "," in step.layers)
+
+
 def test_several_workers_look_at_candidates(images, open_session):
     session = open_session(images, autosave=None)
     with ThreadPoolExecutor(2) as pool:

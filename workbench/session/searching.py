@@ -79,7 +79,9 @@ class SessionSearching(SessionExploring):
             before=costs_of(state, {}, context, goal.counted),
             begun=begun,
         )
-        known = [tuple(improve), *(preset.recipe(self.subject).steps for preset in PRESETS.values())]
+        # Presets are for all layers, and go by what the untouched subject needs.
+        presets = PRESETS.values() if (layers, exclude) == ("*", "") and not begun.steps else ()
+        known = [tuple(improve), *(preset.recipe(self.subject).steps for preset in presets)]
         search = Search(
             Bench(trials, timed, self.settings.seconds, self.settings.batch), goal, space, findings,
             [steps for steps in dict.fromkeys(known) if steps and _allowed(steps, space)],
