@@ -15,7 +15,8 @@ from workbench.search.planner import Candidate, Findings, Space
 from workbench.search.planner.held_out import split_validation
 from workbench.search.planner.judge import costs_of
 from workbench.search.planner.last import Judges, compare_last
-from workbench.search.planner.run import Bench, Search
+from workbench.search.planner.run import Search
+from workbench.search.planner.timing import Timing
 from workbench.search.presets import PRESETS
 from workbench.search.trials import TrialContext
 from workbench.session.exploring import SessionExploring
@@ -83,10 +84,16 @@ class SessionSearching(SessionExploring):
         presets = PRESETS.values() if (layers, exclude) == ("*", "") and not begun.steps else ()
         known = [tuple(improve), *(preset.recipe(self.subject).steps for preset in presets)]
         search = Search(
-            Bench(trials, timed, self.settings.seconds, self.settings.batch), goal, space, findings,
+            trials,
+            goal,
+            space,
+            findings,
             [steps for steps in dict.fromkeys(known) if steps and _allowed(steps, space)],
-            executor=executor, folder=self._folder("search"), report=self._show_findings,
-        )  # fmt: skip
+            timing=Timing(timed, self.settings.seconds, self.settings.batch),
+            executor=executor,
+            folder=self._folder("search"),
+            report=self._show_findings,
+        )
         self._show_findings(findings)
 
         def build(candidate: Candidate, progress: Progress) -> State:

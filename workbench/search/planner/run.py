@@ -8,33 +8,30 @@ may win. Time goes to branches in slices; when nothing new is worth beginning, t
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from workbench.errors import WorkbenchError
-from workbench.measure import Latency, compare
-from workbench.measure.runtimes import RUNTIMES, Forward
 from workbench.search.goal import LATENCY, Goal
 from workbench.search.planner.branch import Branch, Idea
 from workbench.search.planner.candidate import Candidate, Origin, Verdict
 from workbench.search.planner.findings import Findings, cheapest, key_of
 from workbench.search.planner.judge import Judged, Rule, judge, verdict_of
+from workbench.search.planner.known import goal_key, identity, known_candidates
 from workbench.search.planner.parts import cost_before, damages
 from workbench.search.planner.space import EPOCHS, MOST_EPOCHS, Space, epochs_of
 from workbench.search.planner.study import Journal, Sampler
+from workbench.search.planner.timing import Timing, costs_of_time, within_time
 from workbench.search.planner.workers import Lost, Work, Workers
 from workbench.search.trials.trial import Outcome, TrialContext
 from workbench.steps import State, Step
 
-FORMAT = 1  # of what is kept; raised when knobs or what they mean change
 FIRST_SLICE = 0.3  # of the time, for what needs no training, where there is training
 SCAN_SHARE = 0.4  # of a slice
 SLICE = 0.08
@@ -51,49 +48,43 @@ PHASES: dict[Origin, str] = {
 Report = Callable[[Findings], None]
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What candidates are judged with.
-
-    Attributes:
-        trials: The state that the search begins at, and the part of validation that it looks at.
-        baselines: The untouched model, prepared for every runtime that the goal speaks of.
-        runtime_seconds: Time for a latency.
-        batch: Samples in one pass, for latency.
-    """
-
-    trials: TrialContext
-    baselines: Mapping[str, Forward]
-    runtime_seconds: float = 1.0
-    batch: int = 1
-
-
 class Search:
     """One search.
 
     Args:
-        bench: What candidates are judged with.
+        trials: The state that the search begins at, and the part of validation that it looks at.
         goal: What is wanted.
         space: What may be done.
         findings: What is known before: the baseline's score, and how validation is split.
         known: Recipes that are known to be good, as steps on the state that the search begins at.
+        timing: What candidates are timed with, where the goal speaks of time.
         executor: Who does the work, None for the calling thread.
         folder: Where the journal is, None to keep nothing.
         report: Called with the growing findings.
     """
 
     def __init__(
-        self, bench: Bench, goal: Goal, space: Space, findings: Findings, known: Sequence[tuple[Step, ...]] = (), *,
-        executor: Executor | None = None, folder: Path | None = None, report: Report = lambda _: None,
-    ) -> None:  # fmt: skip
-        self._bench, self._goal, self._space, self._report = bench, goal, space, report
+        self,
+        trials: TrialContext,
+        goal: Goal,
+        space: Space,
+        findings: Findings,
+        known: Sequence[tuple[Step, ...]] = (),
+        *,
+        timing: Timing | None = None,
+        executor: Executor | None = None,
+        folder: Path | None = None,
+        report: Report = lambda _: None,
+    ) -> None:
+        self._trials, self._goal, self._space, self._report = trials, goal, space, report
+        self._timing = timing or Timing()
         self._known, self.findings = list(known), findings
-        self._context = bench.trials.context
+        self._context = trials.context
         self._progress = self._context.progress
-        self._metric = bench.trials.reference.metric
+        self._metric = trials.reference.metric
         self._lose = goal.tolerance(self._metric.unit)
-        self._workers = Workers(bench.trials, executor)
-        self._journal = Journal(folder and folder / identity(bench.trials, space))
+        self._workers = Workers(trials, executor)
+        self._journal = Journal(folder and folder / identity(trials, space))
         self._branches: list[Branch] = []
         self._bases: Sampler | None = None
         trains = space.recovery is not None or not space.by_layer
@@ -101,7 +92,7 @@ class Search:
         self._earlier: dict[str, Candidate] = {}
         self._epoch_seconds = 0.0
         self._start = time.monotonic()
-        self._whole = cost_before(bench.trials, space.quantity)
+        self._whole = cost_before(trials, space.quantity)
         self._states: dict[int, State] = {}
         if self._journal.note:
             self._tell(notes=(*findings.notes, self._journal.note))
@@ -114,12 +105,14 @@ class Search:
         Raises:
             Cancelled: It was told to stop; what was found stays in `findings` and in the journal.
         """
-        self._take_known()
+        if found := known_candidates(self._journal, self._goal, self._lose):
+            self._earlier = {key_of(one.steps): one for one in found}
+            self._tell(candidates=found, known=len(found), phase="taking over what is known")
         self._epoch_seconds = self._estimated_epoch()
         root = self._branch("root", ())
         share = FIRST_SLICE if self._seeds else 1.0
         root.slice = share * self._goal.seconds
-        self._begin(root, self._bench.trials.state)
+        self._begin(root, self._trials.state)
         self._workers.run(self._ask, self._take, self._progress)
         notes = (*self.findings.notes, self._workers.broken) if self._workers.broken else self.findings.notes
         self._tell(phase="searched", notes=notes)
@@ -129,7 +122,7 @@ class Search:
         """Return the longest beginning of a candidate's steps of which the state is at hand, and that state."""
         if candidate.number in self._states:
             return candidate.steps, self._states[candidate.number]
-        found: tuple[tuple[Step, ...], State | None] = ((), self._bench.trials.state)
+        found: tuple[tuple[Step, ...], State | None] = ((), self._trials.state)
         for branch in self._branches:
             size = len(branch.base)
             if branch.state is not None and size > len(found[0]) and candidate.steps[:size] == branch.base:
@@ -175,7 +168,7 @@ class Search:
                 return Work(damages, args, self._base_name(branch), ("scan", branch, places))
             if branch.scanning:
                 return None
-            study = f"{self._goal_key()} {branch.name}"
+            study = f"{goal_key(self._goal)} {branch.name}"
             branch.finish_scan(self._journal, study, len(self._goal.objectives), self._context.seed)
         if branch.sampled and self._fits(1):
             best = self._best_cost(self._space.quantity)
@@ -203,7 +196,7 @@ class Search:
             return None
         if self._bases is None:
             knobs = self._space.base_knobs()
-            self._bases = self._journal.sampler(f"{self._goal_key()} bases", knobs, 1, self._context.seed)
+            self._bases = self._journal.sampler(f"{goal_key(self._goal)} bases", knobs, 1, self._context.seed)
         for _ in range(5):
             asked = self._bases.ask(self._seeds.pop(0) if self._seeds else None)
             steps = self._space.base(asked.knobs)
@@ -227,11 +220,11 @@ class Search:
 
     def _estimated_epoch(self) -> float:
         """Return about how many seconds an epoch takes, before one was trained: forward, backward, and a teacher."""
-        task, evaluator = self._context.subject.task, self._bench.trials.evaluator
+        task, evaluator = self._context.subject.task, self._trials.evaluator
         if not self._seeds or not task.has("train"):
             return 0.0
-        numbers = torch.arange(min(64, self._bench.trials.reference.total))
-        predict = evaluator.plain(self._bench.trials.state)
+        numbers = torch.arange(min(64, self._trials.reference.total))
+        predict = evaluator.plain(self._trials.state)
         predict(numbers)  # the first run of a kernel also builds it
         start = time.perf_counter()
         predict(numbers)
@@ -243,7 +236,7 @@ class Search:
         return branch
 
     def _begin(self, branch: Branch, state: State) -> None:
-        whole = cost_before(replace(self._bench.trials, state=state), self._space.quantity)
+        whole = cost_before(replace(self._trials, state=state), self._space.quantity)
         extra = [Idea(steps, "known") for steps in (self._known if not branch.base else self._known_tails())]
         branch.begin(state, whole, self._space, self._context, extra)
         if branch.base:
@@ -293,7 +286,7 @@ class Search:
         branch.judged(idea, candidate, excess, self._goal.objectives)
         # What reads files besides is not known again by its fields alone.
         if idea.asked is None and not any(step.outside() for step in candidate.steps):
-            log = self._journal.sampler(f"{self._goal_key()} others", {}, 1, self._context.seed)
+            log = self._journal.sampler(f"{goal_key(self._goal)} others", {}, 1, self._context.seed)
             log.tell(log.ask(), None, 0.0, candidate.facts())
 
     def _take_base(self, branch: Branch, judged: Judged) -> None:
@@ -319,9 +312,9 @@ class Search:
     def _add(self, steps: tuple[Step, ...], idea: Idea, judged: Judged, branch: Branch) -> Candidate:
         verdict, reason, costs, latency = judged.verdict, judged.reason, dict(judged.costs), {}
         if verdict == "meets" and self._goal.runtimes and judged.state is not None:
-            latency = self._timed(judged.state)
-            costs |= {f"{LATENCY}{name}": 1 / one.ratio for name, one in latency.items() if one.verdict != "unknown"}
-            verdict, reason = self._within_time(latency)
+            latency = self._timing.latency(judged.state, self._context)
+            costs |= costs_of_time(latency)
+            verdict, reason = within_time(latency, self._goal)
         candidate = Candidate(
             len(self.findings.candidates) + 1, steps, idea.origin, verdict, judged.outcome.score, costs, latency,
             idea.expected, idea.knobs or branch.knobs, branch.name, judged.seconds, reason,
@@ -333,57 +326,6 @@ class Search:
             for number in order[KEPT_STATES:]:
                 del self._states[number]
         return candidate
-
-    def _timed(self, state: State) -> dict[str, Latency]:
-        """Return the latency on the goal's runtimes, in turns with the untouched model."""
-        found = {}
-        inputs = self._context.subject.task.example(self._bench.batch)
-        for name, baseline in self._bench.baselines.items():
-            try:
-                forward = RUNTIMES[name].prepare(state, self._context.example())
-            except Exception:  # noqa: S112  # a runtime refuses a model in its own ways; it has no time there then
-                continue
-            quiet = self._progress.silent()
-            found[name] = compare(name, baseline, forward, inputs, seconds=self._bench.runtime_seconds, progress=quiet)
-        return found
-
-    def _within_time(self, latency: Mapping[str, Latency]) -> tuple[Verdict, str]:
-        """Return whether times keep the goal's limits, with their whole intervals."""
-        for name in self._goal.runtimes:
-            limit = self._goal.limits.get(f"{LATENCY}{name}")
-            one = latency.get(name)
-            if one is None or one.verdict == "unknown":
-                return "fails", f"its time on {name} is not known{': ' + one.reason if one else ''}"
-            longest = one.baseline_median / one.ratio_low
-            if limit is not None and longest > limit:
-                return "fails", f"its time on {name} may be {longest:.3g} s, not {limit:g} s"
-        return "meets", ""
-
-    def _take_known(self) -> None:
-        """Take over what earlier searches with the same model, data and methods looked at.
-
-        Times are those of the machine and the hour, so where they count nothing is taken over.
-        """
-        if self._goal.runtimes:
-            return
-        taken = dict[str, Candidate]()
-        names = set(self._goal.counted) | set(self._goal.objectives)
-        for facts in self._journal.known():
-            try:
-                one = Candidate.read(facts)
-            except WorkbenchError:  # of a version that wrote something else
-                continue
-            if one.score is None or not names <= set(one.costs):
-                continue
-            verdict = verdict_of(one.score, self._lose)
-            over = [name for name, most in self._goal.limits.items() if one.costs.get(name, -math.inf) > most]
-            if verdict is not None:
-                kept = replace(one, verdict="fails" if over else verdict, number=len(taken) + 1, final=None)
-                taken.setdefault(key_of(kept.steps), kept)
-        found = tuple(replace(one, number=number) for number, one in enumerate(taken.values(), 1))
-        self._earlier = {key_of(one.steps): one for one in found}
-        if found:
-            self._tell(candidates=found, known=len(found), phase="taking over what is known")
 
     def _best_cost(self, quantity: str) -> float:
         best = cheapest(self.findings.candidates, self._goal)
@@ -402,22 +344,3 @@ class Search:
     def _tell(self, **changes: Any) -> None:
         self.findings = replace(self.findings, seconds=self._spent, **changes)
         self._report(self.findings)
-
-    def _goal_key(self) -> str:
-        facts = {name: value for name, value in self._goal.facts().items() if name != "seconds"}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def identity(trial_context: TrialContext, space: Space) -> str:
-    """Return hex digits of all that makes candidates of two searches comparable: model, data, seed and methods."""
-    subject, reference = trial_context.context.subject, trial_context.reference
-    facts = (
-        FORMAT,
-        subject.fingerprint,
-        subject.task.digest("train", "calibration"),
-        reference.samples.digest,
-        trial_context.context.seed,
-        trial_context.state.digest(),
-        space,
-    )
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
