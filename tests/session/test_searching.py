@@ -185,6 +185,21 @@ def test_several_workers_look_at_candidates(images, open_session):
     assert not [one for one in findings.candidates if one.verdict == "lost"]
 
 
+@pytest.mark.slow
+def test_a_dask_cluster_of_processes_trains_candidates_too(images, open_session):
+    distributed = pytest.importorskip("distributed")
+    session = open_session(images, autosave=None)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        goal = wb.Goal(lose=3.0, least="macs", seconds=0.3)
+        findings = session.search(goal, forbid=("train_quantized",), executor=client.get_executor())
+    assert any(step.kind == "distill" for one in findings.candidates for step in one.steps)
+    assert not [one for one in findings.candidates if one.verdict == "lost"]
+    assert findings.winner is not None
+
+
 def test_a_goal_that_cannot_be_met_says_so(images, open_session):
     findings = open_session(images, autosave=None).search(
         wb.Goal(lose=0.0, seconds=0.6, most={"bytes": 1}), forbid=UNTRAINED

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from html import escape
 from threading import RLock
 
 import ipywidgets as W
 
 from widgets.figure import Figure
 from widgets.fold import Fold
+from widgets.found import details, honesty, row, summary
 from widgets.view import View
-from workbench import formatting
 from workbench.charts import Candidate as Point
 from workbench.charts import knob_chart, trade_off_chart
 from workbench.charts.trade_off import Quantity, Role
 from workbench.errors import WorkbenchError
 from workbench.search.goal import Goal, quantities, quantity_title
 from workbench.search.planner import Candidate, Findings
-from workbench.search.planner.findings import cost_words, title_of_steps
+from workbench.search.planner.findings import title_of_steps
 from workbench.session.session import Session
 
 INVITATION = (
@@ -31,13 +30,6 @@ NARROW = {"width": "auto"}
 LISTED = 12
 MOST_POINTS = 400  # on the board; the newest of those that lose too much are enough to see where the limit is
 PAUSE = 0.3  # seconds between two drawings, a page cannot follow faster
-VERDICTS = {
-    "meets": "meets the goal",
-    "fails": "does not meet the goal",
-    "dominated": "costs no less than another that meets it, so it was not scored",
-    "impossible": "cannot be done",
-    "lost": "was lost with its worker",
-}
 
 
 class SearchView(View):
@@ -133,7 +125,7 @@ class SearchView(View):
                 findings = self.session.findings
                 if not number or findings is None:
                     return
-                self.list.options = [*self.list.options, _row(findings.at(number), findings)]
+                self.list.options = [*self.list.options, row(findings.at(number), findings)]
             self.list.value = number
 
     def _grow(self) -> None:
@@ -143,7 +135,7 @@ class SearchView(View):
             return
         self._drawn, self._due = findings, time.monotonic() + PAUSE
         self.found.layout.display = "" if findings is not None and findings.candidates else "none"
-        self.words.value = f"<p class='wb-help'>{_words(findings) if findings else INVITATION}</p>"
+        self.words.value = f"<p class='wb-help'>{summary(findings) if findings else INVITATION}</p>"
         if findings is not None and findings.candidates:
             self._draw(findings)
 
@@ -153,7 +145,7 @@ class SearchView(View):
         with self.board.update():
             self.chart.show(_points(findings, first), kind, quantity_title(first))
         listed = _listed(findings)
-        options = [_row(one, findings) for one in listed]
+        options = [row(one, findings) for one in listed]
         # Until somebody picks one, the best is shown, whichever it is by now.
         kept = self._picked and self.list.value in [one.number for one in listed]
         chosen = self.list.value if kept else None
@@ -165,7 +157,7 @@ class SearchView(View):
         rows = findings.mattered
         self.fold.layout.display = "" if rows or findings.proxy_correlation else "none"
         self.knob_figure.layout.display = "" if rows else "none"
-        self.mattered.value = f"<p class='wb-hint'>{_honesty(findings)}</p>"
+        self.mattered.value = f"<p class='wb-hint'>{honesty(findings)}</p>"
         if rows:
             with self.knob_figure.update():
                 self.knobs.show(rows)
@@ -181,7 +173,7 @@ class SearchView(View):
             button.disabled = self.list.value is None
         self.about.value = ""
         if findings is not None and self.list.value is not None:
-            self.about.value = _about(findings.at(int(self.list.value)), findings)
+            self.about.value = details(findings.at(int(self.list.value)), findings)
 
 
 def _points(findings: Findings, quantity: str) -> list[Point]:
@@ -210,69 +202,3 @@ def _listed(findings: Findings) -> list[Candidate]:
     first = findings.goal.objectives[0]
     meeting = [one for one in findings.candidates if one.verdict == "meets" and first in one.costs]
     return sorted(meeting, key=lambda one: one.costs[first])[:LISTED]
-
-
-def _row(one: Candidate, findings: Findings) -> tuple[str, int]:
-    first, score = findings.goal.objectives[0], one.best_score
-    cost = cost_words(first, one.costs[first]) if first in one.costs else "–"
-    change = formatting.points(score.change, score.unit) if score else "not scored"
-    before = findings.before.get(first)
-    ratio = f"  {formatting.ratio(before / one.costs[first])} less" if before and one.costs.get(first) else ""
-    return f"{cost}{ratio}   {change}   {title_of_steps(one)}", one.number
-
-
-def _words(findings: Findings) -> str:
-    counts = {verdict: sum(one.verdict == verdict for one in findings.candidates) for verdict in VERDICTS}
-    best, first = findings.best, findings.goal.objectives[0]
-    state = "" if findings.done else f"<b>{escape(findings.phase)}</b>. "
-    looked_at = f"{len(findings.candidates):,} looked at in {formatting.seconds(findings.seconds)}"
-    told = f"{looked_at}, {counts['meets']:,} meet the goal"
-    told += (
-        f", {counts['dominated']:,} cost no less than one of these and were not scored" if counts["dominated"] else ""
-    )
-    if best is None:
-        end = "Nothing meets the goal" if findings.done else "Nothing meets the goal yet"
-        return f"{state}{told}. {end}."
-    result = f"Best: <b>{escape(cost_words(first, best.costs[first]))}</b>"
-    before = findings.before.get(first)
-    result += f", {formatting.ratio(before / best.costs[first])} less" if before else ""
-    if best.best_score is not None:
-        result += f", {escape(formatting.change(best.best_score))}"
-    if findings.test is not None:
-        result += f"; on test, scored once, {escape(formatting.change(findings.test))}"
-    honest = f" {escape(findings.words)}" if findings.done else ""
-    notes = "".join(f" {escape(note)}." for note in findings.notes)
-    return f"{state}{told}. {result}.{honest}{notes}"
-
-
-def _honesty(findings: Findings) -> str:
-    proxy, rows = findings.proxy_correlation, findings.mattered
-    words = ""
-    if proxy is not None:
-        value = formatting.minus(f"{proxy[0]:.2f}")
-        words += "What damages of single parts add up to is a guess: its rank correlation with the measured loss is "
-        words += f"{value} over {proxy[1]} candidates (1 is the same order). "
-    if rows:
-        clear = [escape(row.knob) for row in rows if row.clear]
-        words += (
-            f"Clearly more than chance: {', '.join(clear)}."
-            if clear
-            else "No knob goes along with the loss more than chance would."
-        )
-        words += " Candidates were not drawn evenly, so a bar says what went along, and not what was the cause."
-    return words
-
-
-def _about(one: Candidate, findings: Findings) -> str:
-    rows = [("verdict", VERDICTS[one.verdict] + (f": {one.reason}" if one.reason else ""))]
-    if one.score is not None:
-        rows.append(("while searching", f"{formatting.score(one.score)}, {formatting.change(one.score)}"))
-    if one.final is not None:
-        rows.append(("on all of validation", f"{formatting.score(one.final)}, {formatting.change(one.final)}"))
-    if one.held_out is not None:
-        rows.append(("on what was held out", formatting.change(one.held_out)))
-    rows += [(quantity_title(name), cost_words(name, value)) for name, value in one.costs.items()]
-    rows += [(f"measured on {name}", formatting.in_pairs(timing)) for name, timing in one.latency.items()]
-    table = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
-    code = escape(findings.recipe(one.number).code())
-    return f"<div class='wb-candidate'><table>{table}</table><pre>{code}</pre></div>"
