@@ -117,18 +117,18 @@ class _Last:
             state = self._judges.build(candidate, progress.part(0.0, 0.5))
             reference, evaluator = self._judges.whole
             final = score(evaluator.prepare(state), reference, 0.0, progress.part(0.5, 0.8))
-            held = None
-            if self._judges.held is not None:
+            held, met = None, verdict_of(final, self._lose) == "meets"
+            if self._judges.held is not None and met:
                 part, runs = self._judges.held
                 held = score(runs.plain(state), part, 0.0, progress.part(0.8, 0.9))
-            reason = self._class_reason(state, progress.part(0.9, 1.0))
+            reason = self._class_reason(state, progress.part(0.9, 1.0)) if met else ""
         except Cancelled:
             raise
         except WorkbenchError as error:
             self._put(replace(candidate, verdict="impossible", reason=str(error)))
             return
         self.compared += 1
-        verdict: Verdict = "fails" if reason else verdict_of(final, self._lose) or "fails"
+        verdict: Verdict = "meets" if met and not reason else "fails"
         if verdict == "meets":
             self.meeting += 1
             self.states[candidate.number] = state
