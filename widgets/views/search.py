@@ -118,8 +118,8 @@ class SearchView(View):
         self.session.plan = self._chosen().steps
         self._edit()
 
-    def _tap(self, row: int) -> None:
-        number = int(self.chart.source.data["number"][row])
+    def _tap(self, place: int) -> None:
+        number = int(self.chart.source.data["number"][place])
         with self.lock:
             if number not in [value for _, value in self.list.options]:
                 findings = self.session.findings
