@@ -115,23 +115,29 @@ def test_search_beside_plain_ways(request: pytest.FixtureRequest, publish: Calla
     """`digits-resnet`, at most half a point lost, the least bytes."""
     seconds = float(request.config.getoption("--search-seconds"))
     subject, rows = wb.load("digits-resnet"), []
+
+    def add(found: dict[str, object]) -> None:
+        """Keep a row, and print it: the whole takes long."""
+        rows.append(found)
+        print(found, flush=True)
+
     for seed in range(int(request.config.getoption("--search-seeds"))):
         settings = wb.Settings(seconds=0.05, seed=seed, runtimes=("eager",))
         session = wb.Session(subject, settings, threaded=False, autosave=None)
         goal = wb.Goal(lose=LOSE, least="bytes", seconds=seconds)
         if seed == 0:
-            rows.append(row("preset, 4 × smaller", seed, session, PRESETS["smaller"].recipe(subject).steps, 1))
+            add(row("preset, 4 × smaller", seed, session, PRESETS["smaller"].recipe(subject).steps, 1))
             session.reset()
         names = [layer.name for layer in session.layers]
         context = session._trial_context(Progress())
         for title, ideas in (("random, full scores", at_random), ("Optuna, full scores", by_sampler)):
             best = plainly(session, context, ideas(names, seed), seconds)
-            rows.append(row(title, seed, session, best.steps, best.count))
+            add(row(title, seed, session, best.steps, best.count))
             session.reset()
         for title, forbid in (("search, no training", UNTRAINED), ("search", ())):
             found = session.search(goal, forbid=forbid)
             steps = found.at(found.winner).steps if found.winner else ()
-            rows.append(row(title, seed, session, steps, len(found.candidates)))
+            add(row(title, seed, session, steps, len(found.candidates)))
             session.reset()
         session.close()
     publish(f"search, {seconds:g} s", rows)
