@@ -24,7 +24,7 @@ ROOMS = (
 )  # fmt: skip
 HEAVY = ("onnx", "onnxruntime", "onnxscript", "bokeh", "sklearn", "scipy", "IPython", "ipywidgets", "nbconvert",
          "nbformat", "nbclient", "jupyterlab", "PIL", "torch._export.serde.serialize", "torchvision", "timm",
-         "transformers", "matplotlib", "pandas", "captum")  # fmt: skip
+         "transformers", "matplotlib", "pandas", "captum", "optuna", "sqlalchemy")  # fmt: skip
 
 
 def sources(folder: str, root: Path = ROOT) -> list[Path]:

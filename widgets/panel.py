@@ -28,6 +28,7 @@ from widgets.views.kernels import Kernels
 from widgets.views.layers import Layers
 from widgets.views.model_map import MapView
 from widgets.views.plan import Plan
+from widgets.views.search import SearchView
 from widgets.views.sensitivity import Sensitivity
 from widgets.views.size import SizeLedger
 from widgets.views.steps import Steps
@@ -80,13 +81,13 @@ class Panel(W.VBox):
         self.all_weights, self.budget, self.plan = AllWeights(session, lock), Budget(session, lock), Plan(session, lock)
         self.training, self.structure = Training(session, lock), Structure(session, lock)
         self.who_pays, self.code = WhoPays(session, lock), Code(session, lock)
-        self.kernels = Kernels(session, lock)
+        self.kernels, self.search = Kernels(session, lock), SearchView(session, lock, lambda: self.show("Compress"))
         self.contest, self.compare = ContestView(session, lock), Compare(session, lock)
         self._views = [
             self.subject, self.tools, self.work, self.tiles, self.layers, self.map, self.steps, self.files,
             self.weights, self.size, self.states, self.sensitivity, self.trade_off, self.training, self.structure,
             self.all_weights, self.budget, self.plan, self.who_pays, self.code, self.contest, self.compare,
-            self.kernels,
+            self.kernels, self.search,
         ]  # fmt: skip
         buttons = {
             "apply": self.steps.apply, "back": self.steps.back, "undo": self.tools.undo, "redo": self.tools.redo,
@@ -111,6 +112,7 @@ class Panel(W.VBox):
                 W.VBox([self.steps.root, self.weights.root, self.plan.root, self.all_weights.root]),
                 W.VBox([self.contest.root, self.sensitivity.root]),
                 self.budget.root,
+                self.search.root,
                 W.VBox([self.kernels.root, self.structure.root]),
                 self.who_pays.root,
                 W.VBox([self.compare.root, self.trade_off.root, self.size.root]),
@@ -122,6 +124,7 @@ class Panel(W.VBox):
                 "Compress",
                 "Sensitivity",
                 "Budget",
+                "Search",
                 "Structure",
                 "Who pays",
                 "Compare",

@@ -6,6 +6,7 @@ from workbench.measure import Latency, Measurement, Score, Size
 from workbench.model.layers import Layer
 from workbench.model.subject import Subject
 from workbench.registry import register
+from workbench.search.goal import Goal
 from workbench.session import Session, Settings
 from workbench.steps import (
     KINDS,
@@ -63,6 +64,7 @@ __all__ = [
     "FindTicket",
     "FineTune",
     "FoldNorms",
+    "Goal",
     "KeepSigns",
     "Latency",
     "Layer",

@@ -27,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cifar-test", help="CIFAR-10 test images as .npz; the first half validates, the second tests")
     parser.addoption("--cifar-train", help="CIFAR-10 training images as .npz")
     parser.addoption("--cifar-weights", help="weights of tests/benchmarks/cifar_net.py:resnet20")
+    parser.addoption("--search-seconds", default="600", help="time of each search, and of what it is compared with")
+    parser.addoption("--search-seeds", default="3", help="how many times each")
     for name, words in REAL.items():
         parser.addoption(f"--{name}", help=words)
 

@@ -10,6 +10,7 @@ from bokeh.models import HoverTool
 from tests.charts.numbers_to_draw import HOSTILE, POINTS, SIZE, contest, impact, latency, score, table
 from workbench import charts
 from workbench.inspection import Activations, channel_spread, cosine_similarity, histogram, singular_spectrum
+from workbench.search.planner import Mattered
 
 WEIGHT = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
 SEEN = Activations(HOSTILE, "calibration", 64, -1.0, 2.0, 0.1, 0.5, histogram(WEIGHT), 0.1, 0.0, (-1.0,), (2.0,))
@@ -23,6 +24,7 @@ CHARTS = {
     "sensitivity curves": (charts.sensitivity_curves, (table(*POINTS),), (None,)),
     "contest curves": (charts.contest_curves, (contest(0.2, 0.5),), (None,)),
     "contest map": (charts.contest_map, (contest(0.2, 0.5),), (None,)),
+    "knobs": (charts.knob_chart, ([Mattered(HOSTILE, 0.5, 0.3, 40), Mattered("size", -0.1, 0.3, 40)],), ([],)),
     "ledger": (charts.ledger_chart, (SIZE,), (None,)),
     "latency": (charts.latency_chart, ({"eager": latency(), HOSTILE: latency(runtime=HOSTILE)},), ({},)),
     "trade-off": (charts.trade_off_chart, ([charts.Candidate(HOSTILE, score(), 500)],), ([],)),

@@ -46,6 +46,40 @@ def test_inspect_as_json_with_a_measurement(place, capsys):
     assert (found.score.total, found.latency["eager"].batch) == (60, 4)
 
 
+def test_search_exports_what_meets_the_goal(place, capsys):
+    goal = ["--lose", "50", "--seconds", "3", "--latency-seconds", "0", "--forbid", "distill,train_*,prune_channels"]
+    arguments = ["search", *SUBJECT, *goal, "--quiet"]
+    code, out, err = call(capsys, *arguments, "--out", "out", "--formats", "safetensors")
+    assert (code, err) == (0, "")
+    assert "lose at most 50 points, make the file least" in out
+    assert "Winner:" in out
+    assert "looked at on 60 of 60 validation samples" in out
+    recipe = wb.Recipe.load(place / "out" / "recipe.json")
+    assert recipe.steps
+    code, out, _ = call(capsys, *arguments, "--json")
+    facts = json.loads(out)
+    assert facts["known"] > 0, "the second search goes on from the first"
+    assert facts["recipe"]["steps"]
+    assert (facts["goal"]["lose"], facts["goal"]["least"]) == (50.0, ["bytes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--least", "beauty"], "least names 'beauty'"),
+        (["--most", "bytes=many"], "the limit of bytes is a number"),
+        (["--most", "beauty=1"], "most names 'beauty'"),
+        (["--methods", "levitate"], "cannot take levitate"),
+        (["--improve", "nothing.json"], "cannot be read as a recipe"),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_refused_in_one_line(place, capsys, arguments, said):
+    code, out, err = call(capsys, "search", *SUBJECT, *arguments, "--quiet")
+    assert (code, out) == (1, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
 def test_scan_prints_changes(place, capsys):
     arguments = ["scan", *SUBJECT, "--step", "prune", "--set", "ranking=global", "--amounts", "0.3,0.9"]
     code, out, _ = call(capsys, *arguments)

@@ -106,6 +106,16 @@ def test_the_table_names_a_step_by_its_kind(kind):
 
 
 @each_kind
+def test_what_a_search_varies_is_accepted(kind):
+    step = KINDS[kind]
+    assert step.stage is not None or not (step.searched or step.axes)
+    for field, values in step.axes.items():
+        assert field != step.strength
+        for value in values:
+            assert getattr(step(**{field: value}), field) == value
+
+
+@each_kind
 def test_every_field_says_what_it_is(kind):
     for option in KINDS[kind].options():
         assert option.help.endswith(".")

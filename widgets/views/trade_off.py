@@ -12,13 +12,14 @@ from workbench.charts import Candidate, trade_off_chart
 from workbench.charts.trade_off import Quantity
 from workbench.measure import Measurement
 from workbench.measure.runtimes import title_of
+from workbench.search.planner.findings import title_of_steps
 from workbench.session.session import Session
 from workbench.steps.history import History
 from workbench.steps.recipe import step_code
 
 
 class TradeOff(View):
-    """A point for each measured state, with its intervals; a tap goes there."""
+    """A point for each measured state, and for what a search found; a tap goes there, or puts it into the plan."""
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
@@ -31,13 +32,19 @@ class TradeOff(View):
             description="against", layout={"width": "280px"},
         )  # fmt: skip
         self.cost.observe(self.act(self._redraw), "value")
-        hint = W.HTML("<p class='wb-hint'>Tap a point to go to that state.</p>")
+        hint = W.HTML(
+            "<p class='wb-hint'>Tap a point to go to that state; what a search found is put into the plan.</p>"
+        )
         self.root = W.VBox([W.HBox([self.cost, hint], layout={"align_items": "center"}), self.figure])
-        self.watch(self._draw, "history", "measurements")
+        self.watch(self._draw, "history", "measurements", "findings")
 
     def _go(self, row: int) -> None:
-        """Go to the state of a point."""
-        self.session.go(int(self.chart.source.data["number"][row]))
+        """Go to the state of a point, or make a plan of what a search found."""
+        number, findings = int(self.chart.source.data["number"][row]), self.session.findings
+        if self.chart.source.data["role"][row] != "found":
+            self.session.go(number)
+        elif findings is not None:
+            self.session.plan = findings.at(number).steps
 
     def _redraw(self) -> None:
         with self.lock:
@@ -47,7 +54,7 @@ class TradeOff(View):
         kind, runtime = self.cost.value
         history, measurements = self.session.measured_states()
         rows = (self._candidate(history, number, measured, kind, runtime) for number, measured in measurements.items())
-        candidates = [row for row in rows if row is not None]
+        candidates = [row for row in rows if row is not None] + self._found(kind, runtime)
         if candidates:
             words = {"bytes": "file", "MACs": "MACs a sample", "time": f"time on {title_of(runtime)}"}[kind]
             with self.figure.update():
@@ -67,6 +74,19 @@ class TradeOff(View):
         # Times of different minutes say little of each other; the ratio to the baseline in the same minute does.
         low, high = 1 / latency.ratio_high, 1 / latency.ratio_low
         return Candidate(title, measured.score, 1 / latency.ratio, role, number, low, high)
+
+    def _found(self, kind: Quantity, runtime: str) -> list[Candidate]:
+        """Return what the latest search found: the front, or while it goes on all that meet the goal so far."""
+        findings = self.session.findings
+        if findings is None:
+            return []
+        name = {"bytes": "bytes", "MACs": "macs", "time": f"latency:{runtime}"}[kind]
+        shown = findings.shown if findings.done else findings.candidates
+        return [
+            Candidate(title_of_steps(one), one.best_score, one.costs[name], "found", one.number)
+            for one in shown
+            if one.verdict == "meets" and name in one.costs and one.best_score is not None
+        ]
 
     def _title(self, history: History, number: int) -> str:
         node = history.nodes[number]

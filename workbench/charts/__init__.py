@@ -13,6 +13,7 @@ from workbench.charts.contest_scores import ContestCurves, contest_curves
 from workbench.charts.curves import SensitivityCurves, sensitivity_curves
 from workbench.charts.heat_map import SensitivityMap, sensitivity_map
 from workbench.charts.histogram import WeightHistogram, weight_histogram
+from workbench.charts.knobs import KnobChart, knob_chart
 from workbench.charts.latency import LatencyChart, latency_chart
 from workbench.charts.ledger import LedgerChart, ledger_chart
 from workbench.charts.similarity import SimilarityChart, similarity_chart
@@ -29,6 +30,7 @@ __all__ = [
     "ContestCurves",
     "ContestMap",
     "DrawnChart",
+    "KnobChart",
     "LatencyChart",
     "LayerBars",
     "LedgerChart",
@@ -46,6 +48,7 @@ __all__ = [
     "contest_curves",
     "contest_map",
     "drawn_charts",
+    "knob_chart",
     "latency_chart",
     "layer_bars",
     "ledger_chart",

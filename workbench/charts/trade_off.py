@@ -15,11 +15,17 @@ from workbench.charts import theme
 from workbench.charts.units import byte_unit, count_unit
 from workbench.measure import Score
 
-Role = Literal["baseline", "current", "other"]
+Role = Literal["baseline", "current", "other", "found", "best", "too much lost"]
 Quantity = Literal["bytes", "MACs", "time"]
-MARKERS: dict[Role, str] = {"baseline": "square", "current": "diamond", "other": "circle"}
-SIZES: dict[Role, int] = {"baseline": 13, "current": 19, "other": 12}
-COLORS: dict[Role, str] = {"baseline": theme.BEFORE, "current": theme.AFTER, "other": theme.ORANGE}
+MARKERS: dict[Role, str] = {
+    "baseline": "square", "current": "diamond", "other": "circle", "found": "triangle", "best": "diamond",
+    "too much lost": "x",
+}  # fmt: skip
+SIZES: dict[Role, int] = {"baseline": 13, "current": 19, "other": 12, "found": 11, "best": 19, "too much lost": 8}
+COLORS: dict[Role, str] = {
+    "baseline": theme.BEFORE, "current": theme.AFTER, "other": theme.ORANGE, "found": theme.GREEN, "best": theme.BLUE,
+    "too much lost": theme.FAINT,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Candidate:
         score: With its interval.
         cost: Bytes of its file, multiply-accumulates for a sample, or time as a part of the baseline's.
         role: Which of the states it is.
-        number: Its number in the history, for whoever handles a tap.
+        number: Its number in the history, or among a search's candidates, for whoever handles a tap.
         low: Lower end of the cost's interval, None where the cost is exact.
         high: Upper end.
     """
@@ -46,7 +52,10 @@ class Candidate:
 
 
 def pareto_front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the states that no other beats in score at the same or a lower cost, by rising cost."""
+    """Return the states that no other beats in score at the same or a lower cost, by rising cost.
+
+    What a search found takes part, with the score that it has until then.
+    """
     front: list[Candidate] = []
     for row in sorted(candidates, key=lambda row: (row.cost, -_good(row.score))):
         if not front or _good(row.score) > _good(front[-1].score):

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from workbench.cli import commands, course, lab, serve
 from workbench.loading.embedded import NAMES
+from workbench.search.goal import quantities
 from workbench.steps import KINDS
 from workbench.task.classes import IGNORED
 from workbench.task.loss import LOSSES
@@ -48,6 +49,7 @@ def parser() -> ArgumentParser:
 
     _inspect(add("inspect", "Show a model's layers and coupled channel groups."))
     _scan(add("scan", "Try a step on each layer or group alone, at several strengths."))
+    _search(add("search", "Search for recipes that lose at most so much and make something small."))
     _run(add("run", "Do a recipe, export the result, and report on it."))
     _steps(add("steps", "List the steps that a recipe can hold, with their fields."))
     _grade(add("grade", "Grade a folder of learners' notebooks of the course, into a table of points per question."))
@@ -87,6 +89,42 @@ def _scan(made: ArgumentParser) -> None:
     )
     _common(made)
     made.set_defaults(work=commands.scan)
+
+
+def _search(made: ArgumentParser) -> None:
+    made.add_argument("subject", help=SUBJECT)
+    goal = made.add_argument_group("the goal")
+    goal.add_argument(
+        "--lose", type=_share, default=0.5, metavar="POINTS", help="what the score may lose (default: 0.5)"
+    )
+    goal.add_argument(
+        "--least", type=_words, default=("bytes",), metavar="A,B,…",
+        help=f"what is to be small: {', '.join(quantities())}; several give a front (default: bytes)",
+    )  # fmt: skip
+    goal.add_argument(
+        "--seconds", dest="limit", type=_share, default=600.0, metavar="SECONDS", help="time to search (default: 600)"
+    )
+    goal.add_argument(
+        "--most", action="append", default=[], type=_pair, metavar="NAME=VALUE",
+        help="a limit besides, of any of these or of 'worst class' in points; repeatable",
+    )  # fmt: skip
+    how = made.add_argument_group("the way")
+    how.add_argument("--methods", type=_words, default=(), metavar="A,B,…", help="steps to try besides the usual ones")
+    how.add_argument("--forbid", type=_words, default=(), metavar="A,B,…", help="steps not to try, as globs")
+    how.add_argument("--layers", default="*", help="layers that may be changed: names or globs")
+    how.add_argument("--exclude", default="", help="layers that may not")
+    how.add_argument("--improve", metavar="FILE", help="a recipe that is known to be good, looked at first")
+    how.add_argument("--workers", type=_whole(1), default=1, help="processes that look at candidates (default: 1)")
+    made.add_argument(
+        "--out", metavar="FOLDER", help="where recipe.json and the verified files of the winner are written"
+    )
+    made.add_argument(
+        "--formats", type=_words, default=("safetensors", "onnx", "pt2"), metavar="A,B,…",
+        help="files to export, of safetensors, onnx, pt2 (default: all)",
+    )  # fmt: skip
+    made.add_argument("--report", metavar="FILE", help="a report: .html, .ipynb, .md or .pdf")
+    _common(made, "--latency-seconds")
+    made.set_defaults(work=commands.search)
 
 
 def _run(made: ArgumentParser) -> None:
@@ -149,10 +187,10 @@ def _serve(made: ArgumentParser) -> None:
     made.set_defaults(work=serve.serve)
 
 
-def _common(made: ArgumentParser) -> None:
-    """Add what every command on a subject takes."""
+def _common(made: ArgumentParser, seconds: str = "--seconds") -> None:
+    """Add what every command on a subject takes; `seconds` is what the time of a latency is called."""
     _subject(made)
-    _measuring(made)
+    _measuring(made, seconds)
     out = made.add_argument_group("the output")
     out.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
     out.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -179,11 +217,11 @@ def _subject(made: ArgumentParser) -> None:
     data.add_argument("--name", default="", help="what to call the model")
 
 
-def _measuring(made: ArgumentParser) -> None:
+def _measuring(made: ArgumentParser, seconds: str = "--seconds") -> None:
     how = made.add_argument_group("the measuring")
     how.add_argument("--batch", type=_whole(1), default=1, help="samples in one pass, for latency and memory")
     how.add_argument("--tolerance", type=_share, help="half-width of a score's interval that is enough, such as 0.01")
-    how.add_argument("--seconds", type=_share, default=1.0, help="time for each runtime's latency")
+    how.add_argument(seconds, dest="seconds", type=_share, default=1.0, help="time for each runtime's latency")
     how.add_argument("--seed", type=int, help="of all chance in steps")
     how.add_argument("--threads", type=_whole(1), help="processor threads to use")
 

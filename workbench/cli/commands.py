@@ -8,7 +8,9 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from workbench.errors import WorkbenchError
 from workbench.graph import Group
 from workbench.jobs.progress import Progress, Tick
 from workbench.loading.load import load
+from workbench.search.goal import Goal
 from workbench.search.trials import Tolerance
 from workbench.session.clean_up import removable, remove, total
 from workbench.session.session import Session
@@ -54,6 +57,48 @@ def scan(chosen: Namespace) -> None:
     with _session(chosen) as (session, progress):
         table = session.sensitivity(step, chosen.amounts, tolerance=tolerance, seconds=chosen.limit, progress=progress)
     _print(chosen, table.facts(), words.sensitivity(table))
+
+
+def search(chosen: Namespace) -> None:
+    """Search for recipes that meet a goal, print them, and export the winner."""
+    limits = {name: _number(name, value) for name, value in chosen.most}
+    goal = Goal(chosen.lose, chosen.least, chosen.limit, limits)
+    improve = Recipe.load(chosen.improve) if chosen.improve else Recipe()
+    _check_outputs(chosen)
+    with _session(chosen) as (session, progress), _processes(chosen.workers) as executor:
+        findings = session.search(
+            goal, methods=chosen.methods, forbid=chosen.forbid, layers=chosen.layers, exclude=chosen.exclude,
+            improve=improve, executor=executor, progress=progress.part(0.0, 0.9, "search"),
+        )  # fmt: skip
+        written = []
+        if findings.winner is not None and (chosen.out or chosen.report):
+            session.apply(findings.recipe(findings.winner), progress.part(0.9, 0.93))
+            if chosen.out:
+                written.append(session.export(chosen.out, chosen.formats, progress.part(0.93, 0.98, "export")))
+            if chosen.report:
+                written.append(session.report(chosen.report, progress.part(0.98, 1.0, "report")))
+    recipe = None if findings.winner is None else findings.recipe(findings.winner).facts()
+    facts = {**findings.facts(), "recipe": recipe, "written": [str(path) for path in written]}
+    lines = [f"written: {path}" for path in written]
+    _print(chosen, facts, "\n".join([words.findings(findings), *lines]))
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise WorkbenchError(f"the limit of {name} is a number, not {text!r}") from None
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Executor | None]:
+    """Give so many processes that do work, None for one: it is done here then."""
+    if count < 2:
+        yield None
+        return
+    # A fresh process each: one that is forked takes locks of threads along that it does not have.
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        yield pool
 
 
 def _check_outputs(chosen: Namespace) -> None:

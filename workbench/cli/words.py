@@ -11,6 +11,9 @@ from workbench.cli.console import table
 from workbench.graph import Group
 from workbench.measure import HOW, Measurement, Score
 from workbench.model.layers import Layer
+from workbench.search.goal import quantity_title
+from workbench.search.planner import Findings
+from workbench.search.planner.findings import cost_words, title_of_steps
 from workbench.search.sensitivity import Point, Table
 from workbench.steps import Option, Step
 
@@ -83,6 +86,36 @@ def sensitivity(scanned: Table) -> str:
     reasons = dict.fromkeys(f"{point.target}: {point.reason}" for point in scanned.points if point.reason)
     lines = [f"change of {scanned.baseline.metric}, from {formatting.score(scanned.baseline)}", ""]
     return "\n".join([*lines, table(heads, rows, right=range(1, len(heads))), *reasons])
+
+
+def findings(found: Findings) -> str:
+    """Return what a search found: the front as a table, the winner's recipe, and how sure all that is."""
+    goal, unit = found.goal, found.baseline.unit
+    heads = ("", "steps", *map(quantity_title, goal.objectives), "change on validation", "held out", "looked at as")
+    rows = []
+    for one in found.shown:
+        costs = [cost_words(name, one.costs[name]) for name in goal.objectives]
+        held = f"{formatting.points(one.held_out.change, unit)}" if one.held_out else "–"
+        final = formatting.change(one.final) if one.final else "–"
+        mark = "→" if one.number == found.winner else ""
+        rows.append((mark, title_of_steps(one), *costs, final, held, f"{one.number}, {one.origin}"))
+    lines = [f"Goal: {goal.words}.", ""]
+    lines += [table(heads, rows)] if rows else ["Nothing that was looked at meets the goal on all of validation."]
+    if found.winner is not None:
+        first = goal.objectives[0]
+        before, after = found.before.get(first), found.at(found.winner).costs[first]
+        ratio = f", {formatting.ratio(before / after)} less than {cost_words(first, before)}" if before else ""
+        lines += ["", f"Winner: {cost_words(first, after)}{ratio}:", found.recipe(found.winner).code()]
+    if found.test is not None:
+        lines += [
+            "",
+            f"On test, scored once: {formatting.score(found.test)}, changed by {formatting.change(found.test)}.",
+        ]
+    proxy = found.proxy_correlation
+    if proxy is not None:
+        words = f"Rank correlation of expected damage and measured loss: {formatting.minus(f'{proxy[0]:.2f}')}"
+        lines.append(f"{words} over {proxy[1]} candidates.")
+    return "\n".join([*lines, found.words, *(f"note: {note}" for note in found.notes)])
 
 
 def steps(kinds: Mapping[str, type[Step]]) -> str:

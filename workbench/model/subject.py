@@ -200,11 +200,11 @@ class Subject:
         if metric != self.task.metric:
             self.task = self.task.settled(metric, self.task.call)
 
-    def portable(self) -> Subject:
-        """Return the subject with the part of its task that steering needs, for other processes."""
+    def portable(self, train: bool = False) -> Subject:
+        """Return the subject with the part of its task that steering needs, for other processes; train if asked."""
         fingerprint = self.fingerprint
         subject = copy.copy(self)
-        subject.task = self.task.portable()
+        subject.task = self.task.portable(train)
         subject.__dict__["fingerprint"] = fingerprint  # of the whole data, which the copy cannot know
         return subject
 

@@ -1,8 +1,9 @@
 """What lies on the disk for convenience, and what killed processes left there: told with sizes, and removed.
 
 Under `.workbench` each subject has a folder: `session-*.json` are sessions to restore, `scans/` holds scores of scans,
-`training/` holds where trainings were cut short. Beside exports and reports lie, only while these are written,
-`.NAME.half-…`, `.NAME.before-…` and `.NAME.lock`. Exports and reports themselves are never touched.
+`training/` holds where trainings were cut short, `search/` what searches looked at. Beside exports and reports lie,
+only while these are written, `.NAME.half-…`, `.NAME.before-…` and `.NAME.lock`. Exports and reports themselves are
+never touched.
 """
 
 from __future__ import annotations
@@ -20,8 +21,14 @@ from workbench.errors import WorkbenchError, first_line
 
 HOME = ".workbench"
 SCANS, TRAINING, SESSIONS = "scores of scans", "trainings that were cut short", "sessions"
+SEARCHES = "journals of searches"
 LEFT = "left by killed processes"
-PATTERNS = {SCANS: "*/scans/*/*.json", TRAINING: "*/training/*.pt", SESSIONS: "*/session-*.json"}
+PATTERNS = {
+    SCANS: "*/scans/*/*.json",
+    TRAINING: "*/training/*.pt",
+    SEARCHES: "*/search/*/journal.*",
+    SESSIONS: "*/session-*.json",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Removable:
     """A file or folder that can go.
 
     Attributes:
-        what: One of `SCANS`, `TRAINING`, `SESSIONS`, `LEFT`.
+        what: One of `SCANS`, `TRAINING`, `SEARCHES`, `SESSIONS`, `LEFT`.
         path: Where it lies.
         bytes: What it takes.
     """

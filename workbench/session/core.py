@@ -24,6 +24,7 @@ from workbench.measure.runtimes import Forward
 from workbench.model.layers import Layer
 from workbench.model.subject import Subject
 from workbench.search.contest import Contest
+from workbench.search.planner import Findings
 from workbench.search.sensitivity import Table
 from workbench.session.autosave import Autosave
 from workbench.session.baseline import Baseline
@@ -68,6 +69,7 @@ class SessionCore(traitlets.HasTraits):
     standings = traitlets.Instance(
         Contest, allow_none=True, help="The latest importance contest, growing while it runs."
     )
+    findings = traitlets.Instance(Findings, allow_none=True, help="The latest search, growing while it runs.")
     jobs: traitlets.Tuple = traitlets.Tuple(help="Work that waits or runs, and the last that ended.")
     curve: traitlets.Tuple = traitlets.Tuple(
         help="Figures of the running or the last training: (part done, name, value); a larger score is a better one."

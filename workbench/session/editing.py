@@ -37,14 +37,14 @@ class SessionEditing(SessionCore):
         """Drop the preview."""
         self._live.cancel()
 
-    def apply(self, step: Step, progress: Progress | None = None) -> Measurement:
-        """Do a step, measure the result, and return the measurement.
+    def apply(self, step: Step | Recipe, progress: Progress | None = None) -> Measurement:
+        """Do a step, measure the result, and return the measurement; a recipe is replayed from the untouched subject.
 
         Raises:
             WorkbenchError: The step cannot be done; the session is as it was.
             Cancelled: It was told to stop; the session is as it was.
         """
-        return self.extend((step,), progress)
+        return self.replay(step, progress) if isinstance(step, Recipe) else self.extend((step,), progress)
 
     def extend(self, steps: Iterable[Step], progress: Progress | None = None) -> Measurement:
         """Do several steps one after the other, measure the last result, and return the measurement.

@@ -16,17 +16,17 @@ from workbench.measure import Score
 from workbench.measure.sequential import score
 from workbench.model.subject import Subject
 from workbench.session.curve import Curve
-from workbench.session.exploring import SessionExploring
 from workbench.session.live import Live
 from workbench.session.preview import Preview
 from workbench.session.record import Recorded, details, record
 from workbench.session.saved import FORMAT, VERSION, SavedSession
+from workbench.session.searching import SessionSearching
 from workbench.session.settings import Settings
 from workbench.steps.recipe import step_code
 from workbench.steps.script import replay_script
 
 
-class Session(SessionExploring):
+class Session(SessionSearching):
     """A subject being compressed. Observe its traits; every one holds immutable plain values.
 
     Methods do their work before they return. `start` does the same on the session's worker thread, with

@@ -40,6 +40,13 @@ class States:
         with self._lock:
             return not recipe.steps or recipe.key in self._kept
 
+    def put(self, recipe: Recipe, state: State) -> None:
+        """Keep a state that somebody else built by this recipe."""
+        with self._lock:
+            if recipe.steps:
+                self._kept[recipe.key] = state
+            self._evict()
+
     def pin(self, recipe: Recipe) -> None:
         """Keep the state of this recipe, whatever else is built: a view may ask for it while it is drawn."""
         with self._lock:

@@ -28,7 +28,7 @@ from workbench.steps.repair.reconstruct import Reconstruct
 from workbench.steps.repair.reestimate_norms import ReestimateNorms
 from workbench.steps.repair.smooth import Smooth
 from workbench.steps.state import State
-from workbench.steps.step import KINDS, GraphStep, Need, Step, TrainingStep, WeightStep, candidate
+from workbench.steps.step import KINDS, GraphStep, Need, Stage, Step, TrainingStep, WeightStep, candidate
 from workbench.steps.store.entropy_code import EntropyCode
 from workbench.steps.train.distill import Distill
 from workbench.steps.train.fine_tune import FineTune
@@ -69,6 +69,7 @@ __all__ = [
     "ShareWeights",
     "ShortenFloats",
     "Smooth",
+    "Stage",
     "State",
     "Step",
     "TrainQuantized",

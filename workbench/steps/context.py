@@ -51,6 +51,11 @@ class Context:
         """Return the layers of a built model, computed once for each."""
         return self._once(layers, model)
 
+    def same_layers(self, before: nn.Module, after: nn.Module) -> None:
+        """Say that two models differ in values alone, so that the layers of one, if known, are those of the other."""
+        known = _FACTS.get(before, {})
+        _FACTS.setdefault(after, {}).update({key: fact for key, fact in known.items() if key[0] is layers})
+
     def groups(self, model: nn.Module) -> tuple[Group, ...]:
         """Return the coupled channel groups of a built model, as they are in `channels`."""
         return self.channels(model)[1]

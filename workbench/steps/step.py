@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, Self
 
 import torch
@@ -26,6 +26,7 @@ from workbench.task.batch import outputs_of
 from workbench.task.task import Task
 
 SHELVES = ("Prune", "Quantize", "Factorize", "Replace", "Share", "Input", "Store", "Repair", "Recover")
+Axes = Mapping[str, tuple[Any, ...]]
 TOLERANCE = 1e-3  # of outputs that are to stay the same, relative to the largest
 
 
@@ -36,6 +37,17 @@ class Need(StrEnum):
     CALIBRATION = "train or calibration data"
     LOSS = "a loss"
     GRAPH = "a graph that can be traced"
+
+
+class Stage(IntEnum):
+    """Where in a pipeline a search puts a step: what is cut comes before what is trained, and codes come last."""
+
+    REPLACE = 0
+    PRUNE = 1
+    RECOVER = 2
+    QUANTIZE = 3
+    REFINE = 4  # trains what is on its grid already
+    CODE = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +69,9 @@ class Step(ABC):
         amounts: Strengths that a scan tries when none are named.
         strength_counts_bits: Whether the strength is the width of a weight.
         scans: Whether a scan takes the parts of a model as "layers", or as coupled "groups" of channels.
+        stage: Its place in a pipeline, None for what a search takes only where it is given.
+        searched: Whether a search takes it unless it is told to; else it has to be named.
+        axes: Fields besides the strength that a search varies, and the values that it tries; the first one is cheap.
     """
 
     kind: ClassVar[str]
@@ -69,6 +84,9 @@ class Step(ABC):
     amounts: ClassVar[tuple[float, ...]] = ()
     strength_counts_bits: ClassVar[bool] = False
     scans: ClassVar[str] = "layers"
+    stage: ClassVar[Stage | None] = None
+    searched: ClassVar[bool] = False
+    axes: ClassVar[Axes] = {}
 
     layers: str = option("*", "Layers to change: names or globs, with commas between them.")
     exclude: str = option("", "Layers to leave alone: names or globs, with commas between them.", more=True)
@@ -222,6 +240,7 @@ class WeightStep(Step):
     def build(self, state: State, context: Context) -> State:
         with torch.no_grad():
             changed = state.with_changes(self.changes(state, context))
+        context.same_layers(state.model, changed.model)
         return changed.with_notes(*self.remarks(state, context))
 
 

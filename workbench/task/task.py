@@ -171,10 +171,14 @@ class Task:
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
         return Subset(train, order[:CALIBRATION_SAMPLES].tolist())
 
-    def portable(self) -> Task:
-        """Return the task with what steering needs, and nothing that is still to be made: for other processes."""
-        task = copy.copy(self)
-        task._splits = {split: Lazy.of(_own(self.split(split))) for split in STEERING if self.has(split)}
+    def portable(self, train: bool = False) -> Task:
+        """Return the task with what steering needs, and nothing that is still to be made: for other processes.
+
+        Args:
+            train: Whether the train split goes along.
+        """
+        task, splits = copy.copy(self), (*STEERING, *(("train",) if train else ()))
+        task._splits = {split: Lazy.of(_own(self.split(split))) for split in splits if self.has(split)}
         task._called = {}
         return task
 

@@ -124,8 +124,13 @@ def work(
     return [(number, advance(trial_context, trial, before, tolerance, looks)) for number, trial, before in jobs]
 
 
-def pack(trial_context: TrialContext, workers: int) -> bytes:
+def pack(trial_context: TrialContext, workers: int, whole: bool = False) -> bytes:
     """Return what trials are made on as bytes, with a part of the free memory for each of some workers.
+
+    Args:
+        trial_context: What is sent.
+        workers: How many share a machine's memory.
+        whole: Whether train data goes along, for trials that train.
 
     Raises:
         WorkbenchError: The model or data cannot be sent to another process.
@@ -133,11 +138,15 @@ def pack(trial_context: TrialContext, workers: int) -> bytes:
     import cloudpickle
 
     _by_value(trial_context.state.model)
-    subject = trial_context.context.subject.portable()
+    task = trial_context.context.subject.task
+    subject = trial_context.context.subject.portable(train=whole)
     context = replace(trial_context.context, subject=subject, progress=Progress())
     evaluator = trial_context.evaluator
     facts = (evaluator.worthwhile, evaluator.layout, evaluator.batch, free_share() // workers)
-    reference = replace(trial_context.reference, samples=subject.task.split("validation"))
+    # A part of the split goes as it is; all of it is in the task already.
+    part = len(trial_context.reference.samples) < len(task.split("validation"))
+    samples = trial_context.reference.samples if part else subject.task.split("validation")
+    reference = replace(trial_context.reference, samples=samples)
     try:
         return bytes(cloudpickle.dumps((trial_context.state, context, reference, facts, os.getpid(), workers)))
     except Exception as error:  # pickling runs the code of whatever is in the model and the data

@@ -78,10 +78,20 @@ Trial = tuple[Step, ...]
 
 
 def built(state: State, trial: Trial, context: Context) -> tuple[State, dict[str, Tensor]]:
-    """Return the state after a trial's steps, and the overlay if the last of them is one, as `candidate`."""
+    """Return the state after a trial's steps, and the overlay if the last of them is one, as `candidate`.
+
+    Where all of them are, the overlay holds the values of all, over the model that the trial began with.
+    """
+    begun = state.model
     for step in trial[:-1]:
         state = step.build(state, context)
-    return candidate(state, trial[-1], context) if trial else (state, {})
+    state, overlay = candidate(state, trial[-1], context) if trial else (state, {})
+    if len(trial) > 1 and all(step.overlays for step in trial):
+        places = {name: value.data_ptr() for name, value in begun.named_parameters()}
+        values = {name: value.detach() for name, value in state.model.named_parameters()}
+        moved = {name: value for name, value in values.items() if value.data_ptr() != places[name]}
+        state, overlay = replace(state, model=begun), {**moved, **overlay}
+    return state, overlay
 
 
 def advance(

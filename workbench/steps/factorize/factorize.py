@@ -38,7 +38,7 @@ from workbench.steps.factorize.ranks import (
 from workbench.steps.option import option
 from workbench.steps.prune.amounts import own_amount, own_amounts, refuse_unmatched
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep, Need
+from workbench.steps.step import GraphStep, Need, Stage
 from workbench.task.batch import call
 
 MOST = 0.99
@@ -53,6 +53,7 @@ class Factorize(GraphStep):
 
     kind: ClassVar[str] = "factorize"
     title: ClassVar[str] = "Factorize"
+    stage: ClassVar[Stage] = Stage.REPLACE
     summary: ClassVar[str] = (
         "Writes a layer as two or three smaller ones of low rank: vertical, then horizontal filters, or few channels "
         "between. Reconstruct brings back most of what that takes; ranks that are no multiples of 16 are rarely faster."

@@ -27,7 +27,7 @@ from workbench.steps.prune.importance import WEIGHT_CRITERIA, judged_weights, ra
 from workbench.steps.prune.importance.layer_inputs import is_readable
 from workbench.steps.prune.patterns import PATTERNS, RANKINGS, each_mask
 from workbench.steps.state import State
-from workbench.steps.step import Need, WeightStep
+from workbench.steps.step import Axes, Need, Stage, WeightStep
 from workbench.steps.untouched import untouched_note
 
 
@@ -40,6 +40,9 @@ class Prune(WeightStep):
     title: ClassVar[str] = "Prune weights"
     shelf: ClassVar[str] = "Prune"
     position: ClassVar[int] = 1
+    stage: ClassVar[Stage] = Stage.PRUNE
+    searched: ClassVar[bool] = True
+    axes: ClassVar[Axes] = {"ranking": ("global", "local")}
     summary: ClassVar[str] = (
         "Sets the least important weights to zero, one by one or in patterns. The file gets smaller, because zeros are "
         "not stored; it does not get faster, because dense kernels multiply zeros too."

@@ -19,7 +19,7 @@ from workbench.steps.prune.budget import BUDGETS, RANKINGS, units_to_go
 from workbench.steps.prune.importance import CRITERIA, rank_units
 from workbench.steps.prune.units import free, reached, rewritten, uncoupled_notes, without
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep, Need
+from workbench.steps.step import Axes, GraphStep, Need, Stage
 
 MOST = 0.95
 read_own = partial(own_amounts, high=MOST, counts="channels")
@@ -34,6 +34,9 @@ class PruneChannels(GraphStep):
     title: ClassVar[str] = "Prune channels"
     shelf: ClassVar[str] = "Prune"
     position: ClassVar[int] = 2
+    stage: ClassVar[Stage] = Stage.PRUNE
+    searched: ClassVar[bool] = True
+    axes: ClassVar[Axes] = {"ranking": ("local", "worth")}
     summary: ClassVar[str] = (
         "Removes whole channels from a layer and from every layer that is coupled to it. The model gets "
         "smaller and faster everywhere; accuracy usually needs a recovery afterwards."

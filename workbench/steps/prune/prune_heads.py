@@ -19,7 +19,7 @@ from workbench.steps.prune.budget import RANKINGS, units_to_go
 from workbench.steps.prune.importance import CRITERIA, rank_units
 from workbench.steps.prune.units import free, reached, without
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep, Need
+from workbench.steps.step import GraphStep, Need, Stage
 
 MOST = 0.95
 read_own = partial(own_amounts, high=MOST, counts="channels")
@@ -32,6 +32,7 @@ class PruneHeads(GraphStep):
 
     kind: ClassVar[str] = "prune_heads"
     title: ClassVar[str] = "Prune attention heads"
+    stage: ClassVar[Stage] = Stage.PRUNE
     summary: ClassVar[str] = (
         "Removes whole attention heads: their queries, keys and values, and what reads them. At least one stays in "
         "every layer. The width of the layers between is for channel pruning."

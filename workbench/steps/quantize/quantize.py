@@ -30,7 +30,7 @@ from workbench.steps.option import option
 from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import ROUNDINGS
 from workbench.steps.state import State
-from workbench.steps.step import Need
+from workbench.steps.step import Axes, Need, Stage
 from workbench.task.batch import call
 
 
@@ -43,6 +43,9 @@ class Quantize(CodingStep):
     title: ClassVar[str] = "Quantize"
     shelf: ClassVar[str] = "Quantize"
     position: ClassVar[int] = 1
+    stage: ClassVar[Stage] = Stage.QUANTIZE
+    searched: ClassVar[bool] = True
+    axes: ClassVar[Axes] = {"rounding": ("nearest", "second-order")}
     summary: ClassVar[str] = (
         "Rounds weights to whole numbers of few bits times a scale; with activation bits also what flows "
         "between layers, which lets integer kernels run. Weights alone make the file smaller, not faster."

@@ -20,6 +20,7 @@ from workbench.steps.option import option
 from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import GENERAL
 from workbench.steps.state import State
+from workbench.steps.step import Stage
 
 LEVELS: dict[str, type[Levels]] = {"one": PowersOfTwo, "sum": AdditivePowers}
 
@@ -33,6 +34,7 @@ class QuantizeLogarithmic(CodingStep):
     title: ClassVar[str] = "Quantize to powers of two"
     shelf: ClassVar[str] = "Quantize"
     position: ClassVar[int] = 2
+    stage: ClassVar[Stage] = Stage.QUANTIZE
     summary: ClassVar[str] = (
         "Rounds weights to powers of two, or to sums of them, times a scale. On hardware made for it a product "
         "is a shift; here the file gets smaller, not faster."

@@ -22,6 +22,7 @@ from workbench.steps.option import option
 from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import GENERAL
 from workbench.steps.state import State
+from workbench.steps.step import Stage
 
 MOST_VALUES = 100_000
 
@@ -61,6 +62,7 @@ class ShareWeights(CodingStep):
     title: ClassVar[str] = "Share weights"
     shelf: ClassVar[str] = "Quantize"
     position: ClassVar[int] = 3
+    stage: ClassVar[Stage] = Stage.QUANTIZE
     summary: ClassVar[str] = (
         "Replaces the weights of each layer by a few shared values that k-means finds. The file gets smaller; "
         "it does not get faster, because kernels look the values up first."

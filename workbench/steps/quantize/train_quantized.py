@@ -27,6 +27,7 @@ from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
+from workbench.steps.step import Stage
 from workbench.steps.train.taught import TaughtStep
 from workbench.steps.train.training import finished, judge, trainable, zero_masks
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
@@ -159,6 +160,8 @@ class TrainQuantized(TaughtStep):
     title: ClassVar[str] = "Train quantized"
     shelf: ClassVar[str] = "Quantize"
     position: ClassVar[int] = 6
+    stage: ClassVar[Stage] = Stage.REFINE
+    searched: ClassVar[bool] = True
     summary: ClassVar[str] = (
         "Trains a model whose weights are quantized or shared, through the rounding and with the grids if wanted, so "
         "that few bits lose less. Comes after quantize; keeps the epoch that scores best on validation."

@@ -12,7 +12,7 @@ from workbench.registry import register
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.state import State
-from workbench.steps.step import WeightStep
+from workbench.steps.step import Stage, WeightStep
 
 
 @register
@@ -24,6 +24,8 @@ class EntropyCode(WeightStep):
     title: ClassVar[str] = "Entropy-code"
     shelf: ClassVar[str] = "Store"
     position: ClassVar[int] = 1
+    stage: ClassVar[Stage] = Stage.CODE
+    searched: ClassVar[bool] = True
     summary: ClassVar[str] = (
         "Writes frequent codes with fewer bits, layer by layer where that is shorter. Only the file changes; "
         "it comes last, because steps that code weights anew start without it."

@@ -29,6 +29,7 @@ from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
+from workbench.steps.step import Stage
 from workbench.steps.train.decoupled import decoupled_targets
 from workbench.steps.train.precision import full, suited
 from workbench.steps.train.relations import relation_gap
@@ -162,6 +163,8 @@ class Distill(TaughtStep):
     title: ClassVar[str] = "Distill"
     shelf: ClassVar[str] = "Recover"
     position: ClassVar[int] = 2
+    stage: ClassVar[Stage] = Stage.RECOVER
+    searched: ClassVar[bool] = True
     summary: ClassVar[str] = (
         "Trains the compressed model to give what the uncompressed one gives, at its output and if wanted inside, "
         "with weights that were pruned kept at zero, and keeps the epoch that scores best on validation."

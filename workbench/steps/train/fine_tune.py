@@ -11,6 +11,7 @@ from workbench.jobs.progress import Tick
 from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.state import State
+from workbench.steps.step import Stage
 from workbench.steps.train.gradient_step import GradientStep
 from workbench.steps.train.training import finished, judge, refuse_grid, trainable, zero_masks
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
@@ -25,6 +26,7 @@ class FineTune(GradientStep):
     title: ClassVar[str] = "Fine-tune"
     shelf: ClassVar[str] = "Recover"
     position: ClassVar[int] = 1
+    stage: ClassVar[Stage] = Stage.RECOVER
     summary: ClassVar[str] = (
         "Trains the compressed model on for a few epochs on the train data, with weights that were pruned "
         "kept at zero, and keeps the epoch that scores best on validation."

@@ -1,0 +1,156 @@
+"""What is tried next: Optuna's sampler by ask and tell, and its journal, from which a later search goes on.
+
+Akiba et al.: "Optuna: A Next-generation Hyperparameter Optimization Framework", 2019; the sampler is the
+tree-structured Parzen estimator (Bergstra et al.: "Algorithms for Hyper-Parameter Optimization", 2011) with the loss as
+a constraint: what loses too much is worse than all that does not, by how much it loses.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import first_line
+
+# A knob is a range of numbers, or a choice of values.
+Knob = tuple[float, float] | tuple[str, ...]
+STARTUP = 6  # trials by chance or by what was asked for before the sampler's model counts
+CANDIDATE = "candidate"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Knobs that are to be tried, and the sampler's own record of them."""
+
+    knobs: Mapping[str, float | str]
+    trial: Any
+
+
+class Journal:
+    """Keeps what samplers were told, in a file or for as long as the search goes on.
+
+    Args:
+        folder: Where the file is, None to keep nothing. One that cannot be read is set aside and begun anew.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        import optuna  # slow to import, and seldom needed
+
+        optuna.logging.set_verbosity(logging.WARNING)
+        self.note = ""
+        self._storage: Any = None
+        if folder is not None:
+            try:
+                self._storage = self._opened(folder / "journal.log")
+            except OSError as error:
+                self.note = f"the search is not kept: {first_line(error)}"
+        if self._storage is None:
+            self._storage = optuna.storages.InMemoryStorage()
+
+    def _opened(self, path: Path) -> Any:
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mend(path)
+        try:
+            return JournalStorage(JournalFileBackend(str(path)))
+        except OSError:
+            raise
+        except Exception as error:  # a damaged journal fails wherever its reader happens to stumble
+            path.replace(path.with_suffix(".damaged"))
+            self.note = f"the journal of earlier searches could not be read and was set aside: {first_line(error)}"
+            return JournalStorage(JournalFileBackend(str(path)))
+
+    def known(self) -> list[Any]:
+        """Return the facts of all candidates that earlier searches looked at."""
+        import optuna
+
+        found = []
+        for study in optuna.study.get_all_study_names(self._storage):
+            loaded = optuna.load_study(study_name=study, storage=self._storage)
+            found += [trial.user_attrs[CANDIDATE] for trial in loaded.get_trials(deepcopy=False)
+                      if CANDIDATE in trial.user_attrs]  # fmt: skip
+        return found
+
+    def sampler(self, name: str, knobs: Mapping[str, Knob], objectives: int, seed: int) -> Sampler:
+        """Return a sampler of some knobs; one of the same name goes on where it was."""
+        import optuna
+
+        study = optuna.create_study(
+            study_name=name,
+            storage=self._storage,
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP),
+            directions=["minimize"] * objectives,
+            load_if_exists=True,
+        )
+        running = optuna.trial.TrialState.RUNNING
+        for trial in study.get_trials(deepcopy=False, states=(running,)):  # of a process that was killed
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+        return Sampler(study, knobs)
+
+
+class Sampler:
+    """Knobs to try, one set after the other."""
+
+    def __init__(self, study: Any, knobs: Mapping[str, Knob]) -> None:
+        self._study, self._knobs = study, knobs
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return str(self._study.study_name)
+
+    @property
+    def told(self) -> int:
+        """How many it was told of, earlier searches included."""
+        return sum(1 for trial in self._study.get_trials(deepcopy=False) if trial.values is not None)
+
+    def ask(self, wanted: Mapping[str, float | str] | None = None) -> Asked:
+        """Return knobs to try: those that are wanted, or the sampler's own idea."""
+        if wanted is not None:
+            self._study.enqueue_trial(dict(wanted))
+        trial = self._study.ask()
+        knobs: dict[str, float | str] = {}
+        for name, knob in self._knobs.items():
+            if isinstance(knob[0], str):
+                knobs[name] = trial.suggest_categorical(name, knob)
+            else:
+                knobs[name] = trial.suggest_float(name, *knob)
+        return Asked(knobs, trial)
+
+    def tell(
+        self, asked: Asked, values: Sequence[float] | None, excess: float, candidate: Mapping[str, Any] | None = None
+    ) -> None:
+        """Say what came of knobs.
+
+        Args:
+            asked: The knobs.
+            values: What is to be small; None where it could not be done.
+            excess: How much more than allowed is lost, at most 0 where it is not more.
+            candidate: Facts that a later search starts from.
+        """
+        import optuna
+
+        with suppress(KeyError):  # a journal that somebody removed meanwhile costs what it held
+            if candidate is not None:
+                asked.trial.set_user_attr(CANDIDATE, dict(candidate))
+            if values is None:
+                self._study.tell(asked.trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+                return
+            asked.trial.set_constraint("lose", float(excess))
+            self._study.tell(asked.trial, list(values), skip_if_finished=True)
+
+
+def mend(path: Path) -> None:
+    """Cut off a line that a kill left without its end: what was before it counts, and others can be added."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        data = file.read()
+        if data and not data.endswith(b"\n"):
+            file.truncate(data.rfind(b"\n") + 1)
