@@ -7,7 +7,7 @@ from html import escape
 from workbench import formatting
 from workbench.search.goal import quantity_title
 from workbench.search.planner import Candidate, Findings
-from workbench.search.planner.findings import cost_words, title_of_steps
+from workbench.search.planner.findings import cost_of, on_validation, title_of_steps
 
 VERDICTS = {
     "meets": "meets the goal",
@@ -21,8 +21,8 @@ VERDICTS = {
 def row(one: Candidate, findings: Findings) -> tuple[str, int]:
     """Return a candidate's line in a list, and its number."""
     first, score = findings.goal.objectives[0], one.best_score
-    cost = cost_words(first, one.costs[first]) if first in one.costs else "–"
-    change = formatting.points(score.change, score.unit) if score else "not scored"
+    cost = cost_of(one, first) if first in one.costs else "–"
+    change = on_validation(score) if score else "not scored"
     before = findings.before.get(first)
     ratio = f"  {formatting.ratio(before / one.costs[first])} less" if before and one.costs.get(first) else ""
     return f"{cost}{ratio}   {change}   {title_of_steps(one)}", one.number
@@ -41,11 +41,11 @@ def summary(findings: Findings) -> str:
     if best is None:
         end = "Nothing meets the goal" if findings.done else "Nothing meets the goal yet"
         return f"{state}{told}. {end}."
-    result = f"Best: <b>{escape(cost_words(first, best.costs[first]))}</b>"
+    result = f"Best: <b>{escape(cost_of(best, first))}</b>"
     before = findings.before.get(first)
     result += f", {formatting.ratio(before / best.costs[first])} less" if before else ""
     if best.best_score is not None:
-        result += f", {escape(formatting.change(best.best_score))}"
+        result += f", {escape(on_validation(best.best_score))} on validation"
     if findings.test is not None:
         result += f"; on test, scored once, {escape(formatting.change(findings.test))}"
     honest = f" {escape(findings.words)}" if findings.done else ""
@@ -76,12 +76,12 @@ def details(one: Candidate, findings: Findings) -> str:
     """Return as HTML all that is known of a candidate, and its recipe."""
     rows = [("verdict", VERDICTS[one.verdict] + (f": {one.reason}" if one.reason else ""))]
     if one.score is not None:
-        rows.append(("while searching", f"{formatting.score(one.score)}, {formatting.change(one.score)}"))
+        rows.append(("while searching", f"{formatting.score(one.score)}, {on_validation(one.score)}"))
     if one.final is not None:
-        rows.append(("on all of validation", f"{formatting.score(one.final)}, {formatting.change(one.final)}"))
+        rows.append(("on all of validation", f"{formatting.score(one.final)}, {on_validation(one.final)}"))
     if one.held_out is not None:
         rows.append(("on what was held out", formatting.change(one.held_out)))
-    rows += [(quantity_title(name), cost_words(name, value)) for name, value in one.costs.items()]
+    rows += [(quantity_title(name), cost_of(one, name)) for name in one.costs]
     rows += [(f"measured on {name}", formatting.in_pairs(timing)) for name, timing in one.latency.items()]
     table = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
     code = escape(findings.recipe(one.number).code())

@@ -16,7 +16,7 @@ from workbench.charts import Candidate as Point
 from workbench.charts import knob_chart, trade_off_chart
 from workbench.charts.trade_off import Quantity, Role
 from workbench.errors import WorkbenchError
-from workbench.search.goal import Goal, quantities, quantity_title
+from workbench.search.goal import LATENCY, Goal, quantities, quantity_title
 from workbench.search.planner import Candidate, Findings
 from workbench.search.planner.findings import title_of_steps
 from workbench.session.session import Session
@@ -115,7 +115,7 @@ class SearchView(View):
             self.session.start("Take over", self.session.apply, findings.recipe(candidate.number))
 
     def _to_plan(self) -> None:
-        self.session.plan = self._chosen().steps
+        self.session.plan_candidate(self._chosen().number)
         self._edit()
 
     def _tap(self, place: int) -> None:
@@ -141,14 +141,16 @@ class SearchView(View):
 
     def _draw(self, findings: Findings) -> None:
         first = findings.goal.objectives[0]
-        kind: Quantity = "bytes" if first in ("bytes", "memory") else "time" if first.startswith("latency") else "MACs"
+        kinds: dict[str, Quantity] = {"bytes": "bytes", "memory": "bytes", "energy": "energy"}
+        kind: Quantity = "time" if first.startswith(LATENCY) else kinds.get(first, "MACs")
         with self.board.update():
             self.chart.show(_points(findings, first), kind, quantity_title(first))
         listed = _listed(findings)
+        # Until somebody picks one, the best is shown, whichever it is by now; one that was picked stays.
+        chosen = int(self.list.value) if self._picked and self.list.value is not None else None
+        if chosen is not None and chosen not in [one.number for one in listed]:
+            listed += [one for one in findings.candidates if one.number == chosen]
         options = [row(one, findings) for one in listed]
-        # Until somebody picks one, the best is shown, whichever it is by now.
-        kept = self._picked and self.list.value in [one.number for one in listed]
-        chosen = self.list.value if kept else None
         best = findings.best
         if list(self.list.options) != options:
             self.list.options = options
@@ -189,9 +191,10 @@ def _points(findings: Findings, quantity: str) -> list[Point]:
     for one in [*others[-MOST_POINTS:], *meeting]:
         role: Role = "too much lost" if one.verdict == "fails" else "best" if one is winner else "found"
         assert one.best_score is not None  # noqa: S101  # only scored ones are here
-        points.append(
-            Point(f"{one.number}: {title_of_steps(one)}", one.best_score, one.costs[quantity], role, one.number)
-        )
+        timing = one.latency.get(quantity.removeprefix(LATENCY)) if quantity.startswith(LATENCY) else None
+        ends = (None, None) if timing is None else (1 / timing.ratio_high, 1 / timing.ratio_low)
+        title = f"{one.number}: {title_of_steps(one)}"
+        points.append(Point(title, one.best_score, one.costs[quantity], role, one.number, *ends))
     return points
 
 

@@ -44,7 +44,7 @@ class TradeOff(View):
         if self.chart.source.data["role"][row] != "found":
             self.session.go(number)
         elif findings is not None:
-            self.session.plan = findings.at(number).steps
+            self.session.plan_candidate(number)
 
     def _redraw(self) -> None:
         with self.lock:

@@ -12,11 +12,11 @@ from bokeh.plotting import figure as Figure  # the class is spelt like a functio
 
 from workbench import formatting
 from workbench.charts import theme
-from workbench.charts.units import byte_unit, count_unit
+from workbench.charts.units import byte_unit, count_unit, joule_unit
 from workbench.measure import Score
 
 Role = Literal["baseline", "current", "other", "found", "best", "too much lost"]
-Quantity = Literal["bytes", "MACs", "time"]
+Quantity = Literal["bytes", "MACs", "time", "energy"]
 MARKERS: dict[Role, str] = {
     "baseline": "square", "current": "diamond", "other": "circle", "found": "triangle", "best": "diamond",
     "too much lost": "x",
@@ -35,7 +35,7 @@ class Candidate:
     Attributes:
         title: What leads to it.
         score: With its interval.
-        cost: Bytes of its file, multiply-accumulates for a sample, or time as a part of the baseline's.
+        cost: Bytes of its file, multiply-accumulates or joules for a sample, or time as a part of the baseline's.
         role: Which of the states it is.
         number: Its number in the history, or among a search's candidates, for whoever handles a tap.
         low: Lower end of the cost's interval, None where the cost is exact.
@@ -105,7 +105,7 @@ def _unit(candidates: Sequence[Candidate], quantity: Quantity) -> tuple[float, s
     top = max((row.cost for row in candidates), default=1.0)
     if quantity == "time":
         return 1.0, "part of the baseline's"
-    return byte_unit(top) if quantity == "bytes" else count_unit(top)
+    return {"bytes": byte_unit, "energy": joule_unit, "MACs": count_unit}[quantity](top)
 
 
 def _words(row: Candidate, quantity: Quantity) -> str:
@@ -113,6 +113,8 @@ def _words(row: Candidate, quantity: Quantity) -> str:
         return formatting.size(row.cost)
     if quantity == "MACs":
         return formatting.count(row.cost)
+    if quantity == "energy":
+        return formatting.joules(row.cost)
     interval = f" [{row.low:.2f}, {row.high:.2f}]" if row.low is not None and row.high is not None else ""
     return f"{row.cost:.2f} of the baseline's{interval}"
 

@@ -13,7 +13,7 @@ from workbench.measure import HOW, Measurement, Score
 from workbench.model.layers import Layer
 from workbench.search.goal import quantity_title
 from workbench.search.planner import Findings
-from workbench.search.planner.findings import cost_words, title_of_steps
+from workbench.search.planner.findings import cost_of, cost_words, on_validation, title_of_steps
 from workbench.search.sensitivity import Point, Table
 from workbench.steps import Option, Step
 
@@ -90,13 +90,13 @@ def sensitivity(scanned: Table) -> str:
 
 def findings(found: Findings) -> str:
     """Return what a search found: the front as a table, the winner's recipe, and how sure all that is."""
-    goal, unit = found.goal, found.baseline.unit
+    goal = found.goal
     heads = ("", "steps", *map(quantity_title, goal.objectives), "change on validation", "held out", "looked at as")
     rows = []
     for one in found.shown:
-        costs = [cost_words(name, one.costs[name]) for name in goal.objectives]
-        held = f"{formatting.points(one.held_out.change, unit)}" if one.held_out else "–"
-        final = formatting.change(one.final) if one.final else "–"
+        costs = [cost_of(one, name) for name in goal.objectives]
+        held = formatting.change(one.held_out) if one.held_out else "–"
+        final = on_validation(one.final) if one.final else "–"
         mark = "→" if one.number == found.winner else ""
         rows.append((mark, title_of_steps(one), *costs, final, held, f"{one.number}, {one.origin}"))
     lines = [f"Goal: {goal.words}.", ""]

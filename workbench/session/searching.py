@@ -8,11 +8,13 @@ from concurrent.futures import Executor
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.measure import Score
+from workbench.measure.impact import compare, predictions
 from workbench.measure.runtimes import Forward
 from workbench.measure.sequential import score
-from workbench.search.goal import Goal
+from workbench.model.layers import choose
+from workbench.search.goal import WORST_CLASS, Goal
 from workbench.search.planner import Candidate, Findings, Space
-from workbench.search.planner.held_out import split_validation
+from workbench.search.planner.held_out import Scored, split_validation
 from workbench.search.planner.judge import costs_of
 from workbench.search.planner.last import Judges, compare_last
 from workbench.search.planner.run import Search
@@ -60,11 +62,14 @@ class SessionSearching(SessionExploring):
         """
         progress = progress or Progress()
         space = Space.of(self.subject.task, goal, methods, forbid, layers, exclude)
+        choose(self.layers, layers, exclude)  # a name that matches nothing is an error before any work
         begun, base = self.recipe, State.of(self.subject)
         check_possible(self.subject, Recipe((*begun.steps, *improve), begun.seed), len(begun))
         self.findings = None
         whole = self.reference(progress=progress.part(0.0, 0.03, "baseline")), self._evaluator("validation")
         timed = self._timed(goal)
+        if WORST_CLASS in goal.limits:
+            self._check_classes(whole, base, progress)
         split = split_validation(
             whole, base, self.settings.seed, self.settings.memory, progress.part(0.03, 0.08, "baseline")
         )
@@ -82,14 +87,17 @@ class SessionSearching(SessionExploring):
         )
         # Presets are for all layers, and go by what the untouched subject needs.
         presets = PRESETS.values() if (layers, exclude) == ("*", "") and not begun.steps else ()
-        known = [tuple(improve), *(preset.recipe(self.subject).steps for preset in presets)]
+        # What was asked for by name is looked at, whatever it is made of.
+        known = [preset.recipe(self.subject).steps for preset in presets]
+        known = [tuple(improve), *(steps for steps in known if _allowed(steps, space))]
+        timing = Timing(timed, self.settings.seconds, self.settings.batch)
         search = Search(
             trials,
             goal,
             space,
             findings,
-            [steps for steps in dict.fromkeys(known) if steps and _allowed(steps, space)],
-            timing=Timing(timed, self.settings.seconds, self.settings.batch),
+            [steps for steps in dict.fromkeys(known) if steps],
+            timing=timing,
             executor=executor,
             folder=self._folder("search"),
             report=self._show_findings,
@@ -108,14 +116,44 @@ class SessionSearching(SessionExploring):
                 return None
             return score(self._evaluator("test").prepare(state), self.reference("test", progress), 0.0, progress)
 
-        judges = Judges(whole, split.held, build, test)
+        judges = Judges(
+            whole,
+            split.held,
+            build,
+            costs=lambda state: costs_of(state, {}, context, goal.counted),
+            timed=lambda state: timing.latency(state, context),
+            test=test,
+        )
         try:
             return compare_last(search.run(), judges, progress.part(0.85, 1.0), self._show_findings)
         finally:
             split.close()
 
+    def plan_candidate(self, number: int) -> None:
+        """Put the steps of what a search found into the plan.
+
+        Raises:
+            WorkbenchError: There is no such candidate, or the current state is not the one that the search began at.
+        """
+        findings = self.findings
+        if findings is None:
+            raise WorkbenchError("nothing was searched yet")
+        if findings.begun.steps != self.recipe.steps:
+            raise WorkbenchError(
+                "these steps are for the state that the search began at: go back to it first, or take the recipe over"
+            )
+        self.plan = findings.at(number).steps
+
     def _show_findings(self, findings: Findings) -> None:
         self.findings = findings
+
+    @staticmethod
+    def _check_classes(whole: Scored, base: State, progress: Progress) -> None:
+        """Raise an error where samples have no classes, before anything is searched."""
+        reference, evaluator = whole
+        before = predictions(evaluator.prepare(base), reference, progress.silent())
+        if not compare(before, before, reference).classes:
+            raise WorkbenchError("the goal limits what a class may lose, and samples have no classes here")
 
     def _timed(self, goal: Goal) -> dict[str, Forward]:
         """Return the baseline on the runtimes that a goal speaks of.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.search.planner import Candidate
 from workbench.search.planner.study import Journal, mend
 
 KNOBS = {"depth": (0.0, 1.0), "rounding": ("nearest", "learned")}
@@ -70,3 +74,31 @@ def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path):
     journal = Journal(tmp_path / "file")
     assert "not kept" in journal.note
     tell(journal.sampler("a", KNOBS, 1, 0))
+
+
+def test_two_processes_may_search_at_a_time(tmp_path):
+    one, other = Journal(tmp_path).sampler("a", KNOBS, 1, 0), Journal(tmp_path).sampler("a", KNOBS, 1, 0)
+    mine, yours = one.ask(), other.ask()
+    Journal(tmp_path).sampler("a", KNOBS, 1, 0)
+    one.tell(mine, [0.1], 0.0, {"number": 1})
+    other.tell(yours, [0.2], 0.0, {"number": 2})
+    assert [facts["number"] for facts in Journal(tmp_path).known()] == [1, 2]
+
+
+def test_a_journal_that_is_gone_ends_nothing(tmp_path, monkeypatch):
+    sampler = Journal(tmp_path).sampler("a", KNOBS, 1, 0)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(sampler._study._storage), "create_new_trial", full)
+    asked = sampler.ask()
+    sampler.tell(asked, [asked.knobs["depth"]], 0.0, {"number": 1})
+    assert sampler.told == 1
+
+
+def test_numbers_that_are_none_are_no_candidate():
+    facts = {"verdict": "meets", "origin": "known", "number": float("inf"), "steps": [], "costs": {}, "latency": {},
+             "expected": None, "knobs": {}, "study": "", "seconds": 0.0, "reason": ""}  # fmt: skip
+    with pytest.raises(WorkbenchError, match="no candidate"):
+        Candidate.read(facts)

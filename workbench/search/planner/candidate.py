@@ -98,7 +98,7 @@ class Candidate:
                 reason=str(facts["reason"]),
                 **scores,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise WorkbenchError(f"this is no candidate: {error!r} is missing or wrong") from error
 
 

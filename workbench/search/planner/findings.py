@@ -11,9 +11,9 @@ from typing import Any
 from workbench import formatting
 from workbench.errors import WorkbenchError
 from workbench.measure import Score
-from workbench.search.goal import Goal, quantity_title
+from workbench.search.goal import LATENCY, Goal, quantity_title
 from workbench.search.planner.candidate import Candidate, dominates
-from workbench.steps import Step
+from workbench.steps import Step, TrainingStep
 from workbench.steps.recipe import Recipe
 
 LEAST_RANKED = 8  # candidates without which a rank correlation says nothing
@@ -158,6 +158,8 @@ class Findings:
             where += f", of which {self.held:,} were held out until then; on those the winner changed by "
             where += f"{formatting.change(best.held_out)}"
             where += f" (widened for {self.compared} compared)" if self.compared > 1 else ""
+            if any(isinstance(step, TrainingStep) for step in best.steps):
+                where += "; its training chose among epochs on all of validation"
         else:
             where += ", on which they were chosen too: expect a little less elsewhere"
         lines.append(f"{self.compared} of them {'was' if self.compared == 1 else 'were'} {where}.")
@@ -210,6 +212,20 @@ def title_of_steps(candidate: Candidate) -> str:
     return " → ".join(titles) or "as it is"
 
 
+def on_validation(score: Score) -> str:
+    """Return the change on samples that a candidate was chosen on, which says nothing of other data."""
+    interval = "" if score.exact else f" {formatting.change_interval(score)}"
+    return f"{formatting.points(score.change, score.unit)}{interval}"
+
+
+def cost_of(candidate: Candidate, name: str) -> str:
+    """Return what a candidate costs with its unit, a time with its interval."""
+    words, timing = cost_words(name, candidate.costs[name]), candidate.latency.get(name.removeprefix(LATENCY))
+    if not name.startswith(LATENCY) or timing is None or timing.verdict == "unknown":
+        return words
+    return f"{words} [{1 / timing.ratio_high:.2f}, {1 / timing.ratio_low:.2f}]"
+
+
 def cost_words(name: str, value: float) -> str:
     """Return a cost with its unit."""
     if name in ("bytes", "memory"):
@@ -222,9 +238,7 @@ def cost_words(name: str, value: float) -> str:
 def costs_words(candidate: Candidate, goal: Goal) -> str:
     """Return the costs that a goal speaks of."""
     return ", ".join(
-        f"{quantity_title(name)} {cost_words(name, candidate.costs[name])}"
-        for name in goal.objectives
-        if name in candidate.costs
+        f"{quantity_title(name)} {cost_of(candidate, name)}" for name in goal.objectives if name in candidate.costs
     )
 
 

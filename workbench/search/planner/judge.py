@@ -137,7 +137,9 @@ def _verdict(
     rule: Rule,
     outcome: Outcome,
 ) -> tuple[Verdict, Outcome, str]:
-    broken = [f"{name} is {costs[name]:g}, not {most:g}" for name, most in rule.limits.items() if costs[name] > most]
+    broken = [
+        f"{name} is {costs[name]:g}, not {most:g}" for name, most in rule.limits.items() if not costs[name] <= most
+    ]
     if rule.objectives and any(dominates(one, costs, rule.objectives) for one in rule.beaten):
         return "dominated", outcome, ""
     progress, reference = trial_context.context.progress, trial_context.reference

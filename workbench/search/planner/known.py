@@ -61,6 +61,6 @@ def known_candidates(journal: Journal, goal: Goal, lose: float) -> tuple[Candida
         verdict = verdict_of(one.score, lose) if one.score is not None else None
         if verdict is None or not names <= set(one.costs):
             continue
-        over = any(one.costs.get(name, -math.inf) > most for name, most in goal.limits.items())
+        over = any(not one.costs.get(name, -math.inf) <= most for name, most in goal.limits.items())
         taken.setdefault(key_of(one.steps), replace(one, verdict="fails" if over else verdict, final=None))
     return tuple(replace(one, number=number) for number, one in enumerate(taken.values(), 1))

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from workbench.measure import Latency
 from workbench.search.goal import LATENCY, Goal
 from workbench.search.planner.branch import Branch, Idea
 from workbench.search.planner.candidate import Candidate, Origin, Verdict
@@ -37,6 +38,7 @@ SCAN_SHARE = 0.4  # of a slice
 SLICE = 0.08
 EPOCH_PASSES = 5  # of all train samples forward, that an epoch takes as long as
 WORST = 1e6  # more than allowed, of a loss that is no number
+GIVE_UP = 3  # bases in a row that could not be built
 KEPT_STATES = 4  # of what took long to build, for the last comparison
 PHASES: dict[Origin, str] = {
     "known": "looking at recipes that are known to be good",
@@ -84,6 +86,8 @@ class Search:
         self._metric = trials.reference.metric
         self._lose = goal.tolerance(self._metric.unit)
         self._workers = Workers(trials, executor)
+        if goal.runtimes:
+            self._workers.width = 1  # what is timed while others compute here is not known
         self._journal = Journal(folder and folder / identity(trials, space))
         self._branches: list[Branch] = []
         self._bases: Sampler | None = None
@@ -94,6 +98,7 @@ class Search:
         self._start = time.monotonic()
         self._whole = cost_before(trials, space.quantity)
         self._states: dict[int, State] = {}
+        self._failed = 0
         if self._journal.note:
             self._tell(notes=(*findings.notes, self._journal.note))
 
@@ -192,7 +197,7 @@ class Search:
 
     def _new_base(self) -> Work | None:
         """Return the training of another base, None if there is none or no time for it."""
-        if (not self._seeds and self._bases is None) or not self._fits(1):
+        if (not self._seeds and self._bases is None) or self._failed >= GIVE_UP or not self._fits(1):
             return None
         if self._bases is None:
             knobs = self._space.base_knobs()
@@ -275,7 +280,7 @@ class Search:
             self._take_base(branch, result)
         else:
             branch.spent += result.seconds / self._workers.width
-            if of.origin == "trained":
+            if of.origin == "trained" and result.outcome.score is not None:
                 self._epoch_seconds = result.seconds / max(epochs_of(of.steps), 1)
             self._give(branch, of, self._add(branch.base + of.steps, of, result, branch))
         self._progress.update(min(self._spent / max(self._goal.seconds, 1e-9), 1.0), self._phase())
@@ -290,9 +295,11 @@ class Search:
             log.tell(log.ask(), None, 0.0, candidate.facts())
 
     def _take_base(self, branch: Branch, judged: Judged) -> None:
-        if epochs := epochs_of(branch.base):
-            self._epoch_seconds = judged.seconds / epochs
         score = judged.outcome.score
+        # What was not built says nothing of how long training takes, and of several in a row that others fail too.
+        self._failed = 0 if score is not None else self._failed + 1
+        if score is not None and (epochs := epochs_of(branch.base)):
+            self._epoch_seconds = judged.seconds / epochs
         excess = math.inf if score is None else score.loss - self._lose
         if judged.state is None or score is None or verdict_of(score, self._lose * 4) == "fails":
             verdict: Verdict = "fails" if judged.verdict == "meets" else judged.verdict
@@ -310,11 +317,12 @@ class Search:
             self._bases.tell(branch.asked, [value], excess)
 
     def _add(self, steps: tuple[Step, ...], idea: Idea, judged: Judged, branch: Branch) -> Candidate:
-        verdict, reason, costs, latency = judged.verdict, judged.reason, dict(judged.costs), {}
+        verdict, reason, costs = judged.verdict, judged.reason, dict(judged.costs)
+        latency: dict[str, Latency] = {}
         if verdict == "meets" and self._goal.runtimes and judged.state is not None:
-            latency = self._timing.latency(judged.state, self._context)
+            latency, refused = self._timing.latency(judged.state, self._context)
             costs |= costs_of_time(latency)
-            verdict, reason = within_time(latency, self._goal)
+            verdict, reason = within_time(latency, refused, self._goal)
         candidate = Candidate(
             len(self.findings.candidates) + 1, steps, idea.origin, verdict, judged.outcome.score, costs, latency,
             idea.expected, idea.knobs or branch.knobs, branch.name, judged.seconds, reason,

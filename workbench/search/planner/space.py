@@ -72,6 +72,9 @@ class Space:
                 raise WorkbenchError(f"a search cannot take {kind}; it can take {placed}")
             if why := KINDS[kind]().lacks(task):
                 raise WorkbenchError(f"{KINDS[kind].title}: {why}")
+        for glob in forbid:
+            if not fnmatch.filter(KINDS, glob):
+                raise WorkbenchError(f"no method matches {glob}, which is forbidden; there are {', '.join(KINDS)}")
         kinds = [
             kind
             for kind, step in KINDS.items()

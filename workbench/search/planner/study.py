@@ -88,9 +88,7 @@ class Journal:
             directions=["minimize"] * objectives,
             load_if_exists=True,
         )
-        running = optuna.trial.TrialState.RUNNING
-        for trial in study.get_trials(deepcopy=False, states=(running,)):  # of a process that was killed
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+        # Trials that are under way may be those of another process, and those of a killed one count for nothing.
         return Sampler(study, knobs)
 
 
@@ -112,9 +110,13 @@ class Sampler:
 
     def ask(self, wanted: Mapping[str, float | str] | None = None) -> Asked:
         """Return knobs to try: those that are wanted, or the sampler's own idea."""
-        if wanted is not None:
-            self._study.enqueue_trial(dict(wanted))
-        trial = self._study.ask()
+        try:
+            trial = self._trial(wanted)
+        except (KeyError, OSError):  # the journal is gone or cannot be written: it goes on in memory
+            import optuna
+
+            self._study = optuna.create_study(sampler=self._study.sampler, directions=self._study.directions)
+            trial = self._trial(wanted)
         knobs: dict[str, float | str] = {}
         for name, knob in self._knobs.items():
             if isinstance(knob[0], str):
@@ -122,6 +124,11 @@ class Sampler:
             else:
                 knobs[name] = trial.suggest_float(name, *knob)
         return Asked(knobs, trial)
+
+    def _trial(self, wanted: Mapping[str, float | str] | None) -> Any:
+        if wanted is not None:
+            self._study.enqueue_trial(dict(wanted))
+        return self._study.ask()
 
     def tell(
         self, asked: Asked, values: Sequence[float] | None, excess: float, candidate: Mapping[str, Any] | None = None
@@ -136,7 +143,8 @@ class Sampler:
         """
         import optuna
 
-        with suppress(KeyError):  # a journal that somebody removed meanwhile costs what it held
+        # A journal that somebody removed, a full disk, or a trial that another process ended costs what it held.
+        with suppress(KeyError, OSError, RuntimeError):
             if candidate is not None:
                 asked.trial.set_user_attr(CANDIDATE, dict(candidate))
             if values is None:
