@@ -146,6 +146,10 @@ class Branch:
         """Whether the budget is still being halved."""
         return len(self._sizes) < HALVINGS and self._high - self._low > NARROW
 
+    def ready(self) -> Idea | None:
+        """Return the next idea that needs no scan, None if there is none left."""
+        return self._extra.pop(0) if self._extra else None
+
     def idea(self, space: Space, best: float) -> Idea | None:
         """Return what is to be judged next, None if nothing is left to try.
 
@@ -153,8 +157,6 @@ class Branch:
             space: What may be done.
             best: The least cost of what meets the goal so far; proposals are to cost less.
         """
-        if self._extra:
-            return self._extra.pop(0)
         if self.parts is None or self.sampler is None or self.parts.least >= best:
             return None
         reach = self.parts.whole - self.parts.least

@@ -167,6 +167,10 @@ class Search:
     def _of_branch(self, branch: Branch, on: bool = False) -> Work | None:
         if branch.state is None:
             return None
+        while idea := branch.ready():
+            if (known := self._earlier.get(key_of(branch.base + idea.steps))) is None:
+                return self._judging(branch, idea)
+            self._give(branch, idea, known)  # an earlier search looked at it
         if branch.parts is None:
             if (on or branch.spent < SCAN_SHARE * branch.slice) and (places := branch.scan()):
                 args = (branch.trials(places), self._space.quantity)
