@@ -6,6 +6,7 @@ import copy
 import csv
 import json
 import os
+import sys
 import time
 
 import pytest
@@ -160,11 +161,12 @@ def test_no_text_of_one_learner_takes_the_table_from_all(classroom, tmp_path):
     hand_in("half", {**RIGHT, "double": 'raise ValueError("\\ud800")'})
     hand_in("list", RIGHT, outputs({"data": []}, {"data": None}, {"data": {ANSWER: []}}, wrong_answer, 3))
     hand_in("lines", {**RIGHT, "double": [None, *RIGHT["double"].splitlines(keepends=True), 3]})
-    hand_in(os.fsdecode(b"na\xefve"), {})
+    if sys.platform == "linux":  # others take no such name for a folder
+        hand_in(os.fsdecode(b"na\xefve"), {})
     found = grades()
     assert found["half", "double"] == (0, "ValueError: \\ud800, in line 1")
     assert found["list", "double"] == found["lines", "double"] == (2, "")
-    assert found["na\\udcefve", "double"][0] == 0
+    assert sys.platform != "linux" or found["na\\udcefve", "double"][0] == 0
 
 
 def test_a_table_that_cannot_be_written_is_refused_before_any_work(classroom, tmp_path, capsys, monkeypatch):
@@ -293,7 +295,8 @@ def test_names_of_a_learners_own_are_no_change_of_the_judge():
 
 @pytest.mark.parametrize("work", ["pass", "time.sleep(9)", "sum(range(1000))"])
 def test_a_bare_except_does_not_swallow_the_end_of_the_time(work):
-    loop = f"import time\ndef f():\n    while True:\n        try:\n            {work}\n        except:\n            pass\nf()"
+    loop = f"while True:\n        try:\n            {work}\n        except:\n            pass"
+    loop = f"import time\ndef f():\n    {loop}\nf()"
     cells_ = [("solution", "a", loop), ("solution", "b", "def g():\n    pass\ng()")]
     said = run_apart([{"kind": kind, "key": key, "source": text} for kind, key, text in cells_], Limits(seconds=0.3))
     assert said == {("", ""): "", ("solution", "a"): "it took more than 0.3 s", ("solution", "b"): ""}

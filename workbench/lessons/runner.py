@@ -219,7 +219,7 @@ def main() -> None:
         said = "" if changed else do(cell, space, work["setup_seconds" if kind == "setup" else "seconds"])
         # Also after it: the function that is tested can do it too, when it is called.
         if judge and kind == "test" and (changed := changed or judge.changed(key)):
-            said = f"the judge was changed: {changed} is not what the test needs"
+            said = f"the judge was changed: {changed} has another meaning than the test needs"
         out.write(f"{secret} {dumps({'kind': kind, 'key': key, 'said': said[:SAID]})}\n")
         out.flush()
 
