@@ -9,19 +9,16 @@ A model that cannot be traced, or whose rewritten graph gives other outputs, is 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.export import ExportedProgram
+from torch import Tensor
 
-from workbench.errors import WorkbenchError, enough_memory
-from workbench.graph import trace
+from workbench.errors import enough_memory
 from workbench.graph.segments import LAYOUTS, Border, Segments
 from workbench.jobs.progress import Progress
 from workbench.jobs.turn import TURN
+from workbench.measure.anchor import Anchor, Plans, same, values_of
 from workbench.measure.prefixes import Prefixes
 from workbench.measure.targets import Targets
 from workbench.model.agreement import agree
@@ -40,26 +37,8 @@ LEAST_SECONDS = 0.5
 # Where values are kept while the baseline runs, as shares of its operators, and how much of the memory each may take.
 WAISTS = (0.5, 0.75)
 WAIST_SHARE = 0.2
-KEPT_PLANS = 4
 # Folding and other kernels round differently in the last digits; what differs by more is another model.
 TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class Anchor:
-    """The model whose values are kept; edits are told from it by their parameters.
-
-    Attributes:
-        model: As it is.
-        segments: Its graph in parts.
-        values: Its parameters and buffers by every name they have.
-        constants: What follows from these alone.
-    """
-
-    model: nn.Module
-    segments: Segments
-    values: Mapping[str, Tensor]
-    constants: Mapping[str, Tensor]
 
 
 class Evaluator:
@@ -77,8 +56,7 @@ class Evaluator:
         self._least = least
         self.prefixes = Prefixes(len(samples), memory)
         self.layout = LAYOUTS[0]
-        self._programs: OrderedDict[object, ExportedProgram | None] = OrderedDict()
-        self._segments: dict[tuple[object, str], Segments | None] = {}
+        self._plans = Plans(samples)
         self._anchor: Anchor | None = None
         self._borders: set[Border] = set()
         self._targets = Targets(samples)
@@ -106,9 +84,9 @@ class Evaluator:
         with TURN:
             if self._anchor is not None and self._anchor.model is state.model:
                 return True
-            if not self.worthwhile or (quick and (structure(state.model), self.layout) not in self._segments):
+            if not self.worthwhile or (quick and not self._plans.known(state.model, self.layout)):
                 return False
-            anchor = self._anchor_of(state, self.layout)
+            anchor = self._plans.anchor(state, self.layout)
             # Also where the graph is known: a size that it has written into it may be another in this model.
             if anchor is None or not self._agrees(self._whole(anchor), self.plain(state)):
                 return False
@@ -140,11 +118,11 @@ class Evaluator:
             anchor = self._anchor
             if anchor is None:
                 return self.plain(state, overlay)
-            values = _values(state.model, overlay)
+            values = values_of(state.model, overlay)
             alike = state.model is anchor.model or structure(state.model) == structure(anchor.model)
             if not alike or values.keys() != anchor.values.keys():
                 return self.plain(state, overlay)
-            changed = {name for name, value in values.items() if not _same(value, anchor.values[name])}
+            changed = {name for name, value in values.items() if not same(value, anchor.values[name])}
             constants = anchor.segments.constants(values, anchor.constants, changed)
             predict = self._from(anchor, anchor.segments.border(changed), constants)
             if state.model is not anchor.model and not self._agrees(predict, self.plain(state, overlay)):
@@ -179,8 +157,7 @@ class Evaluator:
         """Let go of everything that was kept."""
         with TURN:
             self._anchor = None
-            self._programs.clear()
-            self._segments.clear()
+            self._plans.clear()
             self._borders.clear()
             self.prefixes.clear()
 
@@ -199,7 +176,7 @@ class Evaluator:
         self.worthwhile = best_of_two(plain, BATCH) * len(self.samples) > self._least
         ways: dict[str, Anchor] = {}
         for layout in LAYOUTS if self.worthwhile else ():
-            anchor = self._anchor_of(state, layout)
+            anchor = self._plans.anchor(state, layout)
             if anchor is not None and self._agrees(self._whole(anchor), plain):
                 ways[layout] = anchor
         if not ways:
@@ -253,37 +230,8 @@ class Evaluator:
             self.prefixes.clear()
             self._borders.clear()
         else:
-            changed = {name for name, value in anchor.values.items() if not _same(value, old.values[name])}
+            changed = {name for name, value in anchor.values.items() if not same(value, old.values[name])}
             self.prefixes.drop(anchor.segments.depending(changed))
-
-    def _anchor_of(self, state: State, layout: str) -> Anchor | None:
-        segments = self._cut(state.model, layout)
-        if segments is None:
-            return None
-        values = _values(state.model)
-        with torch.inference_mode():
-            return Anchor(state.model, segments, values, segments.constants(values))
-
-    def _cut(self, model: nn.Module, layout: str) -> Segments | None:
-        """Return the model's graph in parts, traced once for each structure; None if that cannot be done."""
-        key = structure(model)
-        if self.samples.call.free:  # the rows of samples of other sizes cannot be kept side by side
-            return None
-        if key not in self._programs:
-            try:
-                self._programs[key] = trace(model, self.samples.batch(range(min(2, len(self.samples))))[0])
-            except WorkbenchError:
-                self._programs[key] = None
-            while len(self._programs) > KEPT_PLANS:
-                gone, _ = self._programs.popitem(last=False)
-                self._segments = {place: segments for place, segments in self._segments.items() if place[0] != gone}
-        program = self._programs[key]
-        if (key, layout) not in self._segments:
-            try:
-                self._segments[key, layout] = None if program is None else Segments(program, layout)
-            except Exception:  # a graph of a kind that was not foreseen; the model is run as it is
-                self._segments[key, layout] = None
-        return self._segments[key, layout]
 
     def _from(self, anchor: Anchor, border: Border, constants: Mapping[str, Tensor]) -> Predict:
         segments, end = anchor.segments, (anchor.segments.output,)
@@ -340,19 +288,3 @@ class Evaluator:
         except Exception:  # a graph that does not fit a changed model fails in many ways; it is run as it is then
             return False
         return True
-
-
-def _values(model: nn.Module, overlay: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-    """Return parameters and buffers by all their names; tied ones change together."""
-    tensors: dict[str, Tensor] = {
-        **dict(model.named_parameters(remove_duplicate=False)),
-        **dict(model.named_buffers(remove_duplicate=False)),
-    }
-    instead = {id(tensors[name]): value for name, value in (overlay or {}).items()}
-    return {name: instead.get(id(value), value).detach() for name, value in tensors.items()}
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    return (one.data_ptr() == other.data_ptr() and one.stride() == other.stride()) or torch.equal(one, other)
