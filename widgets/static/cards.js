@@ -16,6 +16,7 @@ export default {
     el.append(head, line);
     let editing = null;
     let count = -1;
+    const drawn = new Map();
 
     const card = (row) => {
       const made = part("div", "wb-card");
@@ -79,13 +80,51 @@ export default {
       const rows = model.get("rows");
       const compare = button("wb-small", `Compare ${compared.length || ""}`.trim(), "set the ticked states side by side", () => model.send({ show: true }));
       compare.disabled = compared.length < 2;
-      head.replaceChildren(part("b", "", "States"), part("span", "", rows.length > 1 ? "tick two or more to compare them; a click goes there" : "each step that is applied makes one"), compare);
-      line.replaceChildren(...rows.map(card));
+      const words = rows.length > 1 ? "tick two or more to compare them; a click goes there" : "each step that is applied makes one";
+      if (head.dataset.shows !== `${compared.length} ${words}`) {
+        head.replaceChildren(part("b", "", "States"), part("span", "", words), compare);
+        head.dataset.shows = `${compared.length} ${words}`;
+      }
+      // Cards that say the same stay: a new one would lose the focus.
+      const cards = rows.map((row) => {
+        const says = JSON.stringify([row, compared.includes(row.number), editing === row.number]);
+        const old = drawn.get(row.number);
+        return old?.says === says ? old : { says, element: card(row) };
+      });
+      drawn.clear();
+      rows.forEach((row, place) => drawn.set(row.number, cards[place]));
+      cards.forEach(({ element }, place) => {
+        if (line.children[place] !== element) line.insertBefore(element, line.children[place] ?? null);
+      });
+      while (line.children.length > cards.length) line.lastElementChild.remove();
       if (rows.length !== count) line.scrollLeft = line.scrollWidth;
       count = rows.length;
     };
     draw();
-    model.on("change:rows change:compared", draw);
-    return () => model.off("change:rows change:compared", draw);
+
+    // A press ends on the card that it began on, and what is typed stays, whatever was measured meanwhile.
+    let pressed = false;
+    let due = false;
+    const typing = () => line.contains(document.activeElement) && document.activeElement.type === "text";
+    const redraw = () => {
+      due = pressed || typing();
+      if (!due) draw();
+    };
+    const later = () => setTimeout(() => { if (due) redraw(); });
+    const press = () => { pressed = true; };
+    const release = () => {
+      pressed = false;
+      later();
+    };
+    el.addEventListener("pointerdown", press);
+    el.addEventListener("focusout", later);
+    window.addEventListener("pointerup", release);
+    window.addEventListener("pointercancel", release);
+    model.on("change:rows change:compared", redraw);
+    return () => {
+      model.off("change:rows change:compared", redraw);
+      window.removeEventListener("pointerup", release);
+      window.removeEventListener("pointercancel", release);
+    };
   },
 };
