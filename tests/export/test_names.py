@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import workbench as wb
+from tests.sampling import whole
 from tests.subjects import vector_splits
 
 # What ends a text in source, metadata, JSON, XML, HTML or a glob; characters that are no letters; keywords; long ones.
@@ -54,6 +55,7 @@ def test_layers_of_any_name_are_compressed_exported_and_loaded(tmp_path, open_se
     assert list(again.model(inputs).flatten()) == list(expected.flatten())
 
 
+@whole
 def test_a_name_is_text_in_a_report(tmp_path, open_session):
     session = open_session(subject_of("<script>alert(1)</script>"))
     session.apply(wb.Prune(amount=0.3))

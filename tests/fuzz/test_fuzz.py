@@ -12,6 +12,7 @@ from tests.fuzz import kinds  # noqa: F401  # each of them signs up
 from tests.fuzz.fuzz import fuzz
 from tests.fuzz.kind import KINDS
 from tests.fuzz.watch import watched
+from tests.sampling import whole
 
 COUNT = 20
 
@@ -48,10 +49,11 @@ def test_the_watch_sees_code_imports_and_writing(tmp_path):
     assert happened == []
 
 
+@whole
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills are made of forks")
 def test_kills_lose_nothing_but_the_running_job():
-    command = [sys.executable, "-m", "tests.fuzz.kills", "--count", "1"]
+    command = [sys.executable, "-m", "tests.fuzz.kills", "--count", "4"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
