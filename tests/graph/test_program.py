@@ -10,8 +10,9 @@ from torch import nn
 from tests import nets
 from tests.sampling import sampled
 from workbench.errors import WorkbenchError
-from workbench.graph import coupled_groups, cut
+from workbench.graph import coupled_groups, cut, trace
 from workbench.graph.program import from_text, to_text
+from workbench.graph.remake import as_module
 
 NETS = ("plain", "padded", "mobile", "convnext", "grouped", "vit", "text", "mlp", "two_inputs", "tied",
         "shared", "flattened", "bert", "cross")  # fmt: skip
@@ -214,3 +215,36 @@ def test_rare_operators_that_only_compute_are_read():
     again = from_text(to_text(model, example), model.state_dict())
     inputs = torch.randn(5, 4, 6)
     torch.testing.assert_close(again(inputs), model(inputs))
+
+
+def from_text_again(model, x):
+    return from_text(to_text(model, (x,)), tensors(model))
+
+
+def module_again(model, x):
+    return as_module(trace(model, (x,)), model)
+
+
+class ComputedBias(nn.Module):
+    """As the attention of BEiT and EVA: a layer without a bias is given one that is put together on the way."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.norm, self.head = nn.Linear(8, 24, bias=False), nn.BatchNorm1d(8), nn.Linear(8, 3)
+        self.q_bias, self.v_bias = nn.Parameter(torch.randn(8)), nn.Parameter(torch.randn(8))
+        self.shift = nn.Parameter(torch.randn(8))
+
+    def forward(self, x):
+        bias = torch.cat([self.q_bias, torch.zeros(8), self.v_bias])
+        query, key, value = nn.functional.linear(x, self.qkv.weight, bias).chunk(3, -1)
+        mixed = torch.softmax(query * key, -1) * value
+        mixed = nn.functional.conv1d(mixed[:, None], self.head.weight[:, None, :1], self.shift[:3] * 2).mean(1)
+        return self.head(mixed[:, :8] + x)
+
+
+@pytest.mark.parametrize("read", [from_text_again, module_again], ids=["file", "graph"])
+def test_a_bias_that_is_computed_is_not_left_out(read):
+    torch.manual_seed(0)
+    model, x = ComputedBias().eval(), torch.randn(4, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(read(model, x)(x), model(x), rtol=1e-6, atol=1e-6)

@@ -157,7 +157,9 @@ def _readers(value: Node) -> list[Node]:
 
 def _is_whole(module: nn.Module, holder: nn.Module, node: Node, source: Any) -> bool:
     """Whether a module would hold the tensors that the operator reads and the holder has, no others and no fewer."""
-    tensors = [value for value in node.all_input_nodes if value.op == "get_attr" and value is not source]
+    tensors = [value for value in node.all_input_nodes if value is not source]
+    if any(value.op != "get_attr" for value in tensors):
+        return False  # such as a bias that is computed, which a layer without one would leave out
     read = {str(value.target).rpartition(".")[2] for value in tensors}
     names = {"num_batches_tracked"}
     held, holds = (
