@@ -225,7 +225,11 @@ def test_a_scan_suggests_a_budget_that_is_edited_and_applied(panel: Page) -> Non
     page = panel
     tab(page, "Sensitivity")
     page.locator(".widget-text", has=page.locator("label", has_text="strengths")).locator("input").fill("0.5")
-    precise = page.locator(".widget-text", has=page.locator("label", has_text="± points")).locator("input")
+    precise = (
+        page.locator(".widget-text", has=page.locator("label", has_text="± points"))
+        .locator("input")
+        .locator("visible=true")
+    )
     precise.fill("5")  # a quick scan does
     precise.press("Enter")
     page.get_by_role("button", name="Scan").click()

@@ -8,6 +8,7 @@ import torch
 from tests.nets import build
 from workbench.jobs.progress import Progress
 from workbench.measure import anytime, refer
+from workbench.measure import anchor
 from workbench.measure import evaluator as module
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.prefixes import Prefixes, free_share
@@ -176,7 +177,7 @@ def test_a_graph_with_other_outputs_is_not_used(images, monkeypatch):
 
 
 def test_what_is_scored_in_a_moment_is_not_traced(images, monkeypatch):
-    monkeypatch.setattr(module, "trace", lambda *_: pytest.fail("it was traced"))
+    monkeypatch.setattr(anchor, "trace", lambda *_: pytest.fail("it was traced"))
     made = Evaluator(images.task.split("validation"), least=60.0)
     outputs, labels = surveyed(made, images.model)
     assert (len(outputs), len(labels)) == (600, 600)
