@@ -7,8 +7,7 @@ import torch
 
 from tests.nets import build
 from workbench.jobs.progress import Progress
-from workbench.measure import anytime, refer
-from workbench.measure import anchor
+from workbench.measure import anchor, anytime, refer
 from workbench.measure import evaluator as module
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.prefixes import Prefixes, free_share
