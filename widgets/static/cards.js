@@ -78,10 +78,10 @@ export default {
     const draw = () => {
       const compared = model.get("compared");
       const rows = model.get("rows");
-      const compare = button("wb-small", `Compare ${compared.length || ""}`.trim(), "set the ticked states side by side", () => model.send({ show: true }));
-      compare.disabled = compared.length < 2;
       const words = rows.length > 1 ? "tick two or more to compare them; a click goes there" : "each step that is applied makes one";
       if (head.dataset.shows !== `${compared.length} ${words}`) {
+        const compare = button("wb-small", `Compare ${compared.length || ""}`.trim(), "set the ticked states side by side", () => model.send({ show: true }));
+        compare.disabled = compared.length < 2;
         head.replaceChildren(part("b", "", "States"), part("span", "", words), compare);
         head.dataset.shows = `${compared.length} ${words}`;
       }

@@ -278,9 +278,10 @@ class GraphEditor:
         left = [*self.graph.node, *self.made]
         # What has no name was left out: an output that nobody reads, as of a recurrent layer's last state alone.
         pending = {output for node in left for output in node.output} - {""}
+        reads = {id(node): (*node.input, *inner_reads(node)) for node in left}
         ordered: list[onnx.NodeProto] = []
         while left:
-            ready = [node for node in left if not any(value in pending for value in (*node.input, *inner_reads(node)))]
+            ready = [node for node in left if not any(value in pending for value in reads[id(node)])]
             if not ready:
                 raise RuntimeError("the edited graph has a cycle")
             for node in ready:

@@ -167,10 +167,8 @@ class Search:
     def _of_branch(self, branch: Branch, on: bool = False) -> Work | None:
         if branch.state is None:
             return None
-        while idea := branch.ready():
-            if (known := self._earlier.get(key_of(branch.base + idea.steps))) is None:
-                return self._judging(branch, idea)
-            self._give(branch, idea, known)  # an earlier search looked at it
+        if work := self._first_new(branch, branch.ready):
+            return work
         if branch.parts is None:
             if (on or branch.spent < SCAN_SHARE * branch.slice) and (places := branch.scan()):
                 args = (branch.trials(places), self._space.quantity)
@@ -185,11 +183,15 @@ class Search:
             idea = branch.refinement(self._space, best, self._left, epochs)
             if idea is not None:
                 return self._judging(branch, idea)
-        while idea := branch.idea(self._space, self._best_cost(self._space.quantity)):
+        return self._first_new(branch, lambda: branch.idea(self._space, self._best_cost(self._space.quantity)))
+
+    def _first_new(self, branch: Branch, propose: Callable[[], Idea | None]) -> Work | None:
+        """Return the judging of the first idea that no earlier search looked at; what those did is taken over."""
+        while idea := propose():
             known = self._earlier.get(key_of(branch.base + idea.steps))
             if known is None:
                 return self._judging(branch, idea)
-            self._give(branch, idea, known)  # an earlier search looked at it
+            self._give(branch, idea, known)
         return None
 
     def _judging(self, branch: Branch, idea: Idea) -> Work:
