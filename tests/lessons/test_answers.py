@@ -72,6 +72,10 @@ def test_a_translated_lesson_asks_and_judges_as_the_original_does():
     source = read(ROOT / "lessons" / "zh" / "where.py")
     kinds = [(cell.kind, cell.key) for cell in source]
     assert kinds == [(cell.kind, cell.key) for cell in read(SOURCES[where])]
+    # What is run is the same, line by line, but for the language that is asked for.
+    ran = [[cell.source.replace('("where", "zh")', '("where")') for cell in cells if cell.kind != "markdown"]
+           for cells in (source, read(SOURCES[where]))]  # fmt: skip
+    assert ran[0] == ran[1]
     stored = ROOT / "notebooks" / "lessons" / "zh" / f"{where.name}.ipynb"
     assert stored.read_text(encoding="utf-8") == notebook(where, source, language="zh"), "run `make notebooks`"
     translated, original = read_questions("where", "zh"), read_questions("where")
