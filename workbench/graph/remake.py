@@ -17,7 +17,7 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.graph import CodeGen
 
 from workbench.graph.walk import canonical_names, module_of
-from workbench.model.quantizer import ActivationQuantizer, quantizer_at
+from workbench.model.quantizer import quantizer_at
 from workbench.task.batch import flat
 
 aten = torch.ops.aten
@@ -72,10 +72,8 @@ def modules_again(root: nn.Module, graph: Graph) -> None:
         graph: Belongs to it.
     """
     for node in list(graph.nodes):
-        quantizer = quantizer_at(node)
-        if quantizer is not None and 1 <= quantizer[2] <= 16:
-            source, place, bits = quantizer
-            _replace(root, graph, node, source, place, ActivationQuantizer(bits, 0.0, 1.0))
+        if (quantizer := quantizer_at(node)) is not None:
+            _replace(root, graph, node, *quantizer)
             continue
         make = MAKERS.get(node.target) if node.op == "call_function" else None
         # An embedding's table comes before what is looked up in it.

@@ -13,6 +13,8 @@ from workbench.checkpoint.coding import Coding, Uniform
 from workbench.errors import WorkbenchError
 
 INPUT, OUTPUT = "input_quantizer", "output_quantizer"
+MOST_BITS = 16  # of a quantizer in a file
+FINE = 1 << 15  # parts of a step that are told apart: about what float32 can of 256 steps
 
 
 class ActivationQuantizer(nn.Module):
@@ -25,6 +27,12 @@ class ActivationQuantizer(nn.Module):
         bits: 2 to 8.
         low: Smallest value seen; the grid always holds 0.0 exactly.
         high: Largest value seen.
+
+    Attributes:
+        simulate: Whether it does anything.
+        halves: Whether values may lie midway between two integers, as means of values on a grid do: one in four
+            that a pool gives. Floating point decides these by what was lost on the way, ONNX Runtime's integer
+            kernels take the even integer, and so does this quantizer then.
     """
 
     grid: Tensor
@@ -39,7 +47,7 @@ class ActivationQuantizer(nn.Module):
         # A layer that only ever saw zeros still needs a grid to put them on. Scale and zero point are one tensor,
         # because each tensor costs a line in the header of a file.
         self.register_buffer("grid", torch.tensor([scale or 1.0, zero_point], dtype=torch.float32))
-        self.simulate = True
+        self.simulate, self.halves = True, False
 
     @property
     def scale(self) -> float:
@@ -57,9 +65,13 @@ class ActivationQuantizer(nn.Module):
         scale, zero_point = self.grid[0], self.grid[1]
         if self.training:
             return torch.fake_quantize_per_tensor_affine(x, scale, zero_point.int(), self.quant_min, self.quant_max)
-        # The same in plain arithmetic: this one can be traced, and it is to the letter what ONNX says
-        # QuantizeLinear and DequantizeLinear do. `quantizer_at` knows it again in a traced graph.
-        integers = torch.clamp(torch.round(x / scale) + zero_point, self.quant_min, self.quant_max)
+        # The same in plain arithmetic, which can be traced; `quantizer_at` knows it again in a traced graph.
+        steps = x / scale
+        if self.halves:
+            integers = torch.round(torch.round(steps * FINE) / FINE + zero_point)
+        else:  # to the letter what ONNX says QuantizeLinear does
+            integers = torch.round(steps) + zero_point
+        integers = torch.clamp(integers, self.quant_min, self.quant_max)
         return (integers - zero_point) * scale
 
 
@@ -77,29 +89,37 @@ def rounded_bias(bias: Tensor, coding: Coding, entry: ActivationQuantizer) -> Te
 
 
 CHAIN = ("mul", "sub", "clamp", "add", "round", "div")
+HALVES = ("mul", "sub", "clamp", "round", "add", "div", "round", "mul", "div")
 
 
-def quantizer_at(node: Node) -> tuple[Node, str, int] | None:
-    """Return what a traced quantizer reads, where it was, and its bits, if `node` is the last of its operators."""
-    source: Any = node
-    largest: Any = 0
-    scale: Any = None
-    for name in CHAIN:
-        if source.op != "call_function" or not str(source.target).startswith(f"aten.{name}."):
-            return None
-        if name == "mul":
-            scale = source.args[1]
-        if name == "clamp":
-            largest = source.args[2]
-        if name == "div" and source.args[1] is not scale:
-            return None
-        (source, *_) = source.args
-        if not isinstance(source, Node):
-            return None
-    grid = scale.args[0] if isinstance(scale, Node) and str(scale.target).startswith("aten.select.") else None
-    if not (isinstance(grid, Node) and grid.op == "get_attr" and isinstance(largest, int)):
+def quantizer_at(node: Node) -> tuple[Node, str, ActivationQuantizer] | None:
+    """Return what a traced quantizer reads, where it was, and one like it, if `node` is the last of its operators."""
+    for chain in (CHAIN, HALVES):
+        if (passed := _passed(node, chain)) is not None:
+            break
+    else:
         return None
-    return source, str(grid.target).rpartition(".")[0], (largest + 1).bit_length() - 1
+    scale, largest = passed[0].args[1], passed[2].args[2]
+    (source, divisor) = passed[-1].args
+    grid = scale.args[0] if isinstance(scale, Node) and str(scale.target).startswith("aten.select.") else None
+    if divisor is not scale or not (isinstance(source, Node) and isinstance(grid, Node) and grid.op == "get_attr"):
+        return None
+    if not isinstance(largest, int) or not 1 <= (bits := (largest + 1).bit_length() - 1) <= MOST_BITS:
+        return None
+    quantizer = ActivationQuantizer(bits, 0.0, 1.0)
+    quantizer.halves = chain is HALVES
+    return source, str(grid.target).rpartition(".")[0], quantizer
+
+
+def _passed(node: Any, chain: tuple[str, ...]) -> list[Node] | None:
+    """Return the nodes of these operators, of which each reads the next one, from `node` back; None if it is others."""
+    passed: list[Node] = []
+    for name in chain:
+        if not isinstance(node, Node) or node.op != "call_function" or not str(node.target).startswith(f"aten.{name}."):
+            return None
+        passed.append(node)
+        (node, *_) = node.args
+    return passed
 
 
 def entering(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -124,7 +144,7 @@ def attach(module: nn.Module, place: str, quantizer: ActivationQuantizer) -> Non
     if place not in (INPUT, OUTPUT):
         raise WorkbenchError(f"a quantizer goes on {INPUT} or {OUTPUT}, not {place}")
     had = hasattr(module, place)
-    module.add_module(place, quantizer)
+    module.add_module(place, quantizer.train(module.training))
     if had:
         return
     if place == INPUT:

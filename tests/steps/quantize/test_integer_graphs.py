@@ -9,6 +9,7 @@ import workbench as wb
 from tests.model.test_layers import subject_of
 from tests.sampling import sampled
 from workbench.measure.runtimes.onnx import convert, open_graph
+from workbench.model.quantizer import quantizers
 from workbench.model.subject import Subject
 from workbench.steps.recipe import Recipe, run
 from workbench.task.task import Task
@@ -133,6 +134,25 @@ class Functional(nn.Module):
 
     def forward(self, x):
         return self.fc(F.relu(F.batch_norm(self.conv(x), self.centre, self.spread)).mean((2, 3)))
+
+
+def test_a_mean_of_integers_that_lies_midway_goes_to_the_same_side_in_both(tmp_path):
+    torch.manual_seed(5)
+    net = Shared()
+    net.stem.bias.data += 1.0  # the integer that stands for zero is not even
+    here, step = subject(net, IMAGES), wb.Quantize(bits=8, activations=8)
+    session = wb.Session(here, wb.Settings(seconds=0.01), threaded=False, autosave=None)
+    session.apply(step)
+    grids = quantizers(session.state.model)
+    assert [name for name, quantizer in grids.items() if quantizer.halves] == ["conv.input_quantizer"]
+    ours, theirs, _ = both(here, step)
+    assert far(theirs, ours) < 1e-5
+    session.export(tmp_path / "out")
+    again = wb.load(str(tmp_path / "out"), task=here.task).model
+    grids["conv.input_quantizer"].halves = False
+    with torch.no_grad():
+        assert far(again(IMAGES[:16]), ours) < 1e-5
+        assert far(session.state.model(IMAGES[:16]), ours) > 1e-3
 
 
 @pytest.mark.parametrize("factory", [Shared, Unfolded, Functional])

@@ -20,7 +20,7 @@ from workbench.measure.runtimes.integers import signed_products_exact
 from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, quantizers
 from workbench.model.subject import Subject
 from workbench.steps import FineTune, Prune, Quantize
-from workbench.steps.quantize.quantize import makers
+from workbench.steps.quantize.activation_grids import makers
 from workbench.steps.recipe import Recipe, run
 from workbench.task.task import Task
 

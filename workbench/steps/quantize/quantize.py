@@ -6,32 +6,29 @@ Jacob et al.: "Quantization and Training of Neural Networks for Efficient Intege
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from workbench.checkpoint.coding import BINS, RANGES, Uniform, grid, histogram_range
+from workbench.checkpoint.coding import RANGES, Uniform, grid, histogram_range
 from workbench.errors import WorkbenchError
-from workbench.graph import fold_batchnorm, followers, summed_inputs
-from workbench.jobs.turn import TURN
+from workbench.graph import fold_batchnorm
 from workbench.model.layers import Layer
-from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, entering, rounded_bias, simulate
-from workbench.model.twin import sharing_copy, twin
+from workbench.model.quantizer import INPUT, OUTPUT, ActivationQuantizer, attach, rounded_bias
+from workbench.model.twin import sharing_copy
 from workbench.registry import register
 from workbench.steps.bounds import Bounds, percentile_within
-from workbench.steps.calibration import calibration_batches
 from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.option import option
+from workbench.steps.quantize.activation_grids import makers, mark_halves, observe
 from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import ROUNDINGS
 from workbench.steps.state import State
 from workbench.steps.step import Axes, Need, Stage
-from workbench.task.batch import call
 
 
 @register
@@ -160,16 +157,17 @@ class Quantize(CodingStep):
             ranges.setdefault((maker, OUTPUT), ranges[name, INPUT])
         changes = self.changes(folded, context)
         marked = folded.marked(changes)
-        quantizers = {place: ActivationQuantizer(self.activations, *reach) for place, reach in ranges.items()}
+        grids = {place: ActivationQuantizer(self.activations, *reach) for place, reach in ranges.items()}
         values = {name: change.weight for name, change in changes.items()}
-        for (name, place), quantizer in quantizers.items():
+        for (name, place), quantizer in grids.items():
             bias = getattr(model.get_submodule(name), "bias", None)
             if place == INPUT and isinstance(bias, Tensor):
                 coding = marked.codings[chosen[name]]
                 values[f"{name}.bias" if name else "bias"] = rounded_bias(bias.detach(), coding, quantizer)
         built = sharing_copy(model, values)
-        for (name, place), quantizer in quantizers.items():
+        for (name, place), quantizer in grids.items():
             attach(built.get_submodule(name), place, quantizer)
+        mark_halves(built, context.example())
         skipped |= dict.fromkeys((layer.name for layer in layers if not _has_kernel(layer)), NO_KERNEL)
         notes = [f"{name}: its activations stay in floating point ({why})" for name, why in skipped.items()]
         notes += self.remarks(folded, context)
@@ -181,127 +179,9 @@ class Quantize(CodingStep):
         return replace(marked, model=built).with_notes(*notes)
 
 
-Place = tuple[str, str]
 NO_KERNEL = "only what enters linear layers and convolutions is put on a grid"
 
 
 def _has_kernel(layer: Layer) -> bool:
     """Return whether what enters a layer is what its weight is multiplied with, as integer kernels have it."""
     return layer.is_whole and layer.parameter.endswith("weight") and layer.kind.startswith(("conv", "linear", "emb"))
-
-
-Ranges = dict[Place, tuple[float, float]]
-
-
-def observe(
-    model: nn.Module,
-    names: Iterable[str],
-    context: Context,
-    chosen: Callable[[Tensor, float, float], Any] | None = None,
-) -> tuple[Ranges, dict[str, str]]:
-    """Return the range of values at the input and output of each layer, over the calibration split.
-
-    Outputs are looked at where an integer kernel has to write integers again, which is at convolutions; a sum
-    of products in a linear layer can go on as it is. An output that only a ReLU reads is looked at after it, so
-    that the grid spends nothing on values that are cut off. Layers that take no floating-point input
-    (embeddings) or were not reached are named with why not.
-
-    Args:
-        model: Left as it is.
-        names: Of its layers.
-        context: Gives the calibration split.
-        chosen: From a histogram with its bounds to a range; None for smallest and largest value.
-    """
-    wanted = list(names)
-    ranges: Ranges = {}
-
-    def widen(place: Place, value: Tensor) -> None:
-        low, high = (float(bound) for bound in torch.aminmax(value))
-        old = ranges.get(place, (low, high))
-        ranges[place] = min(old[0], low), max(old[1], high)
-
-    _watch(model, wanted, context, widen, "calibrating activation ranges")
-    skipped = {
-        name: "it takes no floating-point tensor or was not reached" for name in wanted if (name, INPUT) not in ranges
-    }
-    if chosen is None:
-        return ranges, skipped
-    counts = {place: torch.zeros(BINS) for place in ranges}
-
-    def count(place: Place, value: Tensor) -> None:
-        counts[place] += torch.histc(value, BINS, *ranges[place])
-
-    _watch(model, wanted, context, count, "counting activations")
-    return {place: chosen(counts[place], *ranges[place]) for place in ranges}, skipped
-
-
-def makers(model: nn.Module, names: Iterable[str], example: tuple[Tensor, ...]) -> dict[str, str]:
-    """Return modules that make what a named layer and a shortcut read, with that layer's name.
-
-    Rounded where it is made, such a value is on one grid for both, and the sum behind is one of integers. The module is
-    the innermost that is called once and gives the value as it is read.
-
-    Args:
-        model: Left as it is.
-        names: Layers with a grid for what enters them.
-        example: Inputs.
-    """
-    watched = twin(model)
-    simulate(watched, False)  # grids of an earlier step would be operators in between
-    wanted = summed_inputs(watched, example).intersection(names)
-    calls: Counter[str] = Counter()
-    outputs: list[tuple[Tensor, int, str]] = []
-    read: dict[str, list[str]] = {}
-
-    def give(name: str) -> Any:
-        def hook(_: nn.Module, __: Any, output: Any) -> None:
-            calls[name] += 1
-            if isinstance(output, Tensor):
-                outputs.append((output, output._version, name))
-
-        return hook
-
-    def take(name: str) -> Any:
-        def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            # What was changed in place since it was given is another value in the same tensor.
-            mine = entering(args, kwargs)
-            read[name] = [maker for value, version, maker in outputs if value is mine and version == value._version]
-
-        return hook
-
-    for name, module in watched.named_modules():
-        if not isinstance(module, ActivationQuantizer):
-            module.register_forward_hook(give(name))
-        if name in wanted:
-            module.register_forward_pre_hook(take(name), with_kwargs=True)
-    with TURN, torch.no_grad():
-        call(watched, example)
-    maker_of: dict[str, str] = {}
-    for layer, candidates in read.items():
-        maker = next((name for name in candidates if name and calls[name] == 1), None)
-        if maker is not None:
-            maker_of.setdefault(maker, layer)
-    return maker_of
-
-
-def _watch(
-    model: nn.Module, names: Iterable[str], context: Context, look: Callable[[Place, Tensor], None], message: str
-) -> None:
-    after_relu = followers(model, context.example())
-
-    def watch(name: str) -> Any:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            mine = entering(args, kwargs)
-            if isinstance(mine, Tensor) and mine.is_floating_point() and isinstance(output, Tensor):
-                look((name, INPUT), mine)
-                if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-                    look((name, OUTPUT), output.relu() if after_relu.get(name) == "relu" else output)
-
-        return hook
-
-    watched = twin(model)
-    for name in names:
-        watched.get_submodule(name).register_forward_hook(watch(name), with_kwargs=True)
-    for inputs, _ in calibration_batches(context.subject.task, context.progress, message):
-        with TURN, torch.no_grad():
-            call(watched, inputs)
