@@ -36,6 +36,7 @@ from workbench.steps import (
     ShortenFloats,
     Smooth,
     Step,
+    TieLayers,
     TrainQuantized,
 )
 from workbench.steps.recipe import Recipe
@@ -93,6 +94,7 @@ __all__ = [
     "Step",
     "Subject",
     "Task",
+    "TieLayers",
     "TrainQuantized",
     "WorkbenchError",
     "load",

@@ -28,6 +28,7 @@ MOVED = {
     "prune_heads": {"amount": 0.1},
     "factorize": {"amount": 0.25},
     "replace_head": {"classes": 12},  # and not the most that there may be
+    "tie_layers": {"across": "places", "rank": 2},
 }
 # What comes before steps that need it, and what a step refuses to work on.
 BEFORE = {"train_quantized": "quantize", "merge_factors": "factorize"}
@@ -36,6 +37,8 @@ REFUSED = {
     ("prune_heads", "images"): "no attention heads",
     ("prune_heads", "vectors"): "no attention heads",
     ("prune_blocks", "vectors"): "no residual branch",
+    ("tie_layers", "images"): "no chosen layers are at the same place",
+    ("tie_layers", "vectors"): "no chosen layers are at the same place",
 }
 BAD_TYPES = {bool: "yes", int: 1.5, float: "0.5", str: 3}
 

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
+from workbench.graph.own_names import read_by_own_names
 from workbench.graph.reader import read_program
 from workbench.graph.tracing import trace
 from workbench.graph.walk import canonical_names
@@ -36,6 +37,7 @@ def to_text(model: nn.Module, example: tuple[Tensor, ...]) -> bytes:
         raise WorkbenchError(
             f"the graph holds objects that are no tensors ({', '.join(strange)}), which no file stores"
         )
+    read_by_own_names(program, model)
     facts = json.loads(serialize(program).exported_program)
     # Tensors that are no parameters, and buffers that are not stored with the weights: positions, masks, means.
     facts[CONSTANTS] = {name: written(value) for name, value in program.constants.items()}

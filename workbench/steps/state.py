@@ -124,6 +124,10 @@ class State:
         digest = hashlib.sha256(f"{sorted(self.pruned)} {code_digest(self.model)}".encode())
         for name, value in self.model.state_dict().items():
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + tensor_bytes(value))
+        first: dict[int, str] = {}
+        for name, parameter in self.model.named_parameters(remove_duplicate=False):
+            if first.setdefault(id(parameter), name) != name:
+                digest.update(f"{name} is {first[id(parameter)]}".encode())
         for name, coding in sorted(self.codings.items()):
             digest.update(f"{name} {coding.kind} {coding.facts()} {coding.entropy}".encode())
         return digest.hexdigest()
