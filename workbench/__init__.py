@@ -10,6 +10,7 @@ from workbench.search.goal import Goal
 from workbench.session import Session, Settings
 from workbench.steps import (
     KINDS,
+    ByteInput,
     CorrectBias,
     CutChannels,
     Distill,
@@ -19,6 +20,7 @@ from workbench.steps import (
     FindTicket,
     FineTune,
     FoldNorms,
+    GreyInput,
     KeepSigns,
     MergeFactors,
     Prune,
@@ -30,8 +32,10 @@ from workbench.steps import (
     Quantize,
     QuantizeLogarithmic,
     Reconstruct,
+    ReduceInputBits,
     ReestimateNorms,
     ReplaceHead,
+    ResizeInput,
     ShareWeights,
     ShortenFloats,
     Smooth,
@@ -55,6 +59,7 @@ def __getattr__(name: str) -> type[Step]:
 
 
 __all__ = [
+    "ByteInput",
     "Cancelled",
     "CorrectBias",
     "CutChannels",
@@ -66,6 +71,7 @@ __all__ = [
     "FineTune",
     "FoldNorms",
     "Goal",
+    "GreyInput",
     "KeepSigns",
     "Latency",
     "Layer",
@@ -82,8 +88,10 @@ __all__ = [
     "QuantizeLogarithmic",
     "Recipe",
     "Reconstruct",
+    "ReduceInputBits",
     "ReestimateNorms",
     "ReplaceHead",
+    "ResizeInput",
     "Score",
     "Session",
     "Settings",

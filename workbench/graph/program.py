@@ -17,9 +17,10 @@ from workbench.graph.own_names import read_by_own_names
 from workbench.graph.reader import read_program
 from workbench.graph.tracing import trace
 from workbench.graph.walk import canonical_names
+from workbench.task.batch import feeds_of
 from workbench.task.identity import tensor_bytes
 
-ALIASES = "aliases"
+ALIASES, FEEDS = "aliases", "feeds"
 CONSTANTS = "constants"
 
 
@@ -44,6 +45,8 @@ def to_text(model: nn.Module, example: tuple[Tensor, ...]) -> bytes:
     # Guards, such as that two inputs have the same batch, are code; nothing is read that holds any.
     facts["guards_code"] = []
     _forget_source(facts)
+    # The graph takes what these make of a task's inputs.
+    facts[FEEDS] = [feed.facts() for feed in feeds_of(model)]
     # A file holds tied tensors once, under their first name; the graph reads them under each of their names.
     facts[ALIASES] = {name: first for name, first in canonical_names(model).items() if name != first}
     return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()

@@ -19,7 +19,7 @@ from torch.fx.graph import CodeGen
 from workbench.graph.own_names import read_by_own_names
 from workbench.graph.walk import canonical_names, module_of
 from workbench.model.quantizer import ActivationQuantizer, quantizer_at
-from workbench.task.batch import flat
+from workbench.task.batch import feeds_of, flat, mark_feeds
 
 aten = torch.ops.aten
 
@@ -43,6 +43,7 @@ def as_module(program: ExportedProgram, model: nn.Module) -> GraphModule:
                 full = f"{path}.{name}" if path else name
                 if full in first:
                     store[name] = tensors[first[full]]
+    mark_feeds(graph_module, feeds_of(model))
     return graph_module
 
 

@@ -6,6 +6,10 @@ from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.factorize.factorize import Factorize
 from workbench.steps.factorize.merge_factors import MergeFactors
+from workbench.steps.input.byte_input import ByteInput
+from workbench.steps.input.grey_input import GreyInput
+from workbench.steps.input.reduce_input_bits import ReduceInputBits
+from workbench.steps.input.resize_input import ResizeInput
 from workbench.steps.option import Option
 from workbench.steps.prune.cut_channels import CutChannels
 from workbench.steps.prune.find_ticket import FindTicket
@@ -40,6 +44,7 @@ discover(__name__, __path__)
 __all__ = [
     "KINDS",
     "Bounds",
+    "ByteInput",
     "Change",
     "Context",
     "CorrectBias",
@@ -52,6 +57,7 @@ __all__ = [
     "FineTune",
     "FoldNorms",
     "GraphStep",
+    "GreyInput",
     "KeepSigns",
     "MergeFactors",
     "Need",
@@ -65,8 +71,10 @@ __all__ = [
     "Quantize",
     "QuantizeLogarithmic",
     "Reconstruct",
+    "ReduceInputBits",
     "ReestimateNorms",
     "ReplaceHead",
+    "ResizeInput",
     "ShareWeights",
     "ShortenFloats",
     "Smooth",
