@@ -16,7 +16,7 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.registry import Registry
-from workbench.task.batch import entering, feeds_of
+from workbench.task.batch import feeds_of
 
 LARGEST_SIDE = 4096  # of an image that a feed makes: a file may come from anybody
 MOST_FEEDS, MOST_CHANNELS = 32, 1024
@@ -44,9 +44,14 @@ class Feed(ABC):
     def words(self) -> str:
         """Return what whoever feeds the model has to do, in words."""
 
-    def bits(self, before: int) -> int:
-        """Return the bits that a value of the result takes, where one of the input took so many."""
-        return before
+    def bits(self, before: int, whole: int) -> int:
+        """Return the bits that a value of the result takes.
+
+        Args:
+            before: What one of the input took.
+            whole: Of the result's type.
+        """
+        return min(before, whole)
 
     def span(self, low: Span, high: Span) -> tuple[Span, Span]:
         """Return the lowest and highest values of each channel of the result, by those of the input."""
@@ -114,12 +119,12 @@ def input_bytes(model: Any, inputs: tuple[Tensor, ...]) -> int:
         model: Marked with its feeds, if there are any.
         inputs: Of the task, [n, ...] each.
     """
-    feeds = feeds_of(model)
     total = 0
-    for before, value in zip(inputs, entering(model, inputs), strict=True):
-        bits = before.element_size() * 8
-        for feed in feeds:
-            bits = feed.bits(bits)
+    for value in inputs:
+        bits = value.element_size() * 8
+        for feed in feeds_of(model):
+            value = feed(value)
+            bits = feed.bits(bits, value.element_size() * 8)
         count = value.numel() // len(value) if value.dim() else value.numel()
         total += -(-count * bits // 8)
     return total

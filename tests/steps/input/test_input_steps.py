@@ -121,6 +121,8 @@ def test_the_uncompressed_model_keeps_its_inputs_and_the_state_gets_others(colou
     assert input_bytes(colours.model, example) == 3 * 64 * 4
     assert [input_bytes(run(colours, Recipe((step,))).model, example) for step in STEPS] == [256, 192, 96, 192]
     assert input_bytes(state.model, example) == 16 * 4 // 8
+    off_the_grid = run(colours, Recipe((ReduceInputBits(bits=4), ResizeInput())))
+    assert input_bytes(off_the_grid.model, example) == 3 * 16 * 4
 
 
 def test_bytes_of_images_that_were_bytes_change_nothing(colours):

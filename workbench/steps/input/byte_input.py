@@ -98,9 +98,6 @@ class AsBytes(Feed):
     def __call__(self, value: Tensor) -> Tensor:
         return as_bytes(value, self.low, self.high)
 
-    def bits(self, before: int) -> int:
-        return min(before, 8)
-
     def words(self) -> str:
         ends = (", ".join(f"{value:.4g}" for value in values) for values in (self.low, self.high))
         return "as bytes, 0 for {} and 255 for {}".format(*ends)

@@ -62,8 +62,8 @@ class Greyed(Feed):
     def __call__(self, value: Tensor) -> Tensor:
         return grey(value, self.weights)
 
-    def bits(self, before: int) -> int:
-        return 8 if before <= 8 else 32
+    def bits(self, before: int, whole: int) -> int:
+        return whole  # means lie between the levels of a grid
 
     def span(self, low: Span, high: Span) -> tuple[Span, Span]:
         ends = (tuple(weight * end for weight, end in zip(self.weights, of, strict=True)) for of in (low, high))

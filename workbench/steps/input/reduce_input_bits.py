@@ -58,7 +58,7 @@ class OnGrid(Feed):
     def __call__(self, value: Tensor) -> Tensor:
         return on_grid(value, self.levels_bits, self.low, self.high)
 
-    def bits(self, before: int) -> int:
+    def bits(self, before: int, whole: int) -> int:
         return min(before, self.levels_bits)
 
     def words(self) -> str:

@@ -62,8 +62,8 @@ class Resized(Feed):
     def __call__(self, value: Tensor) -> Tensor:
         return resized(value, self.height, self.width, self.method)
 
-    def bits(self, before: int) -> int:
-        return 8 if before <= 8 else 32  # means lie between the values of a grid
+    def bits(self, before: int, whole: int) -> int:
+        return whole  # means lie between the levels of a grid
 
     def words(self) -> str:
         return f"resized to {self.height} × {self.width} pixels ({self.method})"
