@@ -22,8 +22,8 @@ INK, BEFORE, AFTER = "#808590", "#9fa8b8", "#5c6bc0"
 MILDER = {"quantize": {"bits": 4}}
 # What these change is neither a histogram nor a number of parameters, or nothing without a choice of somebody's.
 WITHOUT = (
-    "correct_bias", "cut_channels", "entropy_code", "equalize", "fold_norms", "merge_factors", "reconstruct",
-    "reestimate_norms", "smooth",
+    "byte_input", "correct_bias", "cut_channels", "entropy_code", "equalize", "fold_norms", "grey_input",
+    "merge_factors", "reconstruct", "reduce_input_bits", "reestimate_norms", "resize_input", "smooth",
 )  # fmt: skip
 
 

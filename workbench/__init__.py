@@ -10,6 +10,7 @@ from workbench.search.goal import Goal
 from workbench.session import Session, Settings
 from workbench.steps import (
     KINDS,
+    ByteInput,
     CorrectBias,
     CutChannels,
     Distill,
@@ -19,6 +20,7 @@ from workbench.steps import (
     FindTicket,
     FineTune,
     FoldNorms,
+    GreyInput,
     KeepSigns,
     MergeFactors,
     Prune,
@@ -30,12 +32,15 @@ from workbench.steps import (
     Quantize,
     QuantizeLogarithmic,
     Reconstruct,
+    ReduceInputBits,
     ReestimateNorms,
     ReplaceHead,
+    ResizeInput,
     ShareWeights,
     ShortenFloats,
     Smooth,
     Step,
+    TieLayers,
     TrainQuantized,
 )
 from workbench.steps.recipe import Recipe
@@ -54,6 +59,7 @@ def __getattr__(name: str) -> type[Step]:
 
 
 __all__ = [
+    "ByteInput",
     "Cancelled",
     "CorrectBias",
     "CutChannels",
@@ -65,6 +71,7 @@ __all__ = [
     "FineTune",
     "FoldNorms",
     "Goal",
+    "GreyInput",
     "KeepSigns",
     "Latency",
     "Layer",
@@ -81,8 +88,10 @@ __all__ = [
     "QuantizeLogarithmic",
     "Recipe",
     "Reconstruct",
+    "ReduceInputBits",
     "ReestimateNorms",
     "ReplaceHead",
+    "ResizeInput",
     "Score",
     "Session",
     "Settings",
@@ -93,6 +102,7 @@ __all__ = [
     "Step",
     "Subject",
     "Task",
+    "TieLayers",
     "TrainQuantized",
     "WorkbenchError",
     "load",

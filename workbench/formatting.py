@@ -193,5 +193,6 @@ def rows(measurement: Measurement) -> list[tuple[str, str, str]]:
         ("not zero", "nonzero", count(measurement.nonzero)),
         ("MACs a sample", "macs", count(measurement.macs)),
         ("peak memory", "peak_memory", size(measurement.peak_memory)),
+        ("input a sample", "input_bytes", size(measurement.input_bytes) if measurement.input_bytes else "–"),
         ("energy a sample", "energy", joules(measurement.energy)),
     ]

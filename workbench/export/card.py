@@ -48,6 +48,18 @@ def card(record: Mapping[str, Any], recipe: Recipe, integers: str = "") -> str:
             formatting.size(after.peak_memory),
             HOW["peak_memory"],
         ),
+        *(
+            [
+                (
+                    "Input a sample",
+                    formatting.size(before.input_bytes),
+                    formatting.size(after.input_bytes),
+                    HOW["input_bytes"],
+                )
+            ]
+            if before.input_bytes != after.input_bytes
+            else []
+        ),
         ("Energy a sample", formatting.joules(before.energy), formatting.joules(after.energy), HOW["energy"]),
     ]
     for runtime, latency in after.latency.items():
@@ -105,7 +117,9 @@ def _use(record: Mapping[str, Any]) -> list[str]:
         f"{entering['type']} [n, {', '.join(str(side) for side in entering['shape'])}]" for entering in task["inputs"]
     ]
     scaled = f"; of pixels / 255, less mean {task['mean']}, divided by std {task['std']}" if task["mean"] else ""
-    lines = [f"Inputs: {' and '.join(said)}{scaled}. Zeros stand for them here.", ""]
+    fed = f", made of those of the original model: {_plain(task['fed'])}" if task.get("fed") else ""
+    lines = [f"Inputs: {' and '.join(said)}{fed or scaled}. Zeros stand for them here.", ""]
+    lines += [f"The original model's are{scaled.removeprefix(';')}.", ""] if fed and scaled else []
     shapes = [
         (entering["type"], ", ".join(str(side) for side in (1, *entering["shape"]))) for entering in task["inputs"]
     ]

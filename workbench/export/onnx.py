@@ -12,6 +12,7 @@ from workbench.graph.reader import read_program
 from workbench.measure.runtimes import Forward
 from workbench.measure.runtimes.onnx import convert, open_graph
 from workbench.steps import Context, State
+from workbench.task.batch import entering
 
 if TYPE_CHECKING:
     import onnx
@@ -30,7 +31,7 @@ def write(folder: Path, state: State, context: Context) -> None:
 
 def _converted(state: State, context: Context) -> onnx.ModelProto:
     """Return the graph of a state; where its layers have names that the converter trips over, under plain ones."""
-    example = context.example()
+    example = entering(state.model, context.example())
     try:
         return convert(state, example)
     except WorkbenchError:

@@ -21,7 +21,7 @@ from workbench.jobs.progress import Progress
 from workbench.measure import Reference
 from workbench.measure.runtimes import Forward, eager
 from workbench.steps import State
-from workbench.task.batch import Tree, leaves, shape_words
+from workbench.task.batch import Tree, entering, leaves, shape_words
 from workbench.task.metric import Metric
 
 MOST_SAMPLES = 2000
@@ -94,7 +94,10 @@ def verify(
     wanted_forward, parts = eager.prepare(state, ()), _Parts(metric)
     for numbers in progress.over(torch.split(order, reference.batch), -(-len(order) // reference.batch)):
         inputs, targets = reference.samples.batch(numbers.tolist())
-        ours, theirs = (tree_map(_wide, forward(inputs)) for forward in (wanted_forward, reloaded))
+        ours, theirs = (
+            tree_map(_wide, forward(fed))
+            for forward, fed in ((wanted_forward, inputs), (reloaded, entering(state.model, inputs)))
+        )
         if shape_words(theirs) != shape_words(ours):
             raise WorkbenchError(
                 f"{where} gives {shape_words(theirs)} for {len(numbers)} samples where the session has "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from workbench.graph.consecutive import chains
 from workbench.graph.coupling import channel_groups, coupled_groups, head_groups
 from workbench.graph.cutting import check_same, cut, kept_indices, mask, protect_failing, verify
+from workbench.graph.entry import entry_layer
 from workbench.graph.fold import fold_batchnorm, followers, summed_inputs
 from workbench.graph.group import Group, Slot, Unit, not_cut
 from workbench.graph.refit import is_depthwise
@@ -25,6 +26,7 @@ __all__ = [
     "check_same",
     "coupled_groups",
     "cut",
+    "entry_layer",
     "fold_batchnorm",
     "followers",
     "head_groups",

@@ -13,12 +13,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
+from workbench.graph.own_names import read_by_own_names
 from workbench.graph.reader import read_program
 from workbench.graph.tracing import trace
 from workbench.graph.walk import canonical_names
+from workbench.task.batch import feeds_of
 from workbench.task.identity import tensor_bytes
 
-ALIASES = "aliases"
+ALIASES, FEEDS = "aliases", "feeds"
 CONSTANTS = "constants"
 
 
@@ -36,12 +38,15 @@ def to_text(model: nn.Module, example: tuple[Tensor, ...]) -> bytes:
         raise WorkbenchError(
             f"the graph holds objects that are no tensors ({', '.join(strange)}), which no file stores"
         )
+    read_by_own_names(program, model)
     facts = json.loads(serialize(program).exported_program)
     # Tensors that are no parameters, and buffers that are not stored with the weights: positions, masks, means.
     facts[CONSTANTS] = {name: written(value) for name, value in program.constants.items()}
     # Guards, such as that two inputs have the same batch, are code; nothing is read that holds any.
     facts["guards_code"] = []
     _forget_source(facts)
+    # The graph takes what these make of a task's inputs.
+    facts[FEEDS] = [feed.facts() for feed in feeds_of(model)]
     # A file holds tied tensors once, under their first name; the graph reads them under each of their names.
     facts[ALIASES] = {name: first for name, first in canonical_names(model).items() if name != first}
     return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()

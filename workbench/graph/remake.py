@@ -16,9 +16,10 @@ from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.graph import CodeGen
 
+from workbench.graph.own_names import read_by_own_names
 from workbench.graph.walk import canonical_names, module_of
 from workbench.model.quantizer import quantizer_at
-from workbench.task.batch import flat
+from workbench.task.batch import feeds_of, flat, mark_feeds
 
 aten = torch.ops.aten
 
@@ -27,9 +28,10 @@ def as_module(program: ExportedProgram, model: nn.Module) -> GraphModule:
     """Return a traced model as a module made of its graph, with the model's own parameters under their names.
 
     Args:
-        program: The model's graph; operators may have been edited.
+        program: The model's graph, in nobody else's hands; operators may have been edited.
         model: What it was traced from.
     """
+    read_by_own_names(program, model)
     graph = program.module(check_guards=False)
     _dropouts(graph, model)
     graph_module = with_modules(graph)
@@ -41,6 +43,7 @@ def as_module(program: ExportedProgram, model: nn.Module) -> GraphModule:
                 full = f"{path}.{name}" if path else name
                 if full in first:
                     store[name] = tensors[first[full]]
+    mark_feeds(graph_module, feeds_of(model))
     return graph_module
 
 

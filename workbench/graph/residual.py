@@ -17,6 +17,7 @@ from workbench.graph.remake import as_module
 from workbench.graph.rewrite import without_mutation
 from workbench.graph.tracing import trace
 from workbench.model.twin import sharing_copy
+from workbench.task.batch import feeds_of, mark_feeds
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def without_branches(traced: GraphModule, gone: Sequence[Branch]) -> GraphModule
     # Attention and dropout draw random numbers while they train, and are as dead as the rest.
     smaller.graph.eliminate_dead_code(lambda node: node.is_impure(impure_random=False))
     # What the graph no longer names is left behind.
-    return GraphModule(smaller, smaller.graph)
+    bare = GraphModule(smaller, smaller.graph)
+    mark_feeds(bare, feeds_of(traced))
+    return bare
 
 
 class Bypass(Interpreter):
@@ -92,6 +95,7 @@ class Bypass(Interpreter):
         self._watched = {branch.sum: branch.start for branch in watched}
         self._nodes = {node.name: node for node in traced.graph.nodes}
         self.seen: dict[str, tuple[Tensor, Tensor]] = {}
+        mark_feeds(self, feeds_of(traced))
 
     def run_node(self, n: Node) -> Any:
         if n.name in self._skipped:

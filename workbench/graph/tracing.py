@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError, cause_line
 from workbench.graph.silence import silence
 from workbench.model.products import slow_attention
 from workbench.model.twin import twin
-from workbench.task.batch import Inputs, how, is_flat, judged, leaves
+from workbench.task.batch import Inputs, entering, how, is_flat, judged, leaves
 
 # Tracing sets switches of the whole process, and torch cannot do it twice at a time.
 TRACING = RLock()
@@ -39,11 +39,12 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
 
     Args:
         model: Any module that `torch.export` accepts.
-        example: The inputs, batch first.
+        example: The inputs, batch first; the graph takes what the model gets for them.
 
     Raises:
         WorkbenchError: The model cannot be traced.
     """
+    example = entering(model, example)
     free = how(example).free
     dynamic = tuple(
         {0: Dim.AUTO, **{dim: Dim.AUTO for tensor, dim in free if tensor == place}} if value.dim() else None

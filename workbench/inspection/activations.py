@@ -13,6 +13,7 @@ from workbench.errors import WorkbenchError
 from workbench.inspection.weights import Histogram, histogram
 from workbench.jobs.progress import Progress
 from workbench.model.twin import twin
+from workbench.task.batch import call
 from workbench.task.samples import Samples
 from workbench.task.task import Split, Task
 
@@ -157,7 +158,7 @@ def _run(
     starts = range(0, seen, BATCH)
     with torch.inference_mode():
         for start in progress.over(starts, len(starts)):
-            watched(*data.batch(range(start, min(start + BATCH, seen)))[0])
+            call(watched, data.batch(range(start, min(start + BATCH, seen)))[0])
 
 
 def _by_unit(module: nn.Module, value: Tensor, name: str) -> Tensor:

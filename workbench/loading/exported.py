@@ -16,6 +16,7 @@ from workbench.checkpoint.checkpoint import read
 from workbench.checkpoint.reading import open_plain, read_packed, read_plain
 from workbench.errors import WorkbenchError, within
 from workbench.graph.reader import read_program, text_limit
+from workbench.graph.walk import canonical_names
 from workbench.loading.source import Loaded, Source
 
 CHECKSUMS, WEIGHTS, PROGRAM, RECORD = (
@@ -42,8 +43,11 @@ def get(text: str, pretrained: bool) -> Loaded:
     with within(str(folder / PROGRAM)):
         program = read_program(graph, values)
     subject = _subject(folder)
-    named = {program.names.get(name, name): coding for name, coding in codings.items()}
-    return Loaded(program.model, subject.get("name", folder.name), named, subject.get("source", ""))
+    # The file has a tied tensor once; here its coding goes by all of its names.
+    first = canonical_names(program.model)
+    named = {first[own]: coding for name, coding in codings.items() if (own := program.names.get(name, name)) in first}
+    every = {name: named[one] for name, one in first.items() if one in named}
+    return Loaded(program.model, subject.get("name", folder.name), every, subject.get("source", ""))
 
 
 def check(folder: Path) -> None:

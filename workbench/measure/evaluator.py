@@ -25,7 +25,7 @@ from workbench.model.agreement import agree
 from workbench.model.structure import structure
 from workbench.model.twin import kept_twin, standing_in
 from workbench.steps import State
-from workbench.task.batch import Tree, outputs_of
+from workbench.task.batch import Tree, entering, outputs_of
 from workbench.task.samples import Samples
 
 Predict = Callable[[Tensor], tuple[Tree, Tree]]
@@ -218,7 +218,7 @@ class Evaluator:
         def predict(numbers: Tensor) -> tuple[Tree, Tree]:
             inputs, targets = self.samples.batch(numbers.tolist())
             with TURN, torch.inference_mode():
-                fed = segments.feed(inputs)
+                fed = segments.feed(entering(anchor.model, inputs))
                 return segments.run(segments.inputs, (segments.output,), fed, anchor.constants)[0], targets
 
         return predict
@@ -257,13 +257,13 @@ class Evaluator:
         for start in self._nearer(anchor.segments, border) if missing.any() else ():
             usable = missing & self.prefixes.has(start, numbers)
             if usable.any():
-                entering = self.prefixes.get(start, numbers[usable])
-                parts.append((places[usable], anchor.segments.run(start, border, entering, anchor.constants)))
+                values = self.prefixes.get(start, numbers[usable])
+                parts.append((places[usable], anchor.segments.run(start, border, values, anchor.constants)))
                 missing &= ~usable
         if missing.any():
             inputs, targets = self.samples.batch(numbers[missing].tolist())
             self._targets.keep(numbers[missing], targets)
-            fed = anchor.segments.feed(inputs)
+            fed = anchor.segments.feed(entering(anchor.model, inputs))
             parts.append((places[missing], anchor.segments.run(anchor.segments.inputs, border, fed, anchor.constants)))
         for chosen, values in parts[1 if known.any() else 0 :]:
             self.prefixes.put(border, numbers[chosen], values)

@@ -21,11 +21,12 @@ from workbench.measure.latency import Latency
 from workbench.measure.memory import measure_peak
 from workbench.measure.pairs import compare
 from workbench.measure.reference import Reference
-from workbench.measure.runtimes import RUNTIMES, Forward
+from workbench.measure.runtimes import Forward, prepared
 from workbench.measure.score import Score
 from workbench.measure.sequential import score
 from workbench.measure.size import Size, measure_size
 from workbench.steps import Context, State
+from workbench.task.feeding import input_bytes
 
 # Counted once for each model; a parameter that was written to has another version.
 _NONZERO: WeakKeyDictionary[nn.Module, dict[str, tuple[int, int]]] = WeakKeyDictionary()
@@ -38,6 +39,7 @@ HOW = {
     "macs": "measured",
     "peak_memory": "measured",
     "energy": "modelled",
+    "input_bytes": "measured",
 }
 
 
@@ -55,6 +57,8 @@ class Measurement:
         peak_memory: Bytes, for the batch that latency is measured with.
         energy: Joules for one sample, modelled.
         notes: What the user has to know.
+        unavailable: For runtimes that cannot run the state, why.
+        input_bytes: Bytes of one sample as the model gets it; 0 where a record is older than that.
     """
 
     score: Score
@@ -67,6 +71,7 @@ class Measurement:
     energy: float
     notes: tuple[str, ...] = ()
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    input_bytes: int = 0
 
     def facts(self) -> dict[str, Any]:
         """Return the record as plain JSON."""
@@ -92,6 +97,7 @@ class Measurement:
             energy=of.number("energy", 0.0),
             notes=of.texts("notes", ()),
             unavailable={name: unavailable.text(name) for name, _ in unavailable.items()},
+            input_bytes=of.whole("input_bytes", default=0),
         )
 
 
@@ -183,6 +189,7 @@ def measure(
         energy=model_energy(state.model, state.codings, context.layers(state.model), macs, size.total),
         notes=(*notes, *([reference.metric.note] if reference.metric.note else [])),
         unavailable=unavailable,
+        input_bytes=input_bytes(state.model, inputs),
     )
 
 
@@ -200,7 +207,7 @@ def time_runtimes(
     for number, (name, baseline) in enumerate(baselines.items()):
         progress.update(number / len(baselines), f"latency on {name}")
         try:
-            candidate = baseline if is_baseline else RUNTIMES[name].prepare(state, inputs)
+            candidate = baseline if is_baseline else prepared(name, state, inputs)
         except Exception as error:  # a runtime refuses a model in its own ways; the other numbers still stand
             unavailable[name] = first_line(error)
             continue

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from workbench.model.twin import twin
-from workbench.task.batch import call
+from workbench.task.batch import call, entering
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hooks unannotated
@@ -50,7 +50,7 @@ def measure_peak(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
 
     Scratch space inside of kernels is not seen.
     """
-    model = twin(model)
+    model, inputs = twin(model), entering(model, inputs)
     with torch.no_grad(), _Watch() as watch:
         for value in (*model.state_dict(keep_vars=True).values(), *inputs):
             watch.hold(value)

@@ -19,7 +19,7 @@ from workbench.jobs.progress import Progress
 from workbench.jobs.turn import TURN
 from workbench.measure.disturbance import OthersUse, Run, Stopwatch
 from workbench.measure.latency import BUSY, Latency, disturbed_words, summarize
-from workbench.measure.runtimes import Forward
+from workbench.measure.runtimes import Forward, inputs_for
 from workbench.task.batch import batch_size
 
 WARM_UP = 3
@@ -57,16 +57,17 @@ def compare(
         runtime: Name of the runtime that both run on.
         baseline: What to compare with; the same as `candidate` to measure a baseline.
         candidate: What is measured.
-        inputs: One batch.
+        inputs: One batch of the task; each gets it in its own form, which is not timed.
         seconds: About how long to measure; up to four times as long on a busy machine.
         least: Undisturbed pairs that are wanted however long they take, and pairs that are tried in any case.
         most: Undisturbed pairs that are enough however fast they are.
         progress: Where progress is told, and cancelling asked.
     """
     progress = progress or Progress()
+    earlier, later = inputs_for(baseline, inputs), inputs_for(candidate, inputs)
     for _ in range(WARM_UP):
-        baseline(inputs)
-        candidate(inputs)
+        baseline(earlier)
+        candidate(later)
     pairs: list[tuple[Run, Run]] = []
     calm, start, others = 0, time.perf_counter(), OthersUse()
     with Stopwatch() as stopwatch:
@@ -77,11 +78,11 @@ def compare(
             progress.check()
             with TURN:  # nothing else of this process computes while a pair is timed
                 if len(pairs) % 2:
-                    before = stopwatch.time(lambda: baseline(inputs))
-                    after = stopwatch.time(lambda: candidate(inputs))
+                    before = stopwatch.time(lambda: baseline(earlier))
+                    after = stopwatch.time(lambda: candidate(later))
                 else:
-                    after = stopwatch.time(lambda: candidate(inputs))
-                    before = stopwatch.time(lambda: baseline(inputs))
+                    after = stopwatch.time(lambda: candidate(later))
+                    before = stopwatch.time(lambda: baseline(earlier))
             pairs.append((before, after))
             if not (before.disturbed or after.disturbed) or others.quiet:
                 calm += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from workbench.task.batch import feeds_of
 from workbench.task.identity import code_digest
 
 # What cutting channels changes in a module, and the mode, which is the same in every twin.
@@ -15,11 +16,11 @@ PLAIN = (bool, int, float, str, tuple)
 
 
 def structure(model: nn.Module) -> object:
-    """Return the names, types and settings of a model's modules, and the code of functions that they hold.
+    """Return the names, types and settings of a model's modules, the code of functions that they hold, and its feeds.
 
     Sizes may differ, as they do after channels were cut: whether a graph does for others too has to be tried.
     """
-    return tuple((name, type(module), _settings(module)) for name, module in model.named_modules())
+    return feeds_of(model), *((name, type(module), _settings(module)) for name, module in model.named_modules())
 
 
 def _settings(module: nn.Module) -> tuple[tuple[str, object], ...]:

@@ -23,6 +23,7 @@ from workbench.task.batch import (
     Tree,
     ambiguous,
     count,
+    feeds_of,
     judged,
     named_tensors,
     shape_words,
@@ -211,7 +212,10 @@ class Subject:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with any weight, the model's code, the validation data, metric or loss."""
-        digest = hashlib.sha256(f"{self.name} {code_digest(self.model)} {self.task.digest('validation')}".encode())
+        digest = hashlib.sha256(
+            f"{self.name} {code_digest(self.model)}{feeds_of(self.model) or ''} "
+            f"{self.task.digest('validation')}".encode()
+        )
         for key, value in self.model.state_dict().items():
             digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode() + tensor_bytes(value))
         return digest.hexdigest()[:16]

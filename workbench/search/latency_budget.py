@@ -16,7 +16,7 @@ from torch import Tensor
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.measure.latency import Latency
 from workbench.measure.pairs import compare
-from workbench.measure.runtimes import RUNTIMES, Forward, title_of
+from workbench.measure.runtimes import Forward, prepared, title_of
 from workbench.search.sensitivity import Table
 from workbench.steps import State, Step
 from workbench.steps.context import Context
@@ -55,7 +55,7 @@ class Clock:
 
     def compare(self, state: State, context: Context) -> Latency:
         """Return the latency of a state against the baseline's."""
-        candidate = RUNTIMES[self.runtime].prepare(state, context.example())
+        candidate = prepared(self.runtime, state, context.example())
         quiet = context.progress.silent()
         return compare(self.runtime, self.baseline, candidate, self.inputs, seconds=self.seconds, progress=quiet)
 

@@ -8,7 +8,7 @@ from threading import RLock
 from workbench.jobs.progress import Progress
 from workbench.measure import Reference, refer
 from workbench.measure.evaluator import Evaluator
-from workbench.measure.runtimes import RUNTIMES, Forward
+from workbench.measure.runtimes import Forward, prepared
 from workbench.model.subject import Subject
 from workbench.steps import Context, State
 from workbench.task.task import Split
@@ -52,7 +52,7 @@ class Baseline:
                 state, example = State.of(self._subject), Context(self._subject).example()
                 for name in self._runtimes:
                     try:
-                        self._prepared[name] = RUNTIMES[name].prepare(state, example)
+                        self._prepared[name] = prepared(name, state, example)
                     except Exception as error:  # a runtime refuses a model in its own ways; the others still stand
                         self.refused[name] = str(error)
             return dict(self._prepared)

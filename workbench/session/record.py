@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from workbench import formatting
 from workbench.errors import WorkbenchError
@@ -26,6 +27,8 @@ from workbench.session.settings import Settings
 from workbench.steps import Context, State, Step
 from workbench.steps.history import History
 from workbench.steps.recipe import step_code
+from workbench.task.batch import feeds_of
+from workbench.task.feeding import words_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Recorded:
         measurements: What was measured, by the number of the state; of the first and the current state at least.
         test: The current state's score on the test split, None if the task has none.
         test_baseline: The subject's.
+        model: Of the current state.
     """
 
     subject: Subject
@@ -47,6 +51,7 @@ class Recorded:
     measurements: Mapping[int, Measurement]
     test: Score | None
     test_baseline: Score | None
+    model: nn.Module
 
 
 def record(of: Recorded) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def record(of: Recorded) -> dict[str, Any]:
         "software": _software(),
         "machine": _machine(),
         "subject": {key: getattr(of.subject, key) for key in ("name", "source", "fingerprint")},
-        "task": _task(of.subject),
+        "task": _task(of.subject, of.model),
         "settings": dataclasses.asdict(of.settings),
         "changed_settings": of.settings.changed(),
         "recipe": recipe.facts(),
@@ -117,11 +122,11 @@ def _machine() -> dict[str, Any]:
     return {"processor": name, "cores": os.cpu_count() or 1, "threads": torch.get_num_threads()}
 
 
-def _task(subject: Subject) -> dict[str, Any]:
+def _task(subject: Subject, model: nn.Module) -> dict[str, Any]:
     task = subject.task
     splits = {split: len(task.split(split)) for split in ("validation", "test") if task.has(split)}
     metric = {key: getattr(task.metric, key) for key in ("name", "unit", "higher_is_better")}
-    return {**task.facts(), "metric": metric, "splits": splits}
+    return {**task.facts(model), "fed": words_of(feeds_of(model)), "metric": metric, "splits": splits}
 
 
 def _states(of: Recorded) -> list[dict[str, Any]]:

@@ -6,6 +6,10 @@ from workbench.steps.change import Change
 from workbench.steps.context import Context
 from workbench.steps.factorize.factorize import Factorize
 from workbench.steps.factorize.merge_factors import MergeFactors
+from workbench.steps.input.byte_input import ByteInput
+from workbench.steps.input.grey_input import GreyInput
+from workbench.steps.input.reduce_input_bits import ReduceInputBits
+from workbench.steps.input.resize_input import ResizeInput
 from workbench.steps.option import Option
 from workbench.steps.prune.cut_channels import CutChannels
 from workbench.steps.prune.find_ticket import FindTicket
@@ -27,6 +31,7 @@ from workbench.steps.repair.fold_norms import FoldNorms
 from workbench.steps.repair.reconstruct import Reconstruct
 from workbench.steps.repair.reestimate_norms import ReestimateNorms
 from workbench.steps.repair.smooth import Smooth
+from workbench.steps.share.tie_layers import TieLayers
 from workbench.steps.state import State
 from workbench.steps.step import KINDS, GraphStep, Need, Stage, Step, TrainingStep, WeightStep, candidate
 from workbench.steps.store.entropy_code import EntropyCode
@@ -39,6 +44,7 @@ discover(__name__, __path__)
 __all__ = [
     "KINDS",
     "Bounds",
+    "ByteInput",
     "Change",
     "Context",
     "CorrectBias",
@@ -51,6 +57,7 @@ __all__ = [
     "FineTune",
     "FoldNorms",
     "GraphStep",
+    "GreyInput",
     "KeepSigns",
     "MergeFactors",
     "Need",
@@ -64,14 +71,17 @@ __all__ = [
     "Quantize",
     "QuantizeLogarithmic",
     "Reconstruct",
+    "ReduceInputBits",
     "ReestimateNorms",
     "ReplaceHead",
+    "ResizeInput",
     "ShareWeights",
     "ShortenFloats",
     "Smooth",
     "Stage",
     "State",
     "Step",
+    "TieLayers",
     "TrainQuantized",
     "TrainingStep",
     "WeightStep",

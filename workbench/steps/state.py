@@ -12,6 +12,8 @@ from workbench.checkpoint.coding import Coding
 from workbench.model.subject import Subject
 from workbench.model.twin import sharing_copy
 from workbench.steps.change import Change
+from workbench.task.batch import feeds_of, mark_feeds
+from workbench.task.feeding import Feed
 from workbench.task.identity import code_digest, tensor_bytes
 
 
@@ -75,6 +77,8 @@ class State:
             if name in parameters and coding.holds(parameters[name].detach())
         }
         lost = [name for name in before if name in parameters and name not in fitting] if why else []
+        if self.feeds and not feeds_of(model):  # a new module is the step's own
+            mark_feeds(model, self.feeds)
         modules = {name for name, _ in model.named_modules()}
         traced = {**self.origins, **{new: self.origin(old) for new, old in (origins or {}).items()}}
         return replace(
@@ -85,6 +89,31 @@ class State:
             notes=(*self.notes, *(f"{name}: stored in full again, because {why}" for name in lost)),
             origins={name: origin for name, origin in traced.items() if name in modules},
         )
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """What is done to the task's inputs before the model gets them, in order; the model is marked with it."""
+        return feeds_of(self.model)
+
+    def with_feed(
+        self,
+        feed: Feed,
+        model: nn.Module | None = None,
+        *,
+        codings: Mapping[str, Coding] | None = None,
+        origins: Mapping[str, str] | None = None,
+    ) -> State:
+        """Return the state with one thing more done to its inputs.
+
+        Args:
+            feed: What.
+            model: The model that takes what comes out, nobody else's; a copy of the state's own where it does.
+            codings: As of `with_model`.
+            origins: Likewise.
+        """
+        model = sharing_copy(self.model) if model is None else model
+        mark_feeds(model, (*self.feeds, feed))
+        return self.with_model(model, codings=codings, origins=origins)
 
     def with_changes(self, changes: Mapping[str, Change]) -> State:
         """Return the state with other values in some parameters; all others are shared with this one."""
@@ -121,9 +150,13 @@ class State:
 
     def digest(self) -> str:
         """Return hex digits that tell the state from all others: its code, its tensors and how they are stored."""
-        digest = hashlib.sha256(f"{sorted(self.pruned)} {code_digest(self.model)}".encode())
+        digest = hashlib.sha256(f"{sorted(self.pruned)} {code_digest(self.model)}{self.feeds or ''}".encode())
         for name, value in self.model.state_dict().items():
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + tensor_bytes(value))
+        first: dict[int, str] = {}
+        for name, parameter in self.model.named_parameters(remove_duplicate=False):
+            if first.setdefault(id(parameter), name) != name:
+                digest.update(f"{name} is {first[id(parameter)]}".encode())
         for name, coding in sorted(self.codings.items()):
             digest.update(f"{name} {coding.kind} {coding.facts()} {coding.entropy}".encode())
         return digest.hexdigest()

@@ -21,7 +21,7 @@ from workbench.errors import WorkbenchError, first_line
 # A tree of tensors: a tensor, or a tuple or dict of trees. Targets may also be a list of one value a sample.
 Tree = Any
 Output = str | int | Callable[[Any], Any] | tuple[str, ...] | None
-FLAT = "takes_its_inputs_flat"
+FLAT, FEEDS = "takes_its_inputs_flat", "feeds_its_inputs"
 
 
 class Batch(NamedTuple):
@@ -57,6 +57,7 @@ class Call:
         changed: Whether the model writes into its inputs, so that it needs copies.
         together: Whether named inputs are handed over as one dict, by place.
         free: Dimensions beside the batch's whose size differs from sample to sample, as (tensor, dimension).
+        fed: Whether the tensors are what the model gets, and no longer what the task gave.
     """
 
     structure: Any = None
@@ -64,6 +65,7 @@ class Call:
     changed: bool = False
     together: bool = False
     free: frozenset[tuple[int, int]] = frozenset()
+    fed: bool = False
 
 
 class Inputs(tuple[Tensor, ...]):
@@ -143,11 +145,41 @@ def how(inputs: tuple[Tensor, ...]) -> Call:
 
 def call(model: Callable[..., Any], inputs: tuple[Tensor, ...]) -> Any:
     """Return all that a model gives for inputs."""
+    inputs = entering(model, inputs)
     if isinstance(inputs, Inputs) and not is_flat(model):
         own = Inputs([value.clone() for value in inputs], inputs.call) if inputs.call.changed else inputs
         args, kwargs = own.arguments()
         return model(*args, **kwargs)
     return model(*inputs)
+
+
+def entering(model: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return what a model gets for a task's inputs: as they are, unless it is marked with feeds.
+
+    Plain tensors, which no task gave, are taken as what the model gets.
+    """
+    feeds = feeds_of(model)
+    if not feeds or not isinstance(inputs, Inputs) or inputs.call.fed:
+        return inputs
+    values = list(inputs)
+    for feed in feeds:
+        values = [feed(value) for value in values]
+    return Inputs(values, replace(inputs.call, fed=True))
+
+
+def feeds_of(model: Any) -> tuple[Any, ...]:
+    """Return what is done to inputs before a model gets them: `workbench.task.feeding.Feed`s, in order."""
+    marked: tuple[Any, ...] = getattr(model, FEEDS, None) or getattr(model, "meta", {}).get(FEEDS, ())
+    return marked
+
+
+def mark_feeds(model: Any, feeds: tuple[Any, ...]) -> None:
+    """Mark a model that nobody else holds with what is done to its inputs."""
+    meta = getattr(model, "meta", None)
+    if isinstance(meta, dict):  # of a torch.fx.GraphModule, whose copies lose every other attribute
+        meta[FEEDS] = feeds
+    elif feeds or feeds_of(model):
+        model.__dict__[FEEDS] = feeds
 
 
 def judged(output: Any, inputs: tuple[Tensor, ...]) -> Tree:

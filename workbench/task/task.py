@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError, within
-from workbench.task.batch import Call, Output
+from workbench.task.batch import Call, Output, entering
 from workbench.task.classes import IGNORED, Classes
 from workbench.task.identity import code_digest
 from workbench.task.loss import LOSSES, Loss, NamedLoss, loss_of
@@ -192,9 +192,13 @@ class Task:
         data = [self.split(split).digest for split in splits if self.has(split)]
         return code_digest(data, self.metric, self.loss, self.classes)
 
-    def facts(self) -> dict[str, Any]:
-        """Return what someone needs who runs the model elsewhere, as plain JSON: inputs, their scaling, classes."""
-        example = self.example(1)
+    def facts(self, model: Any = None) -> dict[str, Any]:
+        """Return what someone needs who runs the model elsewhere, as plain JSON: inputs, their scaling, classes.
+
+        Args:
+            model: Whose inputs they are, where it gets others than the task gives.
+        """
+        example = entering(model, self.example(1))
         inputs = [
             {"shape": list(value.shape[1:]), "type": str(value.dtype).removeprefix("torch.")} for value in example
         ]

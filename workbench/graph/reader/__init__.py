@@ -19,6 +19,7 @@ from workbench.graph.reader.records import parse
 from workbench.graph.reader.running import ProgramModule
 from workbench.graph.reader.writes import without_writes
 from workbench.graph.remake import modules_again
+from workbench.task.batch import mark_feeds
 
 __all__ = ["ProgramModule", "Read", "read_program", "text_limit"]
 
@@ -50,4 +51,6 @@ def read_program(text: bytes, tensors: Mapping[str, Tensor]) -> Read:
     check_budget(graph, {node: builder.example(name) for node, name in builder.entering})
     without_writes(graph)
     modules_again(root, graph)
-    return Read(ProgramModule(root, graph).eval(), names)
+    model = ProgramModule(root, graph).eval()
+    mark_feeds(model, program.feeds)
+    return Read(model, names)

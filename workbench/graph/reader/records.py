@@ -32,6 +32,7 @@ from workbench.graph.reader.fields import (
 )
 from workbench.graph.reader.limits import BYTES_PER_VALUE, DIMENSIONS, INPUTS, LIST, NODES, STORED_BYTES
 from workbench.graph.reader.sizes import check_size
+from workbench.task.feeding import Feed, read_feeds
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Program:
         tensors: Facts of stored tensors and inputs by the value's name.
         aliases: Names of tied tensors, and the name under which the file holds them.
         constants: Tensors that the text itself holds, by their names.
+        feeds: What is done to a task's inputs before the model gets them.
     """
 
     stored: tuple[Stored, ...]
@@ -91,6 +93,7 @@ class Program:
     tensors: Mapping[str, TensorFacts]
     aliases: Mapping[str, str]
     constants: Mapping[str, Tensor]
+    feeds: tuple[Feed, ...] = ()
 
 
 def parse(text: bytes) -> Program:
@@ -127,6 +130,7 @@ def parse(text: bytes) -> Program:
         tensors={name: _tensor(field(tensors, name, dict)) for name in wanted},
         aliases={name: typed(value, str, "a name") for name, value in field(facts, "aliases", dict, {}).items()},
         constants={name: _constant(value) for name, value in field(facts, "constants", dict, {}).items()},
+        feeds=read_feeds(facts.get("feeds", [])),
     )
 
 

@@ -40,6 +40,18 @@ def totals(record: Record) -> Section:
         ("MACs a sample", f"{before.macs:,}", f"{after.macs:,}", HOW["macs"]),
         *((f"latency, {runtime_title(x.runtime)}", *_in_pairs(x), HOW["latency"]) for x in after.latency.values()),
         ("peak memory", formatting.size(before.peak_memory), formatting.size(after.peak_memory), HOW["peak_memory"]),
+        *(
+            [
+                (
+                    "input a sample",
+                    formatting.size(before.input_bytes),
+                    formatting.size(after.input_bytes),
+                    HOW["input_bytes"],
+                )
+            ]
+            if before.input_bytes != after.input_bytes
+            else []
+        ),
         ("energy a sample", formatting.joules(before.energy), formatting.joules(after.energy), HOW["energy"]),
     ]
     return Section([Table(("", "original", "compressed", "how"), rows, numeric=(1, 2))])

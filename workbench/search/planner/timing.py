@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from workbench.errors import first_line
 from workbench.measure import Latency, compare
-from workbench.measure.runtimes import RUNTIMES, Forward
+from workbench.measure.runtimes import Forward, prepared
 from workbench.search.goal import LATENCY, Goal
 from workbench.search.planner.candidate import Verdict
 from workbench.steps import Context, State
@@ -37,7 +37,7 @@ class Timing:
         inputs = context.subject.task.example(self.batch)
         for name, baseline in self.baselines.items():
             try:
-                forward = RUNTIMES[name].prepare(state, context.example())
+                forward = prepared(name, state, context.example())
             except Exception as error:  # a runtime refuses a model in its own ways; it has no time there then
                 refused[name] = first_line(error)
                 continue

@@ -71,7 +71,9 @@ def uncoupled_notes(groups: Sequence[Group], layers: Sequence[Layer]) -> list[st
         layers: What was asked for.
     """
     held = {slot.parameter for group in groups for slot in group.units[0]}
-    return [not_cut(layer.name, "its channels are in no group") for layer in layers if layer.parameter not in held]
+    held |= {name.rpartition(".")[0] for name in held}  # of tied layers one stands for all
+    names = [layer.name for layer in layers if held.isdisjoint((layer.parameter, layer.name, *layer.ties))]
+    return [not_cut(name, "its channels are in no group") for name in names]
 
 
 def without(

@@ -31,6 +31,7 @@ from workbench.steps.step import Stage
 from workbench.steps.train.taught import TaughtStep
 from workbench.steps.train.training import finished, judge, trainable, zero_masks
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
+from workbench.task.batch import entering
 
 
 def straight_through(values: Tensor, rounded: Tensor) -> Tensor:
@@ -191,7 +192,7 @@ class TrainQuantized(TaughtStep):
 
         def run(model: nn.Module, inputs: tuple[Tensor, ...]) -> object:
             values = {name: grid.values(model.get_parameter(name)) for name, grid in trained.items()}
-            return functional_call(model, values, inputs)
+            return functional_call(model, values, entering(model, inputs))
 
         grids = [parameter for grid in trained.values() for parameter in grid.parameters]
         masks = zero_masks(model, state.pruned)

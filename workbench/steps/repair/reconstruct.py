@@ -162,12 +162,15 @@ class Reconstruct(WeightStep):
         for name, module in state.model.named_modules():
             if isinstance(module, nn.Identity) and isinstance(original.get(state.origin(name)), _BatchNorm):
                 raise WorkbenchError(f"{self.title}: {name} is folded into a layer; put {self.kind} before fold_norms")
+        # Of smaller inputs a layer gives fewer places, which are none of those before.
+        shapes = {layer.name: layer.output for layer in context.layers(context.subject.model)}
         tensors = [id(value) for _, value in state.model.named_parameters(remove_duplicate=False)]
         names = [
             layer.name
             for layer in chosen
             if layer.is_whole
             and same_outputs(state.model.get_submodule(layer.name), original.get(state.origin(layer.name)))
+            and layer.output == shapes.get(state.origin(layer.name))
             and tensors.count(id(state.model.get_parameter(layer.parameter))) == 1
         ]
         example = context.example()
@@ -176,7 +179,7 @@ class Reconstruct(WeightStep):
         if not names:
             raise WorkbenchError(
                 f"{self.title}: none of {', '.join(layer.name for layer in chosen[:3])} is a convolution or a linear "
-                "layer that is called once and has as many outputs as in the uncompressed model"
+                "layer that is called once and has as many outputs as in the uncompressed model, at as many places"
             )
         return names
 

@@ -1,0 +1,1 @@
+"""What a model is fed: fewer pixels, colours, bits or tokens."""
