@@ -11,6 +11,7 @@ from workbench.loading.embedded import NAMES
 from workbench.search.goal import quantities
 from workbench.steps import KINDS
 from workbench.task.classes import IGNORED
+from workbench.task.device import FORMS
 from workbench.task.loss import LOSSES
 from workbench.task.metric import NAMES as METRIC_NAMES
 
@@ -223,6 +224,11 @@ def _measuring(made: ArgumentParser, seconds: str = "--seconds") -> None:
     how.add_argument("--tolerance", type=_share, help="half-width of a score's interval that is enough, such as 0.01")
     how.add_argument(seconds, dest="seconds", type=_share, default=1.0, help="time for each runtime's latency")
     how.add_argument("--seed", type=int, help="of all chance in steps")
+    how.add_argument(
+        "--device",
+        default="auto",
+        help=f"where models compute: {FORMS} (default: auto, the first CUDA device or the CPU)",
+    )
     how.add_argument("--threads", type=_whole(1), help="processor threads to use")
 
 

@@ -200,7 +200,7 @@ def time_runtimes(
     for number, (name, baseline) in enumerate(baselines.items()):
         progress.update(number / len(baselines), f"latency on {name}")
         try:
-            candidate = baseline if is_baseline else RUNTIMES[name].prepare(state, inputs)
+            candidate = baseline if is_baseline else RUNTIMES[name].prepare_there(state, inputs)
         except Exception as error:  # a runtime refuses a model in its own ways; the other numbers still stand
             unavailable[name] = first_line(error)
             continue

@@ -55,7 +55,7 @@ class Clock:
 
     def compare(self, state: State, context: Context) -> Latency:
         """Return the latency of a state against the baseline's."""
-        candidate = RUNTIMES[self.runtime].prepare(state, context.example())
+        candidate = RUNTIMES[self.runtime].prepare_there(state, context.example())
         quiet = context.progress.silent()
         return compare(self.runtime, self.baseline, candidate, self.inputs, seconds=self.seconds, progress=quiet)
 

@@ -52,7 +52,7 @@ class Baseline:
                 state, example = State.of(self._subject), Context(self._subject).example()
                 for name in self._runtimes:
                     try:
-                        self._prepared[name] = RUNTIMES[name].prepare(state, example)
+                        self._prepared[name] = RUNTIMES[name].prepare_there(state, example)
                     except Exception as error:  # a runtime refuses a model in its own ways; the others still stand
                         self.refused[name] = str(error)
             return dict(self._prepared)

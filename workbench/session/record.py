@@ -26,6 +26,7 @@ from workbench.session.settings import Settings
 from workbench.steps import Context, State, Step
 from workbench.steps.history import History
 from workbench.steps.recipe import step_code
+from workbench.task.device import device_words
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def record(of: Recorded) -> dict[str, Any]:
         "version": VERSION,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "software": _software(),
-        "machine": _machine(),
+        "machine": {**_machine(), "device": device_words(of.subject.device)},
         "subject": {key: getattr(of.subject, key) for key in ("name", "source", "fingerprint")},
         "task": _task(of.subject),
         "settings": dataclasses.asdict(of.settings),

@@ -37,7 +37,7 @@ class Timing:
         inputs = context.subject.task.example(self.batch)
         for name, baseline in self.baselines.items():
             try:
-                forward = RUNTIMES[name].prepare(state, context.example())
+                forward = RUNTIMES[name].prepare_there(state, context.example())
             except Exception as error:  # a runtime refuses a model in its own ways; it has no time there then
                 refused[name] = first_line(error)
                 continue

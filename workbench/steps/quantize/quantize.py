@@ -32,6 +32,7 @@ from workbench.steps.quantize.rounding import ROUNDINGS
 from workbench.steps.state import State
 from workbench.steps.step import Axes, Need, Stage
 from workbench.task.batch import call
+from workbench.task.device import CPU, device_of
 
 
 @register
@@ -160,7 +161,8 @@ class Quantize(CodingStep):
             ranges.setdefault((maker, OUTPUT), ranges[name, INPUT])
         changes = self.changes(folded, context)
         marked = folded.marked(changes)
-        quantizers = {place: ActivationQuantizer(self.activations, *reach) for place, reach in ranges.items()}
+        device = device_of(model)
+        quantizers = {place: ActivationQuantizer(self.activations, *reach, device) for place, reach in ranges.items()}
         values = {name: change.weight for name, change in changes.items()}
         for (name, place), quantizer in quantizers.items():
             bias = getattr(model.get_submodule(name), "bias", None)
@@ -226,13 +228,14 @@ def observe(
     }
     if chosen is None:
         return ranges, skipped
-    counts = {place: torch.zeros(BINS) for place in ranges}
+    device = device_of(model)
+    counts = {place: torch.zeros(BINS, device=device) for place in ranges}
 
     def count(place: Place, value: Tensor) -> None:
         counts[place] += torch.histc(value, BINS, *ranges[place])
 
     _watch(model, wanted, context, count, "counting activations")
-    return {place: chosen(counts[place], *ranges[place]) for place in ranges}, skipped
+    return {place: chosen(counts[place].to(CPU), *ranges[place]) for place in ranges}, skipped
 
 
 def makers(model: nn.Module, names: Iterable[str], example: tuple[Tensor, ...]) -> dict[str, str]:
