@@ -72,4 +72,5 @@ def _allocated(model: nn.Module, inputs: tuple[Tensor, ...], device: torch.devic
         before = torch.cuda.memory_allocated(device)
         call(model, inputs)
         torch.cuda.synchronize(device)
-        return sum(own.values()) + int(torch.cuda.max_memory_allocated(device)) - before
+        peak: int = torch.cuda.max_memory_allocated(device)
+        return sum(own.values()) + peak - before
