@@ -39,7 +39,7 @@ def test_two_files_are_one_checkpoint(tmp_path):
         (lambda index: index["weight_map"].update(extra="model-1.safetensors"), "does not hold extra"),
         (lambda index: index["weight_map"].update(extra="../model-1.safetensors"), "no .safetensors file beside it"),
         (lambda index: index["weight_map"].update(extra="model-1.pt"), "no .safetensors file beside it"),
-        (lambda index: index["weight_map"].update(extra=3), "extra"),
+        (lambda index: index["weight_map"].update(extra=3), "for extra no file, but 3"),
         (lambda index: index["weight_map"].update(extra="model-9.safetensors"), "model-9"),
     ],
 )

@@ -199,7 +199,11 @@ def _common(made: ArgumentParser, seconds: str = "--seconds") -> None:
 
 def _subject(made: ArgumentParser) -> None:
     data = made.add_argument_group("the subject")
-    data.add_argument("--checkpoint", metavar="FILE", help=".safetensors, the .safetensors.index.json of several, or .pt/.pth/.th that hold tensors only")
+    data.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help=".safetensors, the .safetensors.index.json of several, or .pt/.pth/.th that hold tensors only",
+    )
     for split in ("validation", "train", "test"):
         data.add_argument(f"--{split}", metavar="DATA", help=DATA)
     data.add_argument("--mean", type=_floats, metavar="A,B,…", help="per channel, after division by 255")

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from workbench.checkpoint.checkpoint import read
-from workbench.checkpoint.facts import Facts, read_json
+from workbench.checkpoint.facts import Facts, read_json, said
 from workbench.errors import WorkbenchError, shown
 
 INDEX = ".safetensors.index.json"
@@ -22,8 +22,10 @@ def read_shards(path: Path) -> dict[str, Tensor]:
     Raises:
         WorkbenchError: The index is damaged, names a file beside its folder, or a tensor that its file does not hold.
     """
-    named = Facts(read_json(path), "an index of a checkpoint").within("weight_map")
-    files = {name: named.text(name) for name, _ in named.items()}
+    files = dict(Facts(read_json(path), "an index of a checkpoint").within("weight_map").items())
+    odd = next((name for name, shard in files.items() if not isinstance(shard, str)), None)
+    if odd is not None:
+        raise WorkbenchError(f"{path} names for {shown(odd)} no file, but {said(files[odd])}")
     shards = dict.fromkeys(files.values())
     if not files or len(shards) > MOST:
         raise WorkbenchError(f"{path} names {len(shards)} files; there are 1 to {MOST} of a checkpoint")

@@ -65,12 +65,14 @@ def measure_peak(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
 
 def _allocated(model: nn.Module, inputs: tuple[Tensor, ...], device: torch.device) -> int:
     """Return the bytes of weights and inputs, and of what the allocator gave out besides for a forward pass."""
-    own = {value.data_ptr(): value.nbytes for value in (*model.state_dict(keep_vars=True).values(), *inputs)}
+    own: dict[int, int] = {
+        value.data_ptr(): value.nbytes for value in (*model.state_dict(keep_vars=True).values(), *inputs)
+    }
     with TURN, torch.no_grad():
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         call(model, inputs)
         torch.cuda.synchronize(device)
-        peak: int = torch.cuda.max_memory_allocated(device)
-        return sum(own.values()) + peak - before
+        peak: int = torch.cuda.max_memory_allocated(device) - before
+        return peak + sum(own.values())
