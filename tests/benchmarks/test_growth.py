@@ -1,9 +1,16 @@
-"""How the cost of a scan grows with depth and with the number of samples: `make bench`."""
+"""How the cost of a scan grows with depth and with samples, and that of each step with parameters: `make bench`.
+
+The latter alone: `pytest tests/benchmarks/test_growth.py -k parameters -s --override-ini=addopts=`.
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +18,7 @@ import torch
 
 import workbench as wb
 from tests.benchmarks.cifar_net import ResNet
+from tests.benchmarks.step_cost import NAMES
 from workbench.loading.embedded.digits_data import jitter, normalise, training_originals
 from workbench.measure import refer
 from workbench.measure.evaluator import Evaluator
@@ -21,6 +29,8 @@ from workbench.task.samples import ArraySamples
 
 AMOUNTS = (0.3, 0.6, 0.9)
 DEPTHS, SIZES = (8, 20, 32, 56), (1_000, 10_000, 50_000)
+PARAMETERS = (1e5, 1e6, 1e7, 1e8)
+SLOW = ("Quantize, second order", "Factorize")  # whose work grows faster than the parameters; up to 10 million
 
 
 def digits(count: int, seed: int) -> ArraySamples:
@@ -70,6 +80,42 @@ def test_growth(train: ArraySamples, publish, pytestconfig: pytest.Config) -> No
     by_size = [row(wb.Subject("digits", model, wb.Task(validation=digits(size, 3)))) for size in SIZES]
     publish("growth with samples", by_size)
     draw(by_depth, by_size, Path(pytestconfig.rootpath) / "out" / "benchmarks" / "growth.html")
+
+
+def test_growth_with_parameters(publish, pytestconfig: pytest.Config) -> None:
+    """Each in a process of its own, so that none stands on another's memory."""
+    rows = []
+    for name in NAMES:
+        for parameters in PARAMETERS if name not in SLOW else PARAMETERS[:-1]:
+            line = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.step_cost", str(parameters), name]
+            done = subprocess.run(line, capture_output=True, text=True, check=True)
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+            print(rows[-1], flush=True)
+    publish("growth with parameters", rows)
+    draw_parameters(rows, Path(pytestconfig.rootpath) / "out" / "benchmarks" / "growth-parameters.html")
+
+
+def draw_parameters(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write seconds, and memory beside the model in models, of each piece of work against parameters."""
+    from bokeh.embed import file_html
+    from bokeh.layouts import row as side_by_side
+    from bokeh.palettes import Category10
+    from bokeh.plotting import figure
+    from bokeh.resources import INLINE
+
+    names, plots = list(dict.fromkeys(entry["work"] for entry in rows)), []
+    for field, title, scale in (("s", "seconds", "log"), ("models", "memory, models", "linear")):
+        plot = figure(
+            x_axis_label="parameters", y_axis_label=title, x_axis_type="log", y_axis_type=scale,
+            width=600, height=440, toolbar_location=None,
+        )  # fmt: skip
+        for name, color in zip(names, Category10[10], strict=False):
+            points = [(entry["parameters"], entry[field]) for entry in rows if entry["work"] == name]
+            plot.line(*zip(*points, strict=True), color=color, line_width=2, legend_label=name)
+        plot.legend.location = "top_left"
+        plots.append(plot)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(file_html(side_by_side(plots), INLINE, "growth with parameters"), encoding="utf-8")
 
 
 def draw(by_depth: list[dict[str, float]], by_size: list[dict[str, float]], path: Path) -> None:

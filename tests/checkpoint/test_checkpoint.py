@@ -5,11 +5,13 @@ import struct
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save, save_file
 from torch import nn
 
 from tests import nets
 from workbench.checkpoint.checkpoint import header_bytes, planned, read, tensors, write
+from workbench.checkpoint.coding.uniform_grid import grid
 from workbench.errors import WorkbenchError
 from workbench.graph.program import from_text, to_text
 from workbench.measure import measure_size
@@ -67,6 +69,18 @@ def test_the_file_has_the_announced_bytes_and_comes_back(net, steps, tmp_path):
     assert values.keys() == wanted.keys()
     assert all(torch.equal(values[name], wanted[name]) for name in wanted)
     assert codings.keys() == {name for name in state.codings if name in wanted}
+
+
+def test_the_file_is_to_the_byte_what_safetensors_writes(tmp_path):
+    model = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Linear(7, 3).to(torch.bfloat16))
+    model.register_buffer("nothing", torch.zeros(0, dtype=torch.int64))
+    codings = {"0.weight": grid(model[0].weight.detach(), 4, 0, symmetric=False)}
+    with torch.no_grad():
+        model[0].weight.copy_(codings["0.weight"].round(model[0].weight))
+    write(tmp_path / "file", model, codings)
+    with safe_open(tmp_path / "file", framework="pt") as opened:
+        parts = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # no mapping
+        assert save(parts, opened.metadata()) == (tmp_path / "file").read_bytes()
 
 
 def test_what_was_read_is_written_again_to_the_same_bytes(tmp_path):

@@ -174,7 +174,7 @@ def watched(monkeypatch, runs, cores=8.0, watches=True):
             return Run(*next(given))
 
     crowd = type("Crowd", (Crowd,), {"cores_used": cores})
-    monkeypatch.setattr(pairs, "Stopwatch", Watch)
+    monkeypatch.setattr(pairs, "stopwatch_of", lambda _: Watch())
     monkeypatch.setattr(pairs, "OthersUse", crowd)
     monkeypatch.setattr(pairs, "REST", 0.0)
     return compare("eager", lambda _: None, lambda _: 0, ([0],), seconds=0.0, least=30, most=30)

@@ -28,6 +28,7 @@ from workbench.session.session import Session
 from workbench.steps import Context, Step, TrainingStep, candidate
 from workbench.steps.recipe import step_code
 from workbench.task.batch import leaves, take
+from workbench.task.samples import at_rest
 
 MOST_CARDS = 60
 # What speaks against the answer, and for it.
@@ -151,7 +152,7 @@ class WhoPays(View):
         if not shown or self._impact is None:
             return []
         task = self.session.subject.task
-        inputs, targets = task.split("validation").batch([sample.number for sample in shown])
+        inputs, targets = at_rest(task.split("validation")).batch([sample.number for sample in shown])
         sign = 1 if self._impact.higher_is_better else -1
         rows = []
         for place, sample in enumerate(shown):

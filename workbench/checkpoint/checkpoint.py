@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from workbench.checkpoint.coding import DTYPES, PARTS, Coding, Plan, plan, restore, room, store
 from workbench.checkpoint.reading import open_file
 from workbench.errors import WorkbenchError, first_line, shown, within
+from workbench.task.identity import tensor_bytes
 
 KEY, VERSION = "workbench", 1
 SEPARATOR = ":"  # between a packed tensor's name and that of one of its parts
@@ -71,18 +73,23 @@ def metadata(described: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def header_bytes(plans: Planned) -> int:
     """Return the bytes that safetensors writes before the first tensor, its length field included."""
+    return len(_header(plans)[0])
+
+
+def _header(plans: Planned) -> tuple[bytes, dict[str, int]]:
+    """Return what a file begins with, as safetensors writes it, and where behind it each part lies."""
     header: dict[str, Any] = {"__metadata__": metadata({name: plan.facts for name, plan in plans.items()})}
-    # safetensors orders by falling type, then by name; only the offsets' digits depend on it.
+    # safetensors orders by falling type, then by name.
     parts = [(_part(name, part), *spec) for name, plan in plans.items() for part, spec in plan.shapes.items()]
-    offset = 0
+    offset, places = 0, dict[str, int]()
     for name, dtype, shape in sorted(parts, key=lambda part: (-RANK[part[1]], part[0])):
-        count = ELEMENT[dtype]
-        for size in shape:
-            count *= size
+        count = ELEMENT[dtype] * math.prod(shape)
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + count]}
+        places[name] = offset
         offset += count
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    return 8 + -(-len(text) // 8) * 8
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, places
 
 
 # Bytes of an element, in the order in which safetensors sorts tensors by type.
@@ -93,22 +100,24 @@ RANK = {name: rank for rank, name in enumerate(ELEMENT)}
 
 
 def write(path: Path, model: nn.Module, codings: Mapping[str, Coding]) -> None:
-    """Write a model's tensors, packed.
+    """Write a model's tensors, packed, one after the other: beside the model there is one of them at a time.
 
     Raises:
         WorkbenchError: A tensor is not on the grid it is to be stored with.
     """
-    parts: dict[str, Tensor] = {}
-    described: dict[str, Mapping[str, Any]] = {}
-    for name, value in tensors(model).items():
-        with within(name):
-            stored, described[name] = store(value, codings.get(name))
-            named = {_part(name, part): tensor for part, tensor in stored.items()}
-            if both := parts.keys() & named.keys():
-                raise WorkbenchError(f"two tensors would be stored as {min(both)!r}; rename one of their layers")
-        parts |= named
-    # Not save_file: it makes files that only their owner may read.
-    path.write_bytes(save(parts, metadata(described)))
+    plans = planned(model, codings)
+    names = Counter(_part(name, part) for name, plan in plans.items() for part in plan.shapes)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise WorkbenchError(f"two tensors would be stored as {min(twice)!r}; rename one of their layers")
+    head, places = _header(plans)
+    with path.open("wb") as file:
+        file.write(head)
+        for name, value in tensors(model).items():
+            with within(name):
+                stored, _ = store(value, codings.get(name))
+            for part, tensor in stored.items():
+                file.seek(len(head) + places[_part(name, part)])
+                file.write(tensor_bytes(tensor))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Coding]]:

@@ -11,6 +11,7 @@ from workbench.loading.embedded import NAMES
 from workbench.search.goal import quantities
 from workbench.steps import KINDS
 from workbench.task.classes import IGNORED
+from workbench.task.device import FORMS
 from workbench.task.loss import LOSSES
 from workbench.task.metric import NAMES as METRIC_NAMES
 
@@ -198,7 +199,11 @@ def _common(made: ArgumentParser, seconds: str = "--seconds") -> None:
 
 def _subject(made: ArgumentParser) -> None:
     data = made.add_argument_group("the subject")
-    data.add_argument("--checkpoint", metavar="FILE", help=".safetensors, or .pt/.pth/.th that hold tensors only")
+    data.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help=".safetensors, the .safetensors.index.json of several, or .pt/.pth/.th that hold tensors only",
+    )
     for split in ("validation", "train", "test"):
         data.add_argument(f"--{split}", metavar="DATA", help=DATA)
     data.add_argument("--mean", type=_floats, metavar="A,B,…", help="per channel, after division by 255")
@@ -223,6 +228,11 @@ def _measuring(made: ArgumentParser, seconds: str = "--seconds") -> None:
     how.add_argument("--tolerance", type=_share, help="half-width of a score's interval that is enough, such as 0.01")
     how.add_argument(seconds, dest="seconds", type=_share, default=1.0, help="time for each runtime's latency")
     how.add_argument("--seed", type=int, help="of all chance in steps")
+    how.add_argument(
+        "--device",
+        default="auto",
+        help=f"where models compute: {FORMS} (default: auto, the first CUDA device or the CPU)",
+    )
     how.add_argument("--threads", type=_whole(1), help="processor threads to use")
 
 

@@ -21,5 +21,9 @@ def fields(chosen: Namespace) -> dict[str, Any]:
 def settings(chosen: Namespace) -> Settings:
     """Return how a session on the subject measures."""
     return Settings(
-        tolerance=chosen.tolerance or 0.0, seconds=chosen.seconds, batch=chosen.batch, seed=chosen.seed or 0
+        tolerance=chosen.tolerance or 0.0,
+        seconds=chosen.seconds,
+        batch=chosen.batch,
+        seed=chosen.seed or 0,
+        device=chosen.device,
     )

@@ -6,9 +6,11 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from workbench.checkpoint.folders import check_place, replaced
 from workbench.errors import WorkbenchError, first_line, shown, within
@@ -18,9 +20,15 @@ from workbench.export.fresh import FRESH
 from workbench.export.verify import Verification, verify
 from workbench.loading.exported import CHECKSUMS, RECORD, hash_file
 from workbench.measure import Reference
-from workbench.measure.runtimes import Forward
+from workbench.measure.runtimes import Forward, eager
 from workbench.steps import Context, State
 from workbench.steps.recipe import Recipe
+from workbench.task.batch import Tree
+from workbench.task.device import CPU, device_of, moved
+from workbench.task.samples import at_rest
+
+# Part of the predictions that must be the same where two devices add in another order.
+ACROSS_DEVICES = 0.99
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,30 @@ def export(
     """
     check_formats(formats)
     with _written(folder), replaced(folder, _check_replaceable) as half:
+        state, reference, context = _on_cpu(state, reference, context)
         _fill(half, state, recipe, record, reference, context, formats)
     return folder
+
+
+def _on_cpu(state: State, reference: Reference, context: Context) -> tuple[State, Reference, Context]:
+    """Return what is exported on the CPU, where files are opened, once it is seen to give there what it gives here.
+
+    Raises:
+        WorkbenchError: It gives other predictions or another score there.
+    """
+    device = device_of(state.model)
+    if device == CPU:
+        return state, reference, context
+    there = state.on(CPU)
+    forward = eager.prepare(there, ())
+
+    def brought(inputs: tuple[Tensor, ...]) -> Tree:
+        return moved(forward(moved(inputs, CPU)), device)
+
+    share = context.progress.part(0.0, 0.1, f"comparing the CPU with {device}")
+    verify("the model", "PyTorch on the CPU", 0, brought, state, reference, ACROSS_DEVICES, share)
+    subject = context.subject.on(CPU)
+    return there, replace(reference, samples=at_rest(reference.samples)), replace(context, subject=subject)
 
 
 def check_folder(folder: Path) -> None:

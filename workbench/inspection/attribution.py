@@ -16,6 +16,7 @@ from workbench.model.twin import twin
 from workbench.steps.prune.importance.attribution import Evidence, as_tensor, asking_captum
 from workbench.task.batch import Tree, batch_size, how
 from workbench.task.classes import Classes
+from workbench.task.device import CPU
 
 STEPS = 32
 # Each costs a pass of the model.
@@ -37,7 +38,7 @@ def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree,
     from captum.attr import FeatureAblation, IntegratedGradients  # slow to import
 
     evidence = Evidence(twin(model), how(inputs), classes)
-    first, rest = inputs[0], (*inputs[1:], as_tensor(targets, batch_size(inputs)))
+    first, rest = inputs[0], (*inputs[1:], as_tensor(targets, batch_size(inputs), inputs[0].device))
     if not first.is_floating_point() and first[0].numel() > MOST_INDICES:
         raise WorkbenchError(
             f"each index takes a pass, so at most {MOST_INDICES} are attributed to; there are {first[0].numel()}"
@@ -49,7 +50,7 @@ def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree,
             )
         else:
             attributions = FeatureAblation(evidence).attribute(first, additional_forward_args=rest)
-    return torch.as_tensor(attributions).detach().float()
+    return torch.as_tensor(attributions).detach().float().to(CPU)
 
 
 def likeness(one: Tensor, other: Tensor) -> float:

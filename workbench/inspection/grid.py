@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from workbench.checkpoint.coding import Coding
+from workbench.task.device import CPU
 
 MOST = 2**12
 
@@ -20,7 +21,7 @@ def grid_values(coding: Coding) -> tuple[list[float], int]:
     grids = scale.numel() if scale is not None else 1
     if coding.count > MOST:
         return [], grids
-    codes = torch.arange(coding.count)
+    coding, codes = coding.on(CPU), torch.arange(coding.count)
     if scale is not None and scale.ndim:
         axis = int(getattr(coding, "axis", 0) or 0)
         row, group = divmod(int(scale.abs().argmax()), scale[0].numel())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from workbench.inspection.pictures import heat
+from workbench.task.device import CPU
 
 MOST_KERNELS, MOST_VALUES = 32, 128  # on a side, of kernels and of single weights
 AGAINST, FAVOUR, ZERO, GAP = (196, 78, 0), (0, 114, 178), 150, 255
@@ -36,7 +37,7 @@ def kernel_picture(weight: Tensor, outputs: int = 0, limit: float | None = None)
         outputs: The dimension that counts output channels.
         limit: Magnitude at which a colour is full, None for the 99th percentile.
     """
-    values = weight.detach().float().movedim(outputs, 0)
+    values = weight.detach().to(CPU).float().movedim(outputs, 0)
     flat = values.ndim == 2
     kernels = values[:, :, None, None] if flat else values.reshape(*values.shape[:2], -1, values.shape[-1])
     most = MOST_VALUES if flat else MOST_KERNELS

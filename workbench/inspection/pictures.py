@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from workbench.task.device import CPU
+
 LEAST_SIDE = 4
 MOST_VALUES = 24
 
@@ -23,7 +25,7 @@ def picture(sample: Tensor, mean: Sequence[float] | None = None, std: Sequence[f
         sample = sample[None]
     if sample.ndim != 3 or len(sample) not in (1, 3) or min(sample.shape[1:]) < LEAST_SIDE:
         return None
-    values = sample.detach().float()
+    values = sample.detach().to(CPU).float()
     if mean is not None and std is not None and len(mean) == len(values):
         values = values * torch.tensor(std).view(-1, 1, 1) + torch.tensor(mean).view(-1, 1, 1)
     else:
@@ -40,7 +42,7 @@ def heat(attribution: Tensor, limit: float, colors: tuple[tuple[int, int, int], 
         limit: Value at which a colour is full.
         colors: Of what speaks against and for.
     """
-    values = attribution if attribution.ndim == 2 else attribution.sum(0)
+    values = (attribution if attribution.ndim == 2 else attribution.sum(0)).to(CPU)
     share = (values / max(limit, 1e-12)).clamp(-1, 1).unsqueeze(-1)
     against, favour = (torch.tensor(color, dtype=torch.float32) for color in colors)
     full = torch.where(share < 0, against, favour)

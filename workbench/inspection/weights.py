@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.task.device import CPU
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def checked(values: Tensor) -> Tensor:
     Raises:
         WorkbenchError: There are none, or some are NaN or infinite.
     """
-    plain = values.detach().to("cpu", torch.float32)
+    plain = values.detach().to(CPU, torch.float32)
     if not plain.numel():
         raise WorkbenchError(f"a tensor of shape {tuple(values.shape)} has no values to look at")
     if not torch.isfinite(plain).all():

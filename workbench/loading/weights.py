@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from workbench.checkpoint.checkpoint import read
 from workbench.checkpoint.coding import DTYPES
 from workbench.errors import WorkbenchError, first_line, shown
+from workbench.loading.shards import INDEX, read_shards
 
 NESTS = ("state_dict", "model_state_dict", "model", "module", "net", "weights", "params", "ema")
 # What wrappers put into names: parallel, compiled and checkpointed modules.
@@ -67,6 +68,8 @@ def state_dict(path: Path) -> dict[str, Tensor]:
         raise WorkbenchError(f"there is no checkpoint {path}")
     if path.suffix == ".safetensors":
         return read(path)[0]
+    if path.name.endswith(INDEX):
+        return read_shards(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch thinks of how it was saved; what it reads is what counts

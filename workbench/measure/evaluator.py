@@ -26,12 +26,14 @@ from workbench.model.structure import structure
 from workbench.model.twin import kept_twin, standing_in
 from workbench.steps import State
 from workbench.task.batch import Tree, entering, outputs_of
-from workbench.task.samples import Samples
+from workbench.task.device import CPU, device_of, moved
+from workbench.task.samples import Samples, at_rest
 
 Predict = Callable[[Tensor], tuple[Tree, Tree]]
 Visit = Callable[[Tree, Tree, Tensor], None]
 BATCH = 64
 BATCHES = (32, 128, 256)
+BATCHES_ELSEWHERE = (256, 1024, 4096)  # on a device that does thousands of products at a time
 SMALLEST = 8
 LEAST_SECONDS = 0.5
 # Where values are kept while the baseline runs, as shares of its operators, and how much of the memory each may take.
@@ -44,6 +46,9 @@ TOLERANCE = 1e-3
 class Evaluator:
     """Outputs of models for samples of one split, by their numbers.
 
+    Models run, and what enters edited layers is kept, where they are; what `prepare` and `survey` give is on the CPU,
+    where metrics judge it.
+
     Args:
         samples: The split.
         memory: Bytes that kept values may take, None for a quarter of what is free.
@@ -54,12 +59,12 @@ class Evaluator:
         self.samples, self.batch = samples, BATCH
         self.worthwhile = False
         self._least = least
-        self.prefixes = Prefixes(len(samples), memory)
+        self.prefixes = Prefixes(len(samples), memory, samples.device)
         self.layout = LAYOUTS[0]
         self._plans = Plans(samples)
         self._anchor: Anchor | None = None
         self._borders: set[Border] = set()
-        self._targets = Targets(samples)
+        self._targets = Targets(at_rest(samples))
 
     def plain(self, state: State, overlay: Mapping[str, Tensor] | None = None) -> Predict:
         """Return a function that runs the model as it is, from sample numbers [n] to outputs and targets."""
@@ -109,7 +114,7 @@ class Evaluator:
 
         def run(numbers: Tensor) -> tuple[Tree, Tree]:
             with enough_memory(f"{len(numbers)} samples were scored"):
-                return predict(numbers)
+                return _brought(predict(numbers))
 
         return run
 
@@ -142,7 +147,7 @@ class Evaluator:
             part = torch.arange(done, min(done + batch, total))
             start = time.perf_counter()
             with enough_memory(f"{len(part)} samples were scored"):
-                outputs, targets = predict(part)
+                outputs, targets = _brought(predict(part))  # which waits for the device
             seconds = time.perf_counter() - start
             visit(outputs, targets, part)
             done += len(part)
@@ -174,8 +179,9 @@ class Evaluator:
 
         plain = self.plain(state)
         self.worthwhile = best_of_two(plain, BATCH) * len(self.samples) > self._least
+        on_cpu = device_of(state.model) == CPU
         ways: dict[str, Anchor] = {}
-        for layout in LAYOUTS if self.worthwhile else ():
+        for layout in (LAYOUTS if on_cpu else LAYOUTS[:-1]) if self.worthwhile else ():  # fused kernels are the CPU's
             anchor = self._plans.anchor(state, layout)
             if anchor is not None and self._agrees(self._whole(anchor), plain):
                 ways[layout] = anchor
@@ -186,7 +192,7 @@ class Evaluator:
         self.layout = min(times, key=times.__getitem__)
         predict = self._whole(ways[self.layout])
         batches = {BATCH: times[self.layout]}
-        for batch in BATCHES:
+        for batch in BATCHES if on_cpu else BATCHES_ELSEWHERE:
             if batch * 20 <= len(self.samples):
                 batches[batch] = best_of_two(predict, batch)
         self.batch = min(batches, key=batches.__getitem__)
@@ -288,3 +294,8 @@ class Evaluator:
         except Exception:  # a graph that does not fit a changed model fails in many ways; it is run as it is then
             return False
         return True
+
+
+def _brought(pair: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+    """Return outputs and targets on the CPU."""
+    return moved(pair[0], CPU), moved(pair[1], CPU)

@@ -17,10 +17,12 @@ from torch import Tensor
 
 from workbench.jobs.progress import Progress
 from workbench.jobs.turn import TURN
-from workbench.measure.disturbance import OthersUse, Run, Stopwatch
+from workbench.measure.device_clock import stopwatch_of
+from workbench.measure.disturbance import OthersUse, Run
 from workbench.measure.latency import BUSY, Latency, disturbed_words, summarize
-from workbench.measure.runtimes import Forward, inputs_for
+from workbench.measure.runtimes import Forward, inputs_for, place_of
 from workbench.task.batch import batch_size
+from workbench.task.device import device_words
 
 WARM_UP = 3
 # Pairs that nothing disturbed, without which there is no verdict.
@@ -57,20 +59,20 @@ def compare(
         runtime: Name of the runtime that both run on.
         baseline: What to compare with; the same as `candidate` to measure a baseline.
         candidate: What is measured.
-        inputs: One batch of the task; each gets it in its own form, which is not timed.
+        inputs: One batch of the task, from any device; each gets it in its own form, which is not timed.
         seconds: About how long to measure; up to four times as long on a busy machine.
         least: Undisturbed pairs that are wanted however long they take, and pairs that are tried in any case.
         most: Undisturbed pairs that are enough however fast they are.
         progress: Where progress is told, and cancelling asked.
     """
-    progress = progress or Progress()
+    progress, device = progress or Progress(), place_of(candidate)
     earlier, later = inputs_for(baseline, inputs), inputs_for(candidate, inputs)
     for _ in range(WARM_UP):
         baseline(earlier)
         candidate(later)
     pairs: list[tuple[Run, Run]] = []
     calm, start, others = 0, time.perf_counter(), OthersUse()
-    with Stopwatch() as stopwatch:
+    with stopwatch_of(device) as stopwatch:
         while calm < most and (len(pairs) < least or time.perf_counter() - start < PATIENCE * seconds):
             tried = len(pairs) >= least and time.perf_counter() - start >= seconds
             if tried and (others.quiet or (calm >= least and not _crowded(others))):
@@ -90,9 +92,10 @@ def compare(
                 time.sleep(REST)
     if others.quiet:
         pairs = [(replace(before, waited=0.0), replace(after, waited=0.0)) for before, after in pairs]
-    return _judged(
+    record = _judged(
         runtime, pairs, batch_size(inputs), baseline is candidate, crowded=_crowded(others), watched=stopwatch.watches
     )
+    return replace(record, device=device_words(device))
 
 
 def _crowded(others: OthersUse) -> bool:

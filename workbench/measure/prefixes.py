@@ -13,12 +13,15 @@ import psutil
 import torch
 from torch import Tensor
 
+from workbench.task.device import CPU
+
 SHARE = 0.25  # of the memory that is free
 
 
-def free_share() -> int:
-    """Return the bytes that may be used when nothing else is said."""
-    return int(SHARE * psutil.virtual_memory().available)
+def free_share(device: torch.device = CPU) -> int:
+    """Return the bytes of a device that may be used when nothing else is said."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return int(SHARE * free)
 
 
 class Rows:
@@ -31,7 +34,9 @@ class Rows:
         self._order = [0, *inner]
         self._back = [self._order.index(dim) for dim in range(first.dim())]
         shape = [capacity, *(first.shape[dim] for dim in inner)]
-        self._buffer = torch.empty(shape, dtype=first.dtype)  # memory is taken only as rows are written
+        self._buffer = torch.empty(
+            shape, dtype=first.dtype, device=first.device
+        )  # memory is taken only as rows are written
         self._places = torch.full((total,), -1, dtype=torch.int64)
         self.capacity, self.count = capacity, 0
 
@@ -66,12 +71,13 @@ class Prefixes:
 
     Args:
         total: Number of samples.
-        bound: Bytes that may be used, None for a quarter of what is free.
+        bound: Bytes that may be used, None for a quarter of what is free on the device.
+        device: Where the values are.
     """
 
-    def __init__(self, total: int, bound: int | None = None) -> None:
+    def __init__(self, total: int, bound: int | None = None, device: torch.device = CPU) -> None:
         self.total = total
-        self.bound = self.memory = free_share() if bound is None else bound
+        self.bound = self.memory = free_share(device) if bound is None else bound
         self.peak = 0
         self._rows: OrderedDict[str, Rows] = OrderedDict()
 

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from workbench.task.batch import Tree, join, take
+from workbench.task.device import CPU, moved
 from workbench.task.samples import ArraySamples, Samples
 
 
 class Targets:
-    """Targets of samples by their numbers, without reading their inputs again."""
+    """Targets of samples by their numbers, without reading their inputs again; on the CPU."""
 
     def __init__(self, samples: Samples) -> None:
         self._samples, self._seen = samples, dict[int, Tree]()
@@ -18,6 +19,7 @@ class Targets:
     def keep(self, numbers: Tensor, targets: Tree) -> None:
         """Remember the targets of these samples, where the data does not hold all of them anyway."""
         if not isinstance(self._samples, ArraySamples):
+            targets = moved(targets, CPU)
             for place, number in enumerate(numbers.tolist()):
                 self._seen[number] = take(targets, torch.tensor([place]))
 

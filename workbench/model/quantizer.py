@@ -11,6 +11,7 @@ from torch.fx import Node
 
 from workbench.checkpoint.coding import Coding, Uniform
 from workbench.errors import WorkbenchError
+from workbench.task.device import CPU
 
 INPUT, OUTPUT = "input_quantizer", "output_quantizer"
 MOST_BITS = 16  # of a quantizer in a file
@@ -27,6 +28,7 @@ class ActivationQuantizer(nn.Module):
         bits: 2 to 8.
         low: Smallest value seen; the grid always holds 0.0 exactly.
         high: Largest value seen.
+        device: Where the tensors are that it rounds.
 
     Attributes:
         simulate: Whether it does anything.
@@ -37,7 +39,7 @@ class ActivationQuantizer(nn.Module):
 
     grid: Tensor
 
-    def __init__(self, bits: int, low: float, high: float) -> None:
+    def __init__(self, bits: int, low: float, high: float, device: torch.device = CPU) -> None:
         super().__init__()
         low, high = min(low, 0.0), max(high, 0.0)
         self.quant_min, self.quant_max = 0, 2**bits - 1
@@ -46,7 +48,7 @@ class ActivationQuantizer(nn.Module):
         self.bits = bits
         # A layer that only ever saw zeros still needs a grid to put them on. Scale and zero point are one tensor,
         # because each tensor costs a line in the header of a file.
-        self.register_buffer("grid", torch.tensor([scale or 1.0, zero_point], dtype=torch.float32))
+        self.register_buffer("grid", torch.tensor([scale or 1.0, zero_point], dtype=torch.float32, device=device))
         self.simulate, self.halves = True, False
 
     @property

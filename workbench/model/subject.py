@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError, first_line
 from workbench.model.layers import computed_weights
-from workbench.model.twin import twin
+from workbench.model.twin import model_on, twin
 from workbench.task.batch import (
     Call,
     Inputs,
@@ -29,6 +29,7 @@ from workbench.task.batch import (
     shape_words,
 )
 from workbench.task.batch import call as call_model
+from workbench.task.device import CPU, device_of
 from workbench.task.identity import code_digest, tensor_bytes
 from workbench.task.metric import Metric
 from workbench.task.samples import free_dimensions
@@ -60,7 +61,8 @@ class Subject:
         codings: Mapping[str, Coding] | None = None,
         notes: Sequence[str] = (),
     ) -> None:
-        self.name, self.model, self.task, self.source = str(name), model, task, source
+        # What it is, is told on the CPU, whatever it is run on afterwards.
+        self.name, self.model, self.task, self.source = str(name), model_on(model, CPU), task, source
         self.codings, self.notes = dict(codings or {}), tuple(notes)
         self._check_kind()
         self._check_weights()
@@ -200,6 +202,22 @@ class Subject:
         """
         if metric != self.task.metric:
             self.task = self.task.settled(metric, self.task.call)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its model and its batches are."""
+        return device_of(self.model)
+
+    def on(self, device: torch.device) -> Subject:
+        """Return the same subject with its model, codings and batches on a device; itself where it is there."""
+        if device == self.device and device == self.task.device:
+            return self
+        subject, fingerprint = copy.copy(self), self.fingerprint
+        subject.model, subject.task = model_on(self.model, device), self.task.on(device)
+        subject.codings = {name: coding.on(device) for name, coding in self.codings.items()}
+        subject.__dict__["fingerprint"] = fingerprint  # of what it is, and not of where
+        subject._versions = _versions(subject.model)
+        return subject
 
     def portable(self, train: bool = False) -> Subject:
         """Return the subject with the part of its task that steering needs, for other processes; train if asked."""

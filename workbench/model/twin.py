@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.fx.node import map_aggregate
 
 from workbench.errors import WorkbenchError, first_line
 
@@ -96,6 +99,45 @@ def sharing_copy(model: M, values: Mapping[str, Tensor] | None = None) -> M:
     return _copied(
         model, {key: _alias(value, other.get(key, value)) for value in stored.values() if (key := id(value))}
     )
+
+
+def model_on(model: M, device: torch.device) -> M:
+    """Return modules of their own, in the same mode, with all tensors on a device; the model itself if they are.
+
+    Tied tensors stay tied. Devices that were written into a graph when it was traced are replaced by this one; a
+    module of another kind that holds any has a method `on_device(device)`, called on the copy.
+
+    Args:
+        model: Left as it is.
+        device: Where to.
+
+    Raises:
+        WorkbenchError: The model holds something that cannot be copied.
+    """
+    stored = (*model.parameters(), *model.buffers())
+    if all(value.device == device for value in stored):
+        return model
+    copied = _copied(model, {id(value): _alias(value, value.detach().to(device)) for value in stored})
+    for module in copied.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Tensor):  # a constant of a traced graph, which is no buffer
+                vars(module)[name] = value.to(device)
+        if isinstance(module, GraphModule):
+            _place_graph(module, device)
+        elif callable(place := getattr(module, "on_device", None)):
+            place(device)
+    return copied
+
+
+def _place_graph(module: GraphModule, device: torch.device) -> None:
+    """Replace the devices in a graph's arguments."""
+
+    def place(value: Any) -> Any:
+        return device if isinstance(value, torch.device) else value
+
+    for node in module.graph.nodes:
+        node.args, node.kwargs = map_aggregate(node.args, place), map_aggregate(node.kwargs, place)
+    module.recompile()
 
 
 def _alias(before: Tensor, value: Tensor) -> Tensor:

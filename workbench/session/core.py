@@ -11,10 +11,11 @@ from threading import Lock, RLock, local
 from typing import Any
 from weakref import ref
 
+import torch
 import traitlets
 from traitlets.utils.bunch import Bunch
 
-from workbench.errors import first_line
+from workbench.errors import WorkbenchError, first_line
 from workbench.graph import Group
 from workbench.graph.modules import ModuleGraph
 from workbench.jobs.progress import Progress
@@ -36,6 +37,7 @@ from workbench.session.steady import check_steady
 from workbench.steps import Context, State
 from workbench.steps.history import History
 from workbench.steps.recipe import Recipe
+from workbench.task.device import device_named
 from workbench.task.task import Split
 
 
@@ -84,23 +86,29 @@ class SessionCore(traitlets.HasTraits):
         self._held = _Held()
         super().__init__()
         check_steady(subject.task.split("validation"), "validation")
-        self.set_trait("subject", subject)
         self._settings = settings or Settings()
+        self.set_trait("subject", subject.on(device_named(self._settings.device)))
         self.history = History()
         self._baseline = self._new_baseline()
         # Held while the history is looked at and replaced, never while anybody is told of it.
         self._history_lock = RLock()
         self._measuring: dict[str, _Measuring] = defaultdict(_Measuring)
-        self._autosave = Autosave(Path(autosave), subject) if autosave is not None else None
-        self._states = States(subject, self._folder("training"))
+        self._autosave = Autosave(Path(autosave), self.subject) if autosave is not None else None
+        self._states = States(self.subject, self._folder("training"))
 
     @property
     def settings(self) -> Settings:
-        """How the session measures. Other settings than the seed make what was measured before void."""
+        """How the session measures. Other settings than the seed make what was measured before void.
+
+        Raises:
+            WorkbenchError: They name another device than the session's.
+        """
         return self._settings
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
+        if device_named(settings.device) != self.device:
+            raise WorkbenchError(f"this session computes on {self.device}; open another one for {settings.device}")
         before, self._settings = self._settings, settings
         if replace(settings, seed=before.seed) != before:
             self._baseline.close()
@@ -109,6 +117,11 @@ class SessionCore(traitlets.HasTraits):
         elif settings.seed != before.seed:
             # States with another seed are other states; the subject knows no seed.
             self.measurements = {number: one for number, one in self.measurements.items() if number == 0}
+
+    @property
+    def device(self) -> torch.device:
+        """Where models compute."""
+        return self.subject.device
 
     @property
     def recipe(self) -> Recipe:

@@ -13,6 +13,7 @@ from workbench.measure import Size
 from workbench.model.layers import Layer
 from workbench.model.subject import Subject
 from workbench.steps import Context, State
+from workbench.task.device import CPU
 
 BINS = 60
 DRAWN = 12
@@ -89,7 +90,7 @@ def _grid(coding: Any) -> list[float]:
     """Return the values that a weight can take, where there is one grid for all of it and few of them."""
     if coding is None or getattr(coding, "axis", None) is not None or coding.count > MOST_TICKS:
         return []
-    return [float(value) for value in coding.values(torch.arange(coding.count))]
+    return [float(value) for value in coding.on(CPU).values(torch.arange(coding.count))]
 
 
 def _threshold(before: Tensor, after: Tensor) -> float | None:

@@ -28,6 +28,7 @@ from workbench.steps import Context, State, Step
 from workbench.steps.history import History
 from workbench.steps.recipe import step_code
 from workbench.task.batch import feeds_of
+from workbench.task.device import device_words
 from workbench.task.feeding import words_of
 
 
@@ -62,7 +63,7 @@ def record(of: Recorded) -> dict[str, Any]:
         "version": VERSION,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "software": _software(),
-        "machine": _machine(),
+        "machine": {**_machine(), "device": device_words(of.subject.device)},
         "subject": {key: getattr(of.subject, key) for key in ("name", "source", "fingerprint")},
         "task": _task(of.subject, of.model),
         "settings": dataclasses.asdict(of.settings),

@@ -35,23 +35,25 @@ class SavedSession:
     labels: Mapping[int, StateLabel] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path, seed: int, fingerprint: str) -> SavedSession:
+    def load(cls, path: Path, seed: int, fingerprint: str, device: str = "cpu") -> SavedSession:
         """Return the session of a file.
 
         Args:
             path: The file.
             seed: Where the file says none.
             fingerprint: Of the subject; what was measured of another one is left out.
+            device: That numbers are wanted of; what was measured on another one is left out. Where a file says none it
+                was the CPU.
 
         Raises:
             WorkbenchError: It cannot be read, is of a newer version, or a field is not what it has to be.
         """
         facts = read_json(path)
         with within(shown(str(path), 200)):
-            return cls.read(facts, seed, fingerprint)
+            return cls.read(facts, seed, fingerprint, device)
 
     @classmethod
-    def read(cls, facts: Any, seed: int, fingerprint: str) -> SavedSession:
+    def read(cls, facts: Any, seed: int, fingerprint: str, device: str = "cpu") -> SavedSession:
         """Return the session of plain JSON; arguments and errors as in `load`."""
         of = Facts(facts, "a session")
         if of.text("format", FORMAT) != FORMAT:
@@ -62,6 +64,7 @@ class SavedSession:
         history = History.read(of.get("history"))
         measured = {_number(n): Measurement.read(value) for n, value in of.within("measurements").items()}
         same = of.within("subject", {}).text("fingerprint", fingerprint) == fingerprint
+        same = same and of.text("device", "cpu") == device
         known = {n: one for n, one in measured.items() if same and n < len(history.nodes)}
         labels = {_number(n): StateLabel.read(value) for n, value in of.within("labels", {}).items()}
         labels = {n: label for n, label in labels.items() if n < len(history.nodes)}

@@ -39,7 +39,7 @@ class Session(SessionSearching):
         autosave: Folder for the session's file and the scans' cache, None to keep nothing on disk.
 
     Raises:
-        WorkbenchError: Validation samples are not the same when they are read twice.
+        WorkbenchError: Validation samples are not the same when they are read twice, or the device is not there.
     """
 
     def __init__(
@@ -177,8 +177,8 @@ class Session(SessionSearching):
         """Take over history and measurements of an earlier session, by default the newest.
 
         The state that it stood at is built before anybody is told of it. If that cannot be done, the session stands at
-        the untouched subject with all of the history, and `error` says why. What was measured of another model or of
-        other data is left out.
+        the untouched subject with all of the history, and `error` says why. What was measured of another model, of
+        other data or on another device is left out.
 
         Raises:
             WorkbenchError: There is none, or the file is damaged; the session is as it was.
@@ -187,7 +187,7 @@ class Session(SessionSearching):
         source = Path(path) if path is not None else next(iter(self.saved()), None)
         if source is None:
             raise WorkbenchError("there is no earlier session on this subject")
-        saved = SavedSession.load(source, self.settings.seed, self.subject.fingerprint)
+        saved = SavedSession.load(source, self.settings.seed, self.subject.fingerprint, str(self.device))
         self._live.cancel()
         history, why = saved.history, ""
         try:
@@ -216,6 +216,7 @@ class Session(SessionSearching):
             "version": VERSION,
             "subject": {"name": self.subject.name, "fingerprint": self.subject.fingerprint},
             "seed": self.settings.seed,
+            "device": str(self.device),
             "history": self.history.facts(),
             "measurements": {number: measured.facts() for number, measured in self.measurements.items()},
             "labels": {number: label.facts() for number, label in self.labels.items()},

@@ -19,6 +19,8 @@ class Settings:
         runtimes: What latency is measured on.
         seed: Of all chance in steps.
         memory: Bytes that may be used to keep what enters an edited layer, None for a quarter of what is free.
+        device: Where models compute: "auto" (the first CUDA device, else the CPU), "cpu", "cuda", "cuda:1", "mps".
+            A session stays on its device.
     """
 
     tolerance: float = 0.0
@@ -27,6 +29,7 @@ class Settings:
     runtimes: tuple[str, ...] = field(default_factory=lambda: tuple(RUNTIMES))
     seed: int = 0
     memory: int | None = None
+    device: str = "auto"
 
     def changed(self) -> dict[str, Any]:
         """Return the settings that differ from the defaults."""

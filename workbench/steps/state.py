@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor, nn
 
 from workbench.checkpoint.coding import Coding
 from workbench.model.subject import Subject
-from workbench.model.twin import sharing_copy
+from workbench.model.twin import model_on, sharing_copy
 from workbench.steps.change import Change
 from workbench.task.batch import feeds_of, mark_feeds
 from workbench.task.feeding import Feed
@@ -143,6 +144,13 @@ class State:
     def with_notes(self, *notes: str) -> State:
         """Return the state with more to say."""
         return replace(self, notes=(*self.notes, *notes))
+
+    def on(self, device: torch.device) -> State:
+        """Return the state on a device; itself where it is there."""
+        model = model_on(self.model, device)
+        if model is self.model:
+            return self
+        return replace(self, model=model, codings={name: coding.on(device) for name, coding in self.codings.items()})
 
     def parameter(self, name: str) -> Tensor:
         """Return a parameter's values, without gradient."""

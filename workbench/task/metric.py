@@ -19,6 +19,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError, first_line
 from workbench.task.batch import Tree, count, join, take
 from workbench.task.classes import Classes
+from workbench.task.device import CPU, moved
 
 Judge = Callable[[Tree, Tree], Tensor]
 Combine = Callable[[Tensor], Tensor]
@@ -131,6 +132,7 @@ class Metric:
             WorkbenchError: The metric raises an error, gives no number, or one that is NaN or infinite; it says for how
                 many samples and for which.
         """
+        outputs, targets = moved(outputs, CPU), moved(targets, CPU)  # exact, and the same wherever a model runs
         try:
             judged = torch.as_tensor(self.judge(outputs, targets)).double()
         except Exception as error:  # a user's metric may raise anything

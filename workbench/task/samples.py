@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, default_collate
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.task.batch import Call, Inputs, Tree, count, leaves, take, tensors
+from workbench.task.device import CPU, moved
 from workbench.task.identity import code_digest, tensor_bytes
 from workbench.task.items import is_countable, parts, targets_of
 
@@ -36,9 +37,11 @@ class Samples:
 
     Attributes:
         call: How a model is called with the inputs, as far as that is the task's to say.
+        device: Where batches are.
     """
 
     call: Call = Call()
+    device: torch.device = CPU
 
     def __init__(self, source: Dataset[Any], collate: Collate | None = None, target: str = "") -> None:
         self.source, self._collate, self._target = source, collate, target
@@ -178,6 +181,33 @@ class ArraySamples(Samples):
             shape = (1, -1, *(1,) * (rows.ndim - 2))
             rows = (rows - torch.tensor(self.mean).view(shape)) / torch.tensor(self.std).view(shape)
         return rows
+
+
+class Placed(Samples):
+    """Samples whose batches are on a device; what is kept of them stays where it is."""
+
+    def __init__(self, whole: Samples, device: torch.device) -> None:
+        self.whole, self.device, self.call = whole, device, whole.call
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex digits of the samples, wherever they are read."""
+        return self.whole.digest
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def called(self, call: Call) -> Placed:
+        return Placed(self.whole.called(call), self.device)
+
+    def batch(self, indices: Sequence[int]) -> Read:
+        inputs, targets = self.whole.batch(indices)
+        return moved(inputs, self.device), moved(targets, self.device)
+
+
+def at_rest(samples: Samples) -> Samples:
+    """Return samples as they were handed over, whatever device their batches go to."""
+    return samples.whole if isinstance(samples, Placed) else samples
 
 
 def check_finite(value: Tensor, numbers: Sequence[int] | None = None) -> None:

@@ -15,11 +15,12 @@ from torch import Tensor
 from workbench.errors import WorkbenchError, within
 from workbench.task.batch import Call, Output, entering
 from workbench.task.classes import IGNORED, Classes
+from workbench.task.device import CPU
 from workbench.task.identity import code_digest
 from workbench.task.loss import LOSSES, Loss, NamedLoss, loss_of
 from workbench.task.metric import Judge, Metric
 from workbench.task.named import metric_of
-from workbench.task.samples import ArraySamples, Lazy, Read, Samples
+from workbench.task.samples import ArraySamples, Lazy, Placed, Read, Samples, at_rest
 from workbench.task.sources import samples
 
 Split = Literal["train", "validation", "test", "calibration"]
@@ -88,6 +89,7 @@ class Task:
         self.classes = tuple(str(c) for c in classes)
         self.call, self._target = Call(output=output), target
         self._called: dict[Split, Samples] = {}
+        self.device = CPU
         self.mean, self.std = mean, std
         splits = {"train": train, "validation": validation, "test": test, "calibration": calibration}
         self._splits = {key: self._lazy(key, value) for key, value in splits.items() if value is not None}
@@ -138,7 +140,8 @@ class Task:
             have = ", ".join(self._splits)
             raise WorkbenchError(f"the task has no {split} data (it has {have}); give {split}=... to wb.Task")
         if split not in self._called:
-            self._called[split] = self._splits[split].get().called(self.call)
+            read = self._splits[split].get().called(self.call)
+            self._called[split] = read if self.device == CPU else Placed(read, self.device)
         return self._called[split]
 
     @property
@@ -166,8 +169,16 @@ class Task:
             task.loss = replace(self.loss, classes=metric.classes)
         return task
 
+    def on(self, device: torch.device) -> Task:
+        """Return the same task, whose batches are on a device."""
+        if device == self.device:
+            return self
+        task = copy.copy(self)
+        task.device, task._called = device, {}
+        return task
+
     def _calibration(self) -> Samples:
-        train = self.split("train")
+        train = at_rest(self.split("train"))
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
         return Subset(train, order[:CALIBRATION_SAMPLES].tolist())
 
@@ -178,7 +189,7 @@ class Task:
             train: Whether the train split goes along.
         """
         task, splits = copy.copy(self), (*STEERING, *(("train",) if train else ()))
-        task._splits = {split: Lazy.of(_own(self.split(split))) for split in splits if self.has(split)}
+        task._splits = {split: Lazy.of(_own(at_rest(self.split(split)))) for split in splits if self.has(split)}
         task._called = {}
         return task
 
@@ -210,7 +221,7 @@ class Subset(Samples):
     """Some samples of others, by index."""
 
     def __init__(self, whole: Samples, indices: Sequence[int]) -> None:
-        self.whole, self.indices = whole, list(indices)
+        self.whole, self.indices, self.device = whole, list(indices), whole.device
 
     @cached_property
     def digest(self) -> str:

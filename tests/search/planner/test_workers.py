@@ -12,7 +12,8 @@ from tests.search.test_sensitivity import trial_context_of
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.search.planner import workers as module
-from workbench.search.planner.workers import Lost, Work, Workers, width_of
+from workbench.search.planner.workers import Lost, Work, Workers
+from workbench.search.trials.executor import width_of
 
 
 @pytest.fixture(scope="module")

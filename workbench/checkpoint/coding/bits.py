@@ -6,11 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.task.device import CPU
+
 PIECE = 1 << 18  # codes that are packed together; a multiple of 8, so that each piece ends with a whole byte
 
 
 def pack(codes: Tensor, bits: int) -> Tensor:
     """Return `codes` [n] (of any whole type, 0 <= code < 2**bits), lowest bit first, as uint8 [ceil(n * bits / 8)]."""
+    codes = codes.to(CPU)
     if bits == 8:
         return codes.to(torch.uint8)
     if bits == 16:

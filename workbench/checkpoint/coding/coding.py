@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -54,6 +54,12 @@ class Coding(ABC):
     def select(self, dim: int, keep: Sequence[int]) -> Coding:
         """Return the coding of the tensor after only the indices `keep` of `dim` were kept."""
 
+    def on(self, device: torch.device) -> Self:
+        """Return the coding with its tables on a device, where the values are that it codes."""
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        tables = {name: value.to(device) for name, value in own.items() if isinstance(value, Tensor)}
+        return self if all(tables[name] is own[name] for name in tables) else replace(self, **tables)  # type: ignore[arg-type]  # of each field its own
+
     @property
     def count(self) -> int:
         """How many codes have a value: those from 0 on."""
@@ -64,7 +70,7 @@ class Coding(ABC):
         parts = list(self.pieces(values))
         if len(parts) == 1:
             return self.values(self.codes(values))
-        rounded, start = torch.empty(values.shape), 0
+        rounded, start = torch.empty(values.shape, device=values.device), 0
         for own, part in parts:
             rounded[start : start + len(part)] = own.values(own.codes(part))
             start += len(part)

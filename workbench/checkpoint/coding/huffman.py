@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.task.device import CPU
+
 RAW = -15  # no header and no checksum: the whole file has one
 
 
@@ -23,7 +25,7 @@ def _width(bits: int) -> str:
 def squeeze(codes: Tensor, bits: int) -> Tensor:
     """Return `codes` [n] (0 <= code < 2**bits) as a Huffman stream, uint8."""
     stream = zlib.compressobj(9, zlib.DEFLATED, RAW, 9, zlib.Z_HUFFMAN_ONLY)
-    data = stream.compress(codes.numpy().astype(_width(bits)).tobytes()) + stream.flush()
+    data = stream.compress(codes.to(CPU).numpy().astype(_width(bits)).tobytes()) + stream.flush()
     return torch.from_numpy(np.frombuffer(data, np.uint8).copy())
 
 

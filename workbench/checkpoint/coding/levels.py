@@ -43,10 +43,10 @@ class Levels(Coding):
         )
 
     def codes(self, values: Tensor) -> Tensor:
-        return nearest(self.levels, values.float() / self._wide(values.ndim))
+        return nearest(self.levels.to(values.device), values.float() / self._wide(values.ndim))
 
     def values(self, codes: Tensor) -> Tensor:
-        return self.levels[codes] * self._wide(codes.ndim)
+        return self.levels.to(codes.device)[codes] * self._wide(codes.ndim)
 
     def tables(self) -> dict[str, Tensor]:
         return {"scale": self.scale}
@@ -81,13 +81,13 @@ def fitted(coding: type[Levels], weight: Tensor, bits: int, axis: int | None, ra
     rows = wide.reshape(1, -1) if axis is None else wide.movedim(axis, 0).flatten(1)
     peak = rows.abs().amax(1)
     peak = torch.where(peak > 0, peak, torch.ones_like(peak))
-    levels = coding(bits, peak, 0).levels
+    levels = coding(bits, peak, 0).levels.to(rows.device)
 
     def error(part: Tensor) -> Tensor:
         scale = (part * peak).unsqueeze(1)
         return (levels[nearest(levels, rows / scale)] * scale - rows).square().sum(1)
 
-    scale = peak * least_error(error, len(rows)) if ranges == "mse" else peak
+    scale = peak * least_error(error, len(rows), rows.device) if ranges == "mse" else peak
     return coding(bits, scale.reshape(()) if axis is None else scale, axis)
 
 

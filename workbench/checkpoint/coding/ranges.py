@@ -17,17 +17,18 @@ BINS = 2048
 NARROWEST = 0.02
 
 
-def least_error(error: Callable[[Tensor], Tensor], count: int) -> Tensor:
+def least_error(error: Callable[[Tensor], Tensor], count: int, device: torch.device) -> Tensor:
     """Return for each of `count` rows the part of its range, in (0, 1], that makes `error` smallest.
 
     Args:
         error: From parts [count] to the squared error of every row, [count].
         count: Number of rows.
+        device: Where they are.
     """
-    best = torch.ones(count)
+    best = torch.ones(count, device=device)
     least = error(best)
     for parts in (torch.linspace(1, 1 / COARSE, COARSE)[1:], torch.linspace(-1, 1, FINE) / COARSE):
-        centre = torch.zeros(count) if len(parts) == COARSE - 1 else best.clone()
+        centre = torch.zeros(count, device=device) if len(parts) == COARSE - 1 else best.clone()
         for part in parts.tolist():
             tried = (centre + part).clamp(NARROWEST, 1.0)
             errors = error(tried)

@@ -20,6 +20,7 @@ from workbench.checkpoint.coding import bits, huffman
 from workbench.checkpoint.coding.coding import CODINGS, Coding
 from workbench.checkpoint.coding.described import LAYOUTS, VALUES, check_facts, shape_of
 from workbench.errors import WorkbenchError, first_line
+from workbench.task.device import CPU
 
 ENTRY = 100  # bytes that one more part takes in a file's header, about
 LONG = 255  # zeros that stand for no value: as many zeros as one byte can say
@@ -127,7 +128,7 @@ def _streams(tensor: Tensor, coding: Coding | None) -> dict[str, Tensor]:
 
 def _gaps(nonzero: Tensor) -> Tensor:
     """Return where `nonzero` [n] is true as a Huffman stream of the zeros before each place, in parts of `LONG`."""
-    places = nonzero.nonzero().flatten()
+    places = nonzero.nonzero().flatten().to(CPU)  # the stream is made there
     zeros = torch.diff(places, prepend=torch.tensor([-1])) - 1
     symbols = torch.full((int((zeros // LONG + 1).sum()),), LONG)
     symbols[(zeros // LONG + 1).cumsum(0) - 1] = zeros % LONG
@@ -173,7 +174,7 @@ def store(tensor: Tensor, coding: Coding | None = None) -> tuple[dict[str, Tenso
     Raises:
         WorkbenchError: The values do not lie on the coding's grid, so that storing them would change them.
     """
-    tensor = tensor.detach().cpu().contiguous()
+    tensor, coding = tensor.detach().to(CPU).contiguous(), coding and coding.on(CPU)
     if coding and not coding.holds(tensor):
         raise WorkbenchError(f"the values are not on the {coding.bits}-bit grid they are to be stored with")
     planned = plan(tensor, coding)

@@ -59,7 +59,7 @@ class Uniform(Coding):
         if self.axis is None:
             return table
         if self.groups:
-            spread = table.repeat_interleave(torch.tensor(self.groups), dim=1)
+            spread = table.repeat_interleave(torch.tensor(self.groups, device=table.device), dim=1)
             spread = spread.T if self.axis else spread
             return spread.reshape(*spread.shape, *[1] * (ndim - 2))
         return table.view([-1 if dim == self.axis else 1 for dim in range(ndim)])
@@ -94,7 +94,7 @@ class Uniform(Coding):
     @classmethod
     def read(cls, facts: Mapping[str, Any], tables: Mapping[str, Tensor]) -> Uniform:
         scale = tables["scale"]
-        zero_point = tables.get("zero_point", torch.zeros(scale.shape)).long()
+        zero_point = tables.get("zero_point", torch.zeros_like(scale)).long()
         low, high = integer_range(facts["bits"], symmetric=True)
         return cls(
             facts["bits"], scale, zero_point, facts.get("low", low), facts.get("high", high), facts.get("axis"),

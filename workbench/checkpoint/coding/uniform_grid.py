@@ -75,4 +75,6 @@ def _fit(rows: Tensor, bits: int, symmetric: bool, ranges: str, percentile: floa
         rounded = ((rows / scale).round() + zero_point).clamp(lowest, highest) - zero_point
         return (rounded * scale - rows).square().sum(1)
 
-    return tables(least_error(error, len(rows)) if ranges == "mse" else torch.ones(len(rows)))
+    return tables(
+        least_error(error, len(rows), rows.device) if ranges == "mse" else torch.ones(len(rows), device=rows.device)
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 from torch.fx import Graph, Node
 
@@ -92,6 +93,10 @@ class ProgramModule(nn.Module):
             raise TypeError(f"the model takes {inputs} inputs")
         return self._run(arguments[:inputs])
 
+    def on_device(self, device: torch.device) -> None:
+        """Make tensors on a device from now on; who moves the module's own calls it."""
+        self._steps = replace(self._steps, steps=tuple(_placed(step, device) for step in self._steps.steps))
+
     def _run(self, inputs: tuple[Tensor, ...]) -> Any:
         values: list[Any] = [*inputs, *(None for _ in range(self._steps.size - len(inputs)))]
         for step in self._steps.steps:
@@ -128,6 +133,16 @@ class ProgramModule(nn.Module):
             ARITHMETIC[step.target] if step.kind == "number" else operators()[step.target].call
         )
         return function
+
+
+def _placed(step: Step, device: torch.device) -> Step:
+    def place(value: Any) -> Any:
+        if isinstance(value, list):
+            return [place(element) for element in value]
+        return device if isinstance(value, torch.device) else value
+
+    named = {name: place(value) for name, value in step.named.items()}
+    return replace(step, args=tuple(place(value) for value in step.args), named=named)
 
 
 def _filled(value: Any, values: list[Any]) -> Any:

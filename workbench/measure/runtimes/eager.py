@@ -13,6 +13,7 @@ from workbench.model.twin import twin
 from workbench.registry import register
 from workbench.steps import State
 from workbench.task.batch import Tree, outputs_of
+from workbench.task.device import device_of
 
 
 def prepare(state: State, example: tuple[Tensor, ...], overlay: Mapping[str, Tensor] | None = None) -> Forward:
@@ -39,6 +40,9 @@ class Eager(Runtime):
     kind = "eager"
     title = "PyTorch (eager)"
     position = 1
+
+    def device(self, state: State) -> torch.device:
+        return device_of(state.model)
 
     def prepare(self, state: State, example: tuple[Tensor, ...]) -> Forward:
         return prepare(state, example)

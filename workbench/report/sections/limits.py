@@ -56,6 +56,8 @@ def method(record: Record) -> Section:
     machine = record.get("machine")
     where = f" on {machine['processor']} with {machine['cores']} cores" if machine else ""
     threads = f", {_threads(machine['threads'])}" if machine else ""
+    if machine and machine.get("device", "cpu") != "cpu":
+        where += f" and {machine['device']}, each runtime on its own,"
     software = ", ".join(f"{name} {value}" for name, value in record["software"].items())
     notes: list[Sentence] = [
         f"Scores on validation ({splits['validation']:,} samples) were taken {precision}, in pairs with the original, "

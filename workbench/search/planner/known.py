@@ -16,7 +16,7 @@ from workbench.search.planner.space import Space
 from workbench.search.planner.study import Journal
 from workbench.search.trials.trial import TrialContext
 
-FORMAT = 1  # of what is kept; raised when knobs or what they mean change
+FORMAT = 2  # of what is kept; raised when knobs or what they mean change
 
 
 def identity(trial_context: TrialContext, space: Space) -> str:
@@ -29,6 +29,7 @@ def identity(trial_context: TrialContext, space: Space) -> str:
         reference.samples.digest,
         trial_context.context.seed,
         trial_context.state.digest(),
+        str(subject.device),
         space,
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

@@ -17,9 +17,10 @@ from typing import Any
 
 from workbench.errors import Cancelled, WorkbenchError, first_line
 from workbench.jobs.progress import Progress
-from workbench.search.trials.executor import pack, unpack
+from workbench.search.trials.executor import pack, unpack, width_of
 from workbench.search.trials.trial import TrialContext
 from workbench.steps import State
+from workbench.task.device import CPU
 
 POLL_SECONDS = 0.2
 KEPT = 8  # contexts and states that a worker keeps
@@ -48,16 +49,6 @@ class Lost:
     """What comes back of work that was lost with its worker."""
 
     reason: str
-
-
-def width_of(executor: Executor | None) -> int:
-    """Return how many pieces of work an executor does at a time: as many as it has workers, 1 without one."""
-    if executor is None:
-        return 1
-    client = getattr(executor, "_client", None)  # of Dask, whose workers may be anywhere
-    if client is not None:
-        return max(int(sum(client.nthreads().values())), 1)
-    return max(int(getattr(executor, "_max_workers", 0) or 1), 1)
 
 
 class Workers:
@@ -174,7 +165,7 @@ class Workers:
             if not name:
                 self._packed[name] = pack(self._root, self.width, whole=True)
             else:
-                self._packed[name] = bytes(cloudpickle.dumps(self._states[name]))
+                self._packed[name] = bytes(cloudpickle.dumps(self._states[name].on(CPU)))
         return self._packed[name]
 
 
@@ -195,5 +186,7 @@ def elsewhere(
         _held.popitem(last=False)
     context: TrialContext = _held[digests[""]]
     if base:
+        # Moved once: what is there already is held on.
+        _held[digests[base]] = _held[digests[base]].on(context.context.subject.device)
         context = replace(context, state=_held[digests[base]])
     return True, do(context, *args)

@@ -11,7 +11,7 @@ from workbench.errors import WorkbenchError
 from workbench.search.trials.trial import Outcome, Trial, TrialContext
 from workbench.steps import Need
 
-FORMAT = 5  # of what is kept; raised when the order of samples or a field changes
+FORMAT = 6  # of what is kept; raised when the order of samples or a field changes
 
 
 class OutcomeCache:
@@ -19,7 +19,7 @@ class OutcomeCache:
 
     Args:
         folder: Where all are kept, None to keep nothing.
-        trial_context: Another state, subject, metric or seed is another place in the folder.
+        trial_context: Another state, subject, metric, seed or device is another place in the folder.
     """
 
     def __init__(self, folder: Path | None, trial_context: TrialContext) -> None:
@@ -55,5 +55,6 @@ class OutcomeCache:
 
 def _key(trial_context: TrialContext) -> str:
     subject = trial_context.context.subject
-    facts = FORMAT, subject.fingerprint, trial_context.context.seed, trial_context.state.digest()
+    seed, device = trial_context.context.seed, str(subject.device)
+    facts = FORMAT, subject.fingerprint, seed, trial_context.state.digest(), device
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

@@ -25,13 +25,28 @@ from workbench.errors import Cancelled, WorkbenchError, first_line
 from workbench.jobs.progress import Progress
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.prefixes import free_share
+from workbench.model.subject import Subject
 from workbench.search.trials.trial import Outcome, Tolerance, Trial, TrialContext, advance, clear, unclear
+from workbench.steps import State
+from workbench.task.device import CPU, device_named
+from workbench.task.samples import Placed, at_rest
+from workbench.task.task import Subset
 
 KEPT_CONTEXTS = 2
 POLL_SECONDS = 0.2
 _contexts: OrderedDict[str, TrialContext] = OrderedDict()
 
 Work = list[tuple[int, Trial, Outcome | None]]
+
+
+def width_of(executor: Executor | None) -> int:
+    """Return how many pieces of work an executor does at a time, 1 without one; as many as cores if it does not say."""
+    if executor is None:
+        return 1
+    client = getattr(executor, "_client", None)  # of Dask, whose workers may be anywhere
+    if client is not None:
+        return max(int(sum(client.nthreads().values())), 1)
+    return max(int(getattr(executor, "_max_workers", 0) or os.cpu_count() or 1), 1)
 
 
 def run_on(
@@ -48,7 +63,7 @@ def run_on(
         WorkbenchError: The model or data cannot be sent, or a worker failed.
         Cancelled: It was told to stop; what workers are at goes on to its end and is dropped.
     """
-    wide = max(int(getattr(executor, "_max_workers", 0) or os.cpu_count() or 1), 1)
+    wide = width_of(executor)
     payload = pack(trial_context, wide)
     sender = _Sender(executor, hashlib.sha256(payload).hexdigest(), payload, tolerance)
     progress, start = trial_context.context.progress, time.monotonic()
@@ -127,6 +142,8 @@ def work(
 def pack(trial_context: TrialContext, workers: int, whole: bool = False) -> bytes:
     """Return what trials are made on as bytes, with a part of the free memory for each of some workers.
 
+    It goes by way of the CPU and is used on a device of the same name.
+
     Args:
         trial_context: What is sent.
         workers: How many share a machine's memory.
@@ -139,16 +156,17 @@ def pack(trial_context: TrialContext, workers: int, whole: bool = False) -> byte
 
     _by_value(trial_context.state.model)
     task = trial_context.context.subject.task
-    subject = trial_context.context.subject.portable(train=whole)
-    context = replace(trial_context.context, subject=subject, progress=Progress())
+    subject, device = trial_context.context.subject.portable(train=whole), trial_context.context.subject.device
     evaluator = trial_context.evaluator
-    facts = (evaluator.worthwhile, evaluator.layout, evaluator.batch, free_share() // workers)
+    facts = (evaluator.worthwhile, evaluator.layout, evaluator.batch, free_share(device) // workers)
     # A part of the split goes as it is; all of it is in the task already.
     part = len(trial_context.reference.samples) < len(task.split("validation"))
-    samples = trial_context.reference.samples if part else subject.task.split("validation")
+    samples = trial_context.reference.samples if part else at_rest(subject.task.split("validation"))
     reference = replace(trial_context.reference, samples=samples)
+    state, subject = _together(trial_context.state, subject, CPU)
+    context = replace(trial_context.context, subject=subject, progress=Progress())
     try:
-        return bytes(cloudpickle.dumps((trial_context.state, context, reference, facts, os.getpid(), workers)))
+        return bytes(cloudpickle.dumps((state, context, reference, facts, os.getpid(), workers, str(device))))
     except Exception as error:  # pickling runs the code of whatever is in the model and the data
         raise WorkbenchError(f"the model or its data cannot be sent to other processes: {first_line(error)}") from error
 
@@ -158,12 +176,25 @@ def unpack(payload: bytes) -> TrialContext:
     import cloudpickle
 
     # What is loaded here was sent by the process that this worker works for.
-    state, context, reference, (worthwhile, layout, batch, memory), sender, workers = cloudpickle.loads(payload)
+    state, context, reference, (worthwhile, layout, batch, memory), sender, workers, name = cloudpickle.loads(payload)
+    state, subject = _together(state, context.subject, device_named(name))
+    context = replace(context, subject=subject)
+    if subject.device != CPU and not isinstance(reference.samples, Subset):  # a part of placed samples is placed
+        reference = replace(reference, samples=Placed(reference.samples, subject.device))
     if os.getpid() != sender:
         torch.set_num_threads(max((os.cpu_count() or 1) // workers, 1))
     evaluator = Evaluator(reference.samples, memory)
     evaluator.worthwhile, evaluator.layout, evaluator.batch = worthwhile, layout, batch
     return TrialContext(state, context, reference, evaluator)
+
+
+def _together(state: State, subject: Subject, device: torch.device) -> tuple[State, Subject]:
+    """Return both on a device; a state whose model is the subject's own has it there too."""
+    there = subject.on(device)
+    if state.model is not subject.model:
+        return state.on(device), there
+    codings = {name: coding.on(device) for name, coding in state.codings.items()}
+    return replace(state, model=there.model, codings=codings), there
 
 
 def _by_value(model: nn.Module) -> None:

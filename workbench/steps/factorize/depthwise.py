@@ -70,5 +70,9 @@ class DepthwiseSplit(Split):
             return first, last
         inside = self.weight.shape[1]
         filters = first.reshape(inside, rank, -1)
-        basis = torch.einsum("itk,ij->itjk", filters, torch.eye(inside, dtype=first.dtype)).flatten(2).flatten(0, 1)
+        basis = (
+            torch.einsum("itk,ij->itjk", filters, torch.eye(inside, dtype=first.dtype, device=first.device))
+            .flatten(2)
+            .flatten(0, 1)
+        )
         return first, refitted(last.flatten(1), basis, self.weight.flatten(1), self.second[0]).view_as(last)

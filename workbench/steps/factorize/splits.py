@@ -45,7 +45,9 @@ def composed(first: Tensor, second: Tensor, groups: int = 1) -> Tensor:
 def regular(second: Tensor) -> Tensor:
     """Return second moments [..., d, d] that can be inverted, though some inputs never occur."""
     mean = second.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
-    return second + torch.eye(second.shape[-1], dtype=second.dtype) * torch.where(mean > 0, TINY * mean, 1.0)
+    return second + torch.eye(second.shape[-1], dtype=second.dtype, device=second.device) * torch.where(
+        mean > 0, TINY * mean, 1.0
+    )
 
 
 def directions(matrix: Tensor, second: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -235,7 +237,9 @@ class SpatialSplit(Split):
         wide = self.weight.shape[3]
         # Column x of the last factor multiplies the vertical filters at column x of the patch.
         basis = (
-            torch.einsum("riy,xz->rxiyz", first[..., 0], torch.eye(wide, dtype=first.dtype)).flatten(2).flatten(0, 1)
+            torch.einsum("riy,xz->rxiyz", first[..., 0], torch.eye(wide, dtype=first.dtype, device=first.device))
+            .flatten(2)
+            .flatten(0, 1)
         )
         fitted = refitted(last.flatten(1), basis, self.weight.flatten(1), self.second[0])
         return first, fitted.view_as(last)

@@ -26,7 +26,7 @@ class TuckerSplit(Split):
     def __init__(self, weight: Tensor, groups: int = 1, second: Tensor | None = None) -> None:
         super().__init__(weight, groups, second)
         inside = self.weight.shape[1]
-        self._root, self._unroot = torch.eye(inside).double(), torch.eye(inside).double()
+        self._root = self._unroot = torch.eye(inside, dtype=torch.float64, device=self.weight.device)
         if self.second is not None:
             kernel = math.prod(self.weight.shape[2:])
             blocks = self.second.reshape(inside, kernel, inside, kernel)

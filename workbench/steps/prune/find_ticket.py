@@ -26,6 +26,7 @@ from workbench.steps.train.goal import Goal
 from workbench.steps.train.gradient_step import GradientStep
 from workbench.steps.train.schedules import Pick
 from workbench.steps.train.training import finished, judge, refuse_grid, trainable, zero_masks
+from workbench.task.device import device_of
 
 
 def smallest_gone(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor], amount: float) -> dict[str, Tensor]:
@@ -43,7 +44,7 @@ def smallest_gone(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor], am
 
 def drawn_again(model: nn.Module, seed: int) -> None:
     """Give every module that knows how to its initial weights, in place, the same for the same seed."""
-    with OwnChance(seed).drawing():
+    with OwnChance(seed, device_of(model)).drawing():
         for module in model.modules():
             reset = getattr(module, "reset_parameters", None)
             if callable(reset):

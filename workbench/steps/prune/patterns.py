@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from workbench.task.device import CPU
+
 PATTERNS = ("unstructured", "n:m", "block", "kernel")
 RANKINGS = ("local", "global", "output")
 
@@ -146,7 +148,7 @@ def _counts(tensors: Iterable[Tensor], upper: int | None) -> Tensor:
         for piece in torch.split(scores.flatten(), PIECE):
             keys = _keys(piece)
             digits = keys // HALF if upper is None else keys[keys // HALF == upper] % HALF
-            counts += torch.bincount(digits, minlength=HALF)
+            counts += torch.bincount(digits, minlength=HALF).to(CPU)
     return counts
 
 

@@ -18,6 +18,7 @@ from workbench.model.twin import twin
 from workbench.steps.calibration import calibration_batches
 from workbench.steps.context import Context
 from workbench.task.batch import call
+from workbench.task.device import CPU, device_of
 
 Place = tuple[str, str]
 Ranges = dict[Place, tuple[float, float]]
@@ -57,13 +58,14 @@ def observe(
     }
     if chosen is None:
         return ranges, skipped
-    counts = {place: torch.zeros(BINS) for place in ranges}
+    device = device_of(model)
+    counts = {place: torch.zeros(BINS, device=device) for place in ranges}
 
     def count(place: Place, value: Tensor) -> None:
         counts[place] += torch.histc(value, BINS, *ranges[place])
 
     _watch(model, wanted, context, count, "counting activations")
-    return {place: chosen(counts[place], *ranges[place]) for place in ranges}, skipped
+    return {place: chosen(counts[place].to(CPU), *ranges[place]) for place in ranges}, skipped
 
 
 def makers(model: nn.Module, names: Iterable[str], example: tuple[Tensor, ...]) -> dict[str, str]:

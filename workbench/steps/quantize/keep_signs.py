@@ -40,7 +40,7 @@ def ternary(weight: Tensor, axis: int | None) -> Ternary:
     wide = weight.detach().float().abs()
     rows = wide.reshape(1, -1) if axis is None else wide.movedim(axis, 0).flatten(1)
     sums = rows.sort(dim=1, descending=True).values.double().cumsum(1)
-    counts = torch.arange(1, rows.shape[1] + 1)
+    counts = torch.arange(1, rows.shape[1] + 1, device=rows.device)
     best = (sums.square() / counts).argmax(1, keepdim=True)
     scale = _positive((sums.gather(1, best) / (best + 1)).squeeze(1).float())
     return Ternary(2, scale.reshape(()) if axis is None else scale, axis)

@@ -29,6 +29,7 @@ from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import ROUNDINGS
 from workbench.steps.state import State
 from workbench.steps.step import Axes, Need, Stage
+from workbench.task.device import device_of
 
 
 @register
@@ -157,7 +158,8 @@ class Quantize(CodingStep):
             ranges.setdefault((maker, OUTPUT), ranges[name, INPUT])
         changes = self.changes(folded, context)
         marked = folded.marked(changes)
-        grids = {place: ActivationQuantizer(self.activations, *reach) for place, reach in ranges.items()}
+        device = device_of(model)
+        grids = {place: ActivationQuantizer(self.activations, *reach, device) for place, reach in ranges.items()}
         values = {name: change.weight for name, change in changes.items()}
         for (name, place), quantizer in grids.items():
             bias = getattr(model.get_submodule(name), "bias", None)

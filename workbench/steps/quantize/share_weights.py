@@ -23,6 +23,7 @@ from workbench.steps.quantize.encode import ROUNDING_HELP, CodingStep, encoded
 from workbench.steps.quantize.rounding import GENERAL
 from workbench.steps.state import State
 from workbench.steps.step import Stage
+from workbench.task.device import CPU
 
 MOST_VALUES = 100_000
 
@@ -41,7 +42,7 @@ def centroids(weight: Tensor, count: int) -> Tensor:
     distinct = torch.unique(values)
     if len(distinct) > count:
         distinct = _clustered(values, count)
-    centroids: Tensor = torch.unique(torch.cat([distinct, torch.zeros(int(zero))]))
+    centroids: Tensor = torch.unique(torch.cat([distinct, values.new_zeros(int(zero))]))
     return centroids
 
 
@@ -49,8 +50,8 @@ def _clustered(values: Tensor, count: int) -> Tensor:
     from sklearn.cluster import KMeans  # slow to import
 
     start = np.linspace(float(values[0]), float(values[-1]), count).reshape(-1, 1)
-    clusters = KMeans(count, init=start, n_init=1, tol=1e-5).fit(values.double().numpy().reshape(-1, 1))
-    return torch.from_numpy(clusters.cluster_centers_).flatten().float()
+    clusters = KMeans(count, init=start, n_init=1, tol=1e-5).fit(values.double().to(CPU).numpy().reshape(-1, 1))
+    return torch.from_numpy(clusters.cluster_centers_).flatten().float().to(values.device)
 
 
 @register

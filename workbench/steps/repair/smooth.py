@@ -161,8 +161,9 @@ def observed(model: nn.Module, norms: Sequence[str], context: Context) -> Mappin
     """Return statistics of what the named norms give on the calibration split."""
     watched, entering = twin(model), {}
     for name in norms:
-        width = len(watched.get_submodule(name).get_parameter("weight"))
-        entering[name] = Inputs(torch.zeros(width), torch.zeros(width, width, dtype=torch.float64))
+        weight = watched.get_submodule(name).get_parameter("weight").detach()
+        second = torch.zeros(len(weight), len(weight), dtype=torch.float64, device=weight.device)
+        entering[name] = Inputs(torch.zeros(len(weight), device=weight.device), second)
 
         def hook(_: nn.Module, __: Any, output: Tensor, inputs: Inputs = entering[name]) -> None:
             inputs.add(output.detach())

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workbench.task.device import CPU
+
 # What schedules move, and what it may be.
 MOVING = {
     "lr": (0.0, math.inf),
@@ -65,7 +67,7 @@ def same_form(own: Tensor, other: Any) -> bool:
         and not other.is_nested
         and not other.is_quantized
         and other.layout == own.layout == torch.strided
-        and other.device == own.device  # one without values says "meta"
+        and other.device == CPU  # as files are read, wherever the training is; one without values says "meta"
         and (other.dtype, other.shape) == (own.dtype, own.shape)
         and bool(torch.isfinite(other).all())
     )
@@ -100,17 +102,17 @@ def _entry(name: str, value: Any, parameter: Tensor, batches: int) -> bool:
     return same_form(parameter, value) and (name != "exp_avg_sq" or bool((value >= 0).all()))
 
 
-def states_fit(facts: Mapping[str, Any]) -> bool:
-    """Return whether generators take their states; tried on others, since torch alone can tell."""
+def states_fit(facts: Mapping[str, Any], device: torch.device) -> bool:
+    """Return whether generators take their states, that of chance on a device; tried, since torch alone can tell."""
     order, chance = facts["order"], facts["chance"]
-    state = torch.Generator().get_state()
+    ordering, drawing = torch.Generator(), torch.Generator(device)
     if type(chance) is not dict or chance.keys() != {"generator", "quiet"} or not within(chance["quiet"], 0, 2**31):
         return False
-    if not same_form(state, order) or not same_form(state, chance["generator"]):
+    if not same_form(ordering.get_state(), order) or not same_form(drawing.get_state(), chance["generator"]):
         return False
     try:
-        torch.Generator().set_state(order)
-        torch.Generator().set_state(chance["generator"])
+        ordering.set_state(order)
+        drawing.set_state(chance["generator"])
     except RuntimeError:
         return False
     return True

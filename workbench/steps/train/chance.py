@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from workbench.task.device import CPU
+
 
 @cache
 def _draws(operator: Any) -> bool:
@@ -43,12 +45,13 @@ class OwnChance:
 
     Args:
         seed: Of the generator.
+        device: Where what is computed is; each kind of device draws in its own way.
     """
 
     PATIENCE = 8
 
-    def __init__(self, seed: int) -> None:
-        self._generator = torch.Generator().manual_seed(seed)
+    def __init__(self, seed: int, device: torch.device = CPU) -> None:
+        self._generator = torch.Generator(device).manual_seed(seed)
         self._quiet = 0
 
     @contextmanager

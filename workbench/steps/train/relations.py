@@ -37,7 +37,7 @@ def _relations(points: Tensor) -> tuple[Tensor, Tensor]:
     squares = products.diagonal()
     apart = (squares[:, None] + squares - 2 * products).clamp(min=0)
     # A square root has no slope at zero; a sample is at no distance from itself.
-    same = torch.eye(len(points), dtype=torch.bool)
+    same = torch.eye(len(points), dtype=torch.bool, device=points.device)
     lengths = torch.where(same, 0.0, apart.masked_fill(same, 1.0).clamp(min=1e-12).sqrt())
     mean = lengths.sum() / (len(points) * (len(points) - 1))
     at = products[:, None, :] - products[:, :, None] - products[None] + squares[None, :, None]

@@ -41,7 +41,7 @@ def discriminant(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor
     """
     features = features.double()
     counts = torch.bincount(labels, minlength=classes).double()
-    sums = torch.zeros(classes, features.shape[1], dtype=torch.float64).index_add_(0, labels, features)
+    sums = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
     means = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), features.mean(0))
     inner = features - means[labels]
     covariance = damped((inner.T @ inner / len(features))[None], DAMPING)[0]
@@ -105,7 +105,7 @@ class ReplaceHead(GraphStep):
         )
         linear = nn.Linear(inside, classes, device="meta")
         for part, value in (("weight", weight), ("bias", bias)):
-            linear._parameters[part] = nn.Parameter(value.to(head.get_parameter("weight").dtype))
+            linear._parameters[part] = nn.Parameter(value.to(head.get_parameter("weight")))  # its type and device
         model = sharing_copy(state.model)
         linear.train(head.training)
         if name:

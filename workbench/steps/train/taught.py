@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError, first_line
 from workbench.loading.exported import folder_digest
 from workbench.loading.load import load_model
-from workbench.model.twin import twin
+from workbench.model.twin import model_on, twin
 from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.train.gradient_step import GradientStep
 from workbench.steps.train.precision import full, suited
 from workbench.steps.train.training import Objective
 from workbench.task.batch import Tree, leaves, outputs_of
+from workbench.task.device import device_of
 from workbench.task.task import Task
 
 Run = Callable[[nn.Module, tuple[Tensor, ...]], Tree]
@@ -66,7 +67,10 @@ class TaughtStep(GradientStep):
         Raises:
             WorkbenchError: It cannot be loaded, or its outputs have another shape than the model's.
         """
-        teacher = twin(load_model(self.teacher) if self.teacher else context.subject.model)
+        teacher = context.subject.model
+        if self.teacher:
+            teacher = model_on(load_model(self.teacher), device_of(model))
+        teacher = twin(teacher)
         try:
             with torch.no_grad():
                 outputs = [leaves(outputs_of(net, context.example())) for net in (teacher, twin(model))]

@@ -26,6 +26,7 @@ from workbench.steps.train.precision import Precision, full, suited, widened
 from workbench.steps.train.schedules import batches
 from workbench.task.augmentation import augmented
 from workbench.task.batch import Tree, count, outputs_of
+from workbench.task.device import CPU, device_of, moved
 from workbench.task.task import Task
 
 JUDGED_SAMPLES = 1000
@@ -97,9 +98,9 @@ class Training:
         self._objective = objective or task_loss(self._task)
         self._optimizer, self._schedule = optimizer, schedule
         self._precision = precision or Precision()
-        self._device = next(model.parameters()).device.type
-        self._scaler = torch.amp.GradScaler(self._device, enabled=self._precision.scaled)
-        self._generator, self._chance = context.generator(), OwnChance(context.seed)
+        self._device = device_of(model)
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._precision.scaled)
+        self._generator, self._chance = context.generator(), OwnChance(context.seed, self._device)
         # Gradients of all parameters together take as much memory as the model. A scaled loss needs them all, to see
         # whether one is infinite.
         size = sum(value.numel() * value.element_size() for value in trained.parameters)
@@ -161,7 +162,7 @@ class Training:
             facts: Of any kind whatsoever.
             batches: How many may have been trained on.
         """
-        own = self.live_facts()
+        own = moved(self.live_facts(), CPU)  # as a file is read
         if type(facts) is not dict or facts.keys() != own.keys():
             return False
         schedule = facts["schedule"]
@@ -172,7 +173,7 @@ class Training:
             and schedule["_step_count"] == schedule["last_epoch"] + 1
             and optimizer_alike(own["optimizer"], facts["optimizer"], parameters, schedule["last_epoch"])
             and self._masks_fit(facts["masks"])
-            and states_fit(facts)
+            and states_fit(facts, self._device)
         )
 
     def _masks_fit(self, masks: Any) -> bool:
@@ -182,7 +183,7 @@ class Training:
             type(masks) is dict
             and self.masks.keys() <= masks.keys() <= values.keys()
             and all(same_form(torch.empty(values[name].shape, dtype=torch.bool), mask) for name, mask in masks.items())
-            and not any(bool((masks[name] & ~mask).any()) for name, mask in self.masks.items())
+            and not any(bool((masks[name] & ~moved(mask, CPU)).any()) for name, mask in self.masks.items())
         )
 
     def restore(self, facts: Mapping[str, Any]) -> None:
@@ -192,7 +193,7 @@ class Training:
         with torch.no_grad():
             for value, before in zip(self._undecayed, facts["undecayed"], strict=True):
                 value.copy_(before)
-        self.masks = facts["masks"]
+        self.masks = moved(facts["masks"], self._device)
         self._optimizer.load_state_dict(facts["optimizer"])
         self._schedule.load_state_dict(facts["schedule"])
         self._scaler.load_state_dict(facts["scaler"])
@@ -213,7 +214,7 @@ class Training:
         self._optimizer.zero_grad(set_to_none=True)
         with torch.enable_grad():
             short = self._precision.dtype
-            with torch.autocast(self._device, short, enabled=short is not None):
+            with torch.autocast(self._device.type, short, enabled=short is not None):
                 loss = self._loss(inputs, targets)
             if not torch.isfinite(loss):
                 raise WorkbenchError("the loss became infinite or NaN; use a smaller learning rate")

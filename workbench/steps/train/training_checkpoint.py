@@ -20,8 +20,9 @@ from workbench.errors import WorkbenchError, first_line, shown
 from workbench.steps.context import Context
 from workbench.steps.state import State
 from workbench.steps.step import Step
+from workbench.task.device import CPU, device_of, moved
 
-FORMAT = 4  # of what is kept; raised when what training needs changes
+FORMAT = 5  # of what is kept; raised when what training needs changes
 FIELDS = {"epochs", "now", "best", "pick"}
 
 
@@ -84,7 +85,7 @@ class TrainingCheckpoint:
 
 def _save(facts: dict[str, Any], path: Path) -> None:
     with open_for_torch(path) as file:
-        torch.save(facts, cast(IO[bytes], file))
+        torch.save(moved(facts, CPU), cast(IO[bytes], file))
 
 
 def _loaded(path: Path) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _loaded(path: Path) -> dict[str, Any]:
         file.seek(0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch thinks of how it was saved
-            facts = torch.load(file, map_location="cpu", weights_only=True)
+            facts = torch.load(file, map_location=CPU, weights_only=True)
     if type(facts) is not dict or facts.keys() != FIELDS:
         raise WorkbenchError("it holds other things")
     return facts
@@ -110,6 +111,6 @@ def _key(context: Context, step: Step, state: State) -> str:
     subject = context.subject
     facts = (
         FORMAT, subject.fingerprint, subject.task.digest("train", "validation", "calibration"), context.seed,
-        json.dumps(step.facts()), step.outside(), state.digest(),
+        json.dumps(step.facts()), step.outside(), state.digest(), str(device_of(state.model)),
     )  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

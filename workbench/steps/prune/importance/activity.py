@@ -75,14 +75,15 @@ def unit_means(
 
 
 def _mean(model: nn.Module, group: Group, sums: dict[str, Tensor], counts: dict[str, int]) -> Tensor:
-    value = torch.zeros(len(group.units), dtype=torch.float64)
+    where = next((sums[layer].device for layer in group.consumers if layer in sums), None)
+    value = torch.zeros(len(group.units), dtype=torch.float64, device=where)
     weight = torch.zeros_like(value)
     for layer in group.consumers:
         if layer in sums:
             owner = features(model, group, layer)
             mine = owner >= 0
             value.index_add_(0, owner[mine], sums[layer][mine])
-            weight.index_add_(0, owner[mine], torch.full((int(mine.sum()),), counts[layer], dtype=torch.float64))
+            weight.index_add_(0, owner[mine], torch.full_like(sums[layer][mine], counts[layer]))
     if not bool(weight.all()):
         raise WorkbenchError(f"{group.name}: no layer that reads its channels is called on the calibration data")
     return value / weight

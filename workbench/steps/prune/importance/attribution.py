@@ -28,6 +28,7 @@ from workbench.steps.prune.importance.layer_inputs import unreadable
 from workbench.steps.prune.importance.slots import features
 from workbench.task.batch import Call, Inputs, Tree, batch_size, how, leaves, outputs_of
 from workbench.task.classes import Classes
+from workbench.task.device import device_of
 from workbench.task.task import Task
 
 BATCH = 32
@@ -68,9 +69,9 @@ class Evidence(nn.Module):
         return evidence
 
 
-def as_tensor(targets: Tree, samples: int) -> Tensor:
+def as_tensor(targets: Tree, samples: int, device: torch.device) -> Tensor:
     """Return targets as captum hands them on: where they are no single tensor, they are not asked for."""
-    return targets if isinstance(targets, Tensor) else torch.zeros(samples)
+    return targets if isinstance(targets, Tensor) else torch.zeros(samples, device=device)
 
 
 class Attribution(Criterion):
@@ -112,12 +113,13 @@ def attribute_units(
     evidence, data = Evidence.of(model, context.subject.task), context.subject.task.split("calibration")
     layers, total = consumers(groups), min(len(data), samples)
     _refuse_repeated(evidence.model, layers, context)
-    sums = {group.name: torch.zeros(len(group.units), dtype=torch.float64) for group in groups}
+    device = device_of(model)
+    sums = {group.name: torch.zeros(len(group.units), dtype=torch.float64, device=device) for group in groups}
     starts = range(0, total, BATCH)
     for number, start in enumerate(starts):
         inputs, tree = data.batch(range(start, min(start + BATCH, total)))
-        targets = as_tensor(tree, batch_size(inputs))
-        signed = {group.name: torch.zeros(len(targets), len(group.units), dtype=torch.float64) for group in groups}
+        targets = as_tensor(tree, batch_size(inputs), device)
+        signed = {name: value.new_zeros(len(targets), len(value)) for name, value in sums.items()}
         for place, layer in enumerate(layers):
             context.progress.update((number + place / len(layers)) / len(starts), f"attributing to what {layer} reads")
             module = evidence.model.get_submodule(layer)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from workbench.graph import Group
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import Criterion, WeightCriterion
+from workbench.task.device import CPU
 
 # Of a model's scores beside the latest: those of channels are small and all stay, those of single weights are not.
 MOST_BYTES = 64 * 2**20
@@ -33,8 +34,12 @@ def rank_weights(
 
 
 def rank_units(criterion: Criterion, model: nn.Module, groups: Sequence[Group], context: Context) -> Scores:
-    """Return `criterion.units(...)`, which for a built model are computed once. Nobody may edit the scores."""
-    return _cached(criterion, model, tuple(groups), context, lambda: criterion.units(model, groups, context))
+    """Return `criterion.units(...)`, on the CPU, computed once for a built model. Nobody may edit the scores."""
+
+    def compute() -> Scores:
+        return {name: score.to(CPU) for name, score in criterion.units(model, groups, context).items()}
+
+    return _cached(criterion, model, tuple(groups), context, compute)
 
 
 class _Computed(Mapping[str, Tensor]):

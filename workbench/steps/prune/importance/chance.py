@@ -23,8 +23,9 @@ class Chance(WeightCriterion):
 
     def weights(self, model: nn.Module, parameters: Sequence[str], context: Context) -> dict[str, Tensor]:
         return {
-            name: torch.rand(model.get_parameter(name).shape, generator=_generator(context.seed, name))
-            for name in parameters
+            # Drawn on the CPU, so that they are the same on every device.
+            name: torch.rand(value.shape, generator=_generator(context.seed, name)).to(value.device)
+            for name, value in ((name, model.get_parameter(name)) for name in parameters)
         }
 
     def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.prune.importance.attribution import Attribution, Evidence, as_tensor, floating
 from workbench.task.batch import batch_size
+from workbench.task.device import device_of
 
 TOLERANCE = 0.01
 TRIED = 8
@@ -51,7 +52,7 @@ def _refuse_incomplete(model: nn.Module, context: Context) -> None:
 
     data, evidence = context.subject.task.split("calibration"), Evidence.of(model, context.subject.task)
     inputs, tree = data.batch(range(min(TRIED, len(data))))
-    targets = as_tensor(tree, batch_size(inputs))
+    targets = as_tensor(tree, batch_size(inputs), device_of(model))
     with TURN, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", UserWarning)  # captum announces the hooks that it sets on the twin
         difference = evidence(*inputs, targets) - evidence(*(torch.zeros_like(value) for value in inputs), targets)

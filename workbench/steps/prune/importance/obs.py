@@ -21,6 +21,7 @@ from workbench.steps.context import Context
 from workbench.steps.prune.importance.criterion import WeightCriterion
 from workbench.steps.prune.importance.layer_inputs import layers_of, refuse, unreadable, unreadable_weight
 from workbench.steps.prune.importance.slots import features
+from workbench.task.device import device_of
 
 
 def saliency(weight: Tensor, inverses: Tensor) -> Tensor:
@@ -46,7 +47,7 @@ def unit_saliency(weight: Tensor, inverses: Tensor, owner: Tensor, units: int) -
     """
     rows = weight.detach().double().reshape(len(inverses), -1, weight[0].numel())
     columns = owner.view(len(inverses), -1).repeat_interleave(weight[0, 0].numel(), 1)
-    lost = torch.zeros(units, dtype=torch.float64)
+    lost = rows.new_zeros(units)
     for row, matrix, column in zip(rows, inverses, columns, strict=True):
         for unit in column.unique()[column.unique() >= 0].tolist():
             chosen = (column == unit).nonzero().flatten()
@@ -81,7 +82,8 @@ class OptimalBrainSurgeon(WeightCriterion):
 
     def units(self, model: nn.Module, groups: Sequence[Group], context: Context) -> dict[str, Tensor]:
         layers = sorted({layer for group in groups for layer in group.consumers})
-        scores = {group.name: torch.zeros(len(group.units), dtype=torch.float64) for group in groups}
+        device = device_of(model)
+        scores = {group.name: torch.zeros(len(group.units), dtype=torch.float64, device=device) for group in groups}
         for layer, moments in input_moments(model, context.subject.task, layers, context.progress):
             inverses, weight = inverse(moments.second), model.get_submodule(layer).get_parameter("weight")
             for group in groups:

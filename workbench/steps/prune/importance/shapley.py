@@ -55,7 +55,9 @@ class Game:
             value.copy_(self._whole[name])
         for unit, there in zip(self._group.units, coalition.tolist(), strict=True):
             for slot in unit if not there else ():
-                self._own[slot.parameter].index_fill_(slot.dim, torch.tensor(slot.indices), 0)
+                self._own[slot.parameter].index_fill_(
+                    slot.dim, torch.tensor(slot.indices, device=self._own[slot.parameter].device), 0
+                )
         parts, seen = [], 0
         for inputs, targets in self._batches:
             numbers = torch.arange(seen, seen + batch_size(inputs))

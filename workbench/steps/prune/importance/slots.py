@@ -45,8 +45,10 @@ def owners(model: nn.Module, group: Group, places: Iterable[Place]) -> Owners:
         for slot in unit:
             place = Place(slot.parameter, slot.dim)
             if place in wanted:
-                size = model.get_parameter(place.parameter).shape[place.dim]
-                unit_of.setdefault(place, torch.full((size,), -1))[list(slot.indices)] = number
+                parameter = model.get_parameter(place.parameter)
+                if place not in unit_of:
+                    unit_of[place] = torch.full((parameter.shape[place.dim],), -1, device=parameter.device)
+                unit_of[place][list(slot.indices)] = number
     return unit_of
 
 
@@ -68,7 +70,8 @@ def total(values: Mapping[str, Tensor], unit_of: Owners, units: int) -> Tensor:
         unit_of: Whose places.
         units: How many there are.
     """
-    sums = torch.zeros(units, dtype=torch.float64)
+    where = next((values[place.parameter].device for place in unit_of), None)
+    sums = torch.zeros(units, dtype=torch.float64, device=where)
     for place, owner in unit_of.items():
         rows = values[place.parameter].double().movedim(place.dim, 0).reshape(len(owner), -1).sum(1)
         sums.index_add_(0, owner[owner >= 0], rows[owner >= 0])
