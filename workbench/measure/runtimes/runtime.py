@@ -62,7 +62,8 @@ class Prepared:
 
     def entering(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Return what the state gets for a task's inputs; given to it, it is taken as it is."""
-        return moved(entering(self.model, inputs), self.device)
+        there: tuple[Tensor, ...] = moved(entering(self.model, inputs), self.device)
+        return there
 
 
 RUNTIMES: Registry[Runtime] = Registry("runtime", Runtime, instances=True)
