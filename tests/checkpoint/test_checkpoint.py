@@ -2,6 +2,8 @@
 
 import json
 import struct
+import zlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.graph.program import from_text, to_text
 from workbench.measure import measure_size
 from workbench.model.subject import Subject
-from workbench.steps import Prune, PruneChannels, Quantize
+from workbench.steps import EntropyCode, Prune, PruneChannels, Quantize, ShareWeights
 from workbench.steps.recipe import Recipe, run
 from workbench.task.task import Task
 
@@ -30,6 +32,7 @@ RECIPES = {
     "quantized, pruned": (Quantize(bits=8), Prune(amount=0.97)),
     "cut": (PruneChannels(amount=0.3),),
     "quantized, cut": (Quantize(bits=4, symmetric=False), PruneChannels(amount=0.4)),
+    "coded": (Prune(amount=0.7), ShareWeights(bits=3), EntropyCode()),
 }
 NETS = ("plain", "mlp", "tied", "text", "mobile")
 
@@ -92,6 +95,80 @@ def test_what_was_read_is_written_again_to_the_same_bytes(tmp_path):
     model.load_state_dict(values)
     write(tmp_path / "two", model, codings)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_file_of_entropy_codes_has_one_short_header(tmp_path):
+    state = run(subject_of("plain"), Recipe(RECIPES["coded"]))
+    path = tmp_path / "model.safetensors"
+    write(path, state.model, state.codings)
+    with safe_open(path, "pt") as file:
+        assert list(file.keys()) == ["packed"]
+        values = file.get_tensor("packed").numel()
+    plans = planned(state.model, state.codings)
+    assert path.stat().st_size - values < 200 < header_bytes(plans)
+    plain = planned(state.model, {name: replace(coding, entropy=False) for name, coding in state.codings.items()})
+    assert header_bytes(plans) < 0.5 * header_bytes(plain)
+
+
+def repacked(path, change):
+    """Write the packed file again, its description changed: a damage that no checksum sees."""
+    whole = path.read_bytes()
+    (length,) = struct.unpack("<Q", whole[:8])
+    data = whole[8 + length :]
+    size = int.from_bytes(data[:4], "little")
+    facts = json.loads(zlib.decompress(data[4 : 4 + size], -15))
+    facts, behind = change(facts, data[4 + size :])
+    text = zlib.compress(json.dumps(facts).encode(), 9, -15)
+    described = len(text).to_bytes(4, "little") + text + behind
+    version = {"workbench": json.dumps({"version": 2})}
+    save_file({"packed": torch.frombuffer(bytearray(described), dtype=torch.uint8)}, path, version)
+
+
+def changed(place, value):
+    def change(facts, data):
+        facts["parts"][0][place] = value
+        return facts, data
+
+    return change
+
+
+DAMAGES = {
+    "nothing": None,
+    "no parts": lambda facts, data: ({"facts": facts["facts"]}, data),
+    "a list": lambda facts, data: ([facts], data),
+    "half of the bytes": lambda facts, data: (facts, data[: len(data) // 2]),
+    "more bytes": lambda facts, data: (facts, data + b"12"),
+    "a type": changed(1, "F8"),
+    "a size below zero": changed(2, [-1]),
+    "a size of a file": changed(2, [1 << 60]),
+    "sizes whose product is large": changed(2, [1 << 12] * 5),
+    "a size that is none": changed(2, ["1"]),
+    "many dimensions": changed(2, [1] * 99),
+    "no name": changed(0, None),
+    "one name twice": lambda facts, data: ({**facts, "parts": [facts["parts"][0]] + facts["parts"]}, data),
+    "a bomb": lambda facts, data: ({**facts, "parts": facts["parts"], "x": "0" * (17 << 20)}, data),
+    "other facts": lambda facts, data: ({**facts, "facts": "[]"}, data),
+    "deep facts": lambda facts, data: ({**facts, "facts": "[" * 9999}, data),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_packed_file_whose_description_is_damaged_is_refused(damage, tmp_path):
+    state = run(subject_of("mlp"), Recipe(RECIPES["coded"]))
+    path = tmp_path / "model.safetensors"
+    write(path, state.model, state.codings)
+    before, codings = read(path)
+    if DAMAGES[damage] is None:
+        repacked(path, lambda *whole: whole)
+        after, same = read(path)
+        assert all(torch.equal(before[name], after[name]) for name in before)
+        assert codings.keys() == same.keys()
+        return
+    repacked(path, DAMAGES[damage])
+    with pytest.raises(WorkbenchError, match=r"model\.safetensors") as error:
+        read(path)
+    assert len(str(error.value)) < 400
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("net", NETS)

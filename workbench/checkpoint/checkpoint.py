@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
+import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from workbench.checkpoint.coding import DTYPES, PARTS, Coding, Plan, plan, restore, room, store
+from workbench.checkpoint.coding import (
+    DIMENSIONS,
+    DTYPES,
+    NAMED,
+    PARTS,
+    Coding,
+    Plan,
+    plan,
+    restore,
+    room,
+    store,
+)
+from workbench.checkpoint.facts import Facts
 from workbench.checkpoint.reading import open_file
 from workbench.errors import WorkbenchError, first_line, shown, within
 from workbench.task.identity import tensor_bytes
 
 KEY, VERSION = "workbench", 1
+# A file of codes that are entropy-coded is meant to be small: all of its tensors lie in one, behind their description,
+# which is deflated. The header of many small tensors took a sixth of such a file.
+PACKED, PACKED_VERSION = "packed", 2
+RAW = -15  # of zlib: no header and no checksum
+LENGTH = 4  # bytes that say how many the description takes
 SEPARATOR = ":"  # between a packed tensor's name and that of one of its parts
 HEADER_BYTES, HEADER_VALUES = 16 << 20, 500_000
 Planned = dict[str, Plan]
@@ -78,18 +98,35 @@ def header_bytes(plans: Planned) -> int:
 
 def _header(plans: Planned) -> tuple[bytes, dict[str, int]]:
     """Return what a file begins with, as safetensors writes it, and where behind it each part lies."""
-    header: dict[str, Any] = {"__metadata__": metadata({name: plan.facts for name, plan in plans.items()})}
+    facts = metadata({name: plan.facts for name, plan in plans.items()})
     # safetensors orders by falling type, then by name.
     parts = [(_part(name, part), *spec) for name, plan in plans.items() for part, spec in plan.shapes.items()]
-    offset, places = 0, dict[str, int]()
-    for name, dtype, shape in sorted(parts, key=lambda part: (-RANK[part[1]], part[0])):
-        count = ELEMENT[dtype] * math.prod(shape)
-        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + count]}
-        places[name] = offset
-        offset += count
+    parts.sort(key=lambda part: (-RANK[part[1]], part[0]))
+    ends = list(itertools.accumulate((ELEMENT[dtype] * math.prod(shape) for _, dtype, shape in parts), initial=0))
+    places = {name: start for (name, _, _), start in zip(parts, ends, strict=False)}
+    if any("entropy" in plan.facts for plan in plans.values()):
+        return _packed_header(facts[KEY], parts, ends[-1]), places
+    tensors_ = {
+        name: {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
+        for (name, dtype, shape), (start, end) in zip(parts, itertools.pairwise(ends), strict=True)
+    }
+    return _header_text({"__metadata__": facts} | tensors_), places
+
+
+def _header_text(header: Mapping[str, Any]) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text, places
+    return len(text).to_bytes(8, "little") + text
+
+
+def _packed_header(facts: str, parts: Sequence[tuple[str, str, tuple[int, ...]]], count: int) -> bytes:
+    """Return what a file begins with whose tensors, of `count` bytes, lie in one: a header, and their description."""
+    text = json.dumps({"facts": facts, "parts": parts}, separators=(",", ":"), ensure_ascii=False).encode()
+    described = zlib.compress(text, 9, RAW)
+    total = LENGTH + len(described) + count
+    whole = {"dtype": "U8", "shape": [total], "data_offsets": [0, total]}
+    head = _header_text({"__metadata__": {KEY: json.dumps({"version": PACKED_VERSION})}, PACKED: whole})
+    return head + len(described).to_bytes(LENGTH, "little") + described
 
 
 # Bytes of an element, in the order in which safetensors sorts tensors by type.
@@ -132,7 +169,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Coding]]:
     stored, head = _stored(path)
     if KEY not in head:
         return stored, {}
-    described = _described(path, head[KEY])
+    text = head[KEY]
+    if set(stored) == {PACKED} and _facts(path, text).get("version") == PACKED_VERSION:
+        stored, text = _unpacked(path, stored[PACKED])
+    described = _described(path, text)
     parts: dict[str, dict[str, Tensor]] = {}
     for full, tensor in stored.items():
         name, part = _whose(full, described, stored)
@@ -171,14 +211,74 @@ def _stored(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return stored, head
 
 
-def _described(path: Path, text: str) -> dict[str, dict[str, Any]]:
-    """Return what the header says of packed tensors, by name."""
+def _unpacked(path: Path, whole: Tensor) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors that lie in one, and the header's text on them, as a file of many has them.
+
+    Raises:
+        WorkbenchError: The description is damaged, or does not fit what follows it.
+    """
+    try:
+        if whole.dtype != torch.uint8 or whole.dim() != 1:
+            raise ValueError(f"tensors are packed in one of {whole.dtype} with {whole.dim()} dimensions")  # told below
+        data = whole.numpy().tobytes()
+        start = LENGTH + int.from_bytes(data[:LENGTH], "little")
+        unpacking = zlib.decompressobj(RAW)
+        text = unpacking.decompress(data[LENGTH:start], HEADER_BYTES)
+        if not unpacking.eof or unpacking.unused_data:
+            raise ValueError("the description of packed tensors is cut off or too long")  # told below
+        facts = _facts(path, text.decode())
+        stored = dict(_slices(facts["parts"], data, start))
+        return stored, Facts(facts, "the description").text("facts")
+    except (KeyError, ValueError, TypeError, zlib.error) as error:
+        raise WorkbenchError(f"{path} has a damaged header: {shown(first_line(error), 200)}") from error
+
+
+def _slices(parts: Any, data: bytes, start: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield names and tensors of the parts that lie in `data` one after the other from `start` on, to its end.
+
+    Raises:
+        ValueError, TypeError: A part is not described by name, type and shape, or they take other than what is there.
+    """
+    seen = set()
+    for name, dtype, shape in parts:
+        if not isinstance(name, str) or name in seen or not isinstance(shape, list) or len(shape) > DIMENSIONS:
+            raise ValueError("a packed tensor has no name and shape of its own")
+        if any(type(size) is not int or not 0 <= size <= len(data) for size in shape):
+            raise ValueError(f"the packed tensor {name[:40]} has a size that is no whole number below the file's")
+        count = ELEMENT[dtype] * math.prod(shape)
+        if count > len(data) - start:
+            raise ValueError(f"the packed tensor {name[:40]} reaches beyond the file's end")
+        seen.add(name)
+        part = torch.frombuffer(bytearray(data[start : start + count] or b"\0"), dtype=torch.uint8)[:count]
+        yield name, part.view(NAMED[dtype]).reshape(shape)
+        start += count
+    if start != len(data):
+        raise ValueError(f"{len(data) - start} bytes belong to no packed tensor")
+
+
+def _facts(path: Path, text: str) -> Any:
+    """Return JSON of the header.
+
+    Raises:
+        WorkbenchError: It is none, no object, or holds too much.
+    """
     if sum(map(text.count, ",[{")) > HEADER_VALUES:
         raise WorkbenchError(f"{path} has a damaged header: it holds too many values")
     try:
         facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WorkbenchError(f"{path} has a damaged header: {first_line(error)[:200]}") from error
+    if not isinstance(facts, dict):
+        raise WorkbenchError(f"{path} has a damaged header: it holds a {type(facts).__name__}")
+    return facts
+
+
+def _described(path: Path, text: str) -> dict[str, dict[str, Any]]:
+    """Return what the header says of packed tensors, by name."""
+    facts = _facts(path, text)
+    try:
         version, described = facts["version"], facts["packed"]
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+    except KeyError as error:
         raise WorkbenchError(f"{path} has a damaged header: {first_line(error)[:200]}") from error
     if version != VERSION:
         raise WorkbenchError(f"{path} has format version {shown(repr(version))}; this reads {VERSION}")
