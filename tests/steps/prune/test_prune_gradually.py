@@ -7,7 +7,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.steps import KINDS, Prune, PruneGradually, Quantize
-from workbench.steps.prune.prune_gradually import cubic, without_gone
+from workbench.steps.prune.prune_gradually import cubic, exchanged, regrown, without_gone
 from workbench.steps.recipe import Recipe, run
 from workbench.steps.train.training import Training, judge
 
@@ -48,6 +48,54 @@ def test_what_is_gone_stays_gone_and_more_goes_each_time(images, monkeypatch):
     assert len(set(counts)) == 9
     for before, after in pairwise(seen):
         assert not any(bool((after[name] & ~mask).any()) for name, mask in before.items())
+
+
+def test_weights_come_back_where_the_loss_is_steepest():
+    masks = {"a": torch.tensor([True, True, True, False, False, False])}
+    fewer = {"a": torch.tensor([True, False, False, False, False, False])}
+    slopes = {"a": torch.tensor([9.0, 0.1, -3.0, 0.2, 0.0, 8.0])}
+    assert regrown(masks, fewer, slopes, {})["a"].nonzero().flatten().tolist() == [0, 2, 5]
+    allowed = {"a": torch.tensor([True, True, True, True, True, False])}
+    assert regrown(masks, fewer, slopes, allowed)["a"].nonzero().flatten().tolist() == [0, 2, 3]
+    assert exchanged(0.0, 0.4) == 0.4
+    assert exchanged(0.5, 0.4) == pytest.approx(0.2)
+    assert exchanged(1.0, 0.4) == 0.0
+
+
+@pytest.mark.parametrize("ranking", ["local", "global"])
+def test_with_regrowth_as_many_weights_are_gone_and_some_came_back(images, monkeypatch, ranking):
+    seen = []
+    update = dict.update
+
+    class Masks(dict):
+        def update(self, other):
+            seen.append((dict(self), dict(other)))
+            update(self, other)
+
+    begin = Training.__init__
+
+    def watched(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        self.masks = Masks(self.masks)
+
+    monkeypatch.setattr(Training, "__init__", watched)
+    first = Prune(amount=0.3, layers="conv2")
+    steps = [PruneGradually(amount=0.8, regrow=part, ranking=ranking, epochs=2) for part in (0.0, 0.3)]
+    plain, grown = (run(images, Recipe((first, step))) for step in steps)
+    zeros = [sum(int((state.model.get_parameter(n) == 0).sum()) for n in state.pruned) for state in (plain, grown)]
+    assert zeros[0] == zeros[1]
+    later = [(after, before) for before, after in seen[-8:]]
+    back = [int((after[name] & ~before[name]).sum()) for after, before in later for name in after.keys() & before]
+    assert sum(back) > 100
+    old = run(images, Recipe((first,))).model.conv2.weight == 0
+    assert bool((grown.model.conv2.weight[old] == 0).all())
+
+
+def test_regrowth_of_a_pattern_is_refused_before_any_work(images):
+    step = PruneGradually(regrow=0.2, pattern="n:m")
+    assert "single weights" in step.lacks(images.task)
+    with pytest.raises(WorkbenchError, match="single weights"):
+        run(images, Recipe((step,)))
 
 
 def test_it_loses_less_than_pruning_at_once(images):

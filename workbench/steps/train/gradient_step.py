@@ -117,6 +117,8 @@ class GradientStep(TrainingStep):
         masks: Mapping[str, Tensor],
         objective: Objective | None = None,
         undecayed: Sequence[nn.Parameter] = (),
+        *,
+        regrows: bool = False,
     ) -> Training:
         """Return a model in training by the step's settings; arguments as `Training`'s."""
         optimizer = self._optimizer(model, trained.parameters, undecayed)
@@ -124,7 +126,7 @@ class GradientStep(TrainingStep):
         return Training(
             model, trained, optimizer, schedule, context, masks,
             batch_size=self.batch_size, objective=objective, undecayed=undecayed,
-            precision=PRECISIONS[self.precision], augmentation=self.augmentation,
+            precision=PRECISIONS[self.precision], augmentation=self.augmentation, regrows=regrows,
         )  # fmt: skip
 
     def _optimizer(

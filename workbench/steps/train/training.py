@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +75,7 @@ class Training:
         undecayed: What is trained besides, without being pulled towards zero.
         precision: What large products are computed in.
         augmentation: How images are changed by chance.
+        regrows: Whether masks may let weights come back: `slopes` says which would lower the loss.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Training:
         undecayed: Sequence[nn.Parameter] = (),
         precision: Precision | None = None,
         augmentation: str = "none",
+        regrows: bool = False,
     ) -> None:
         self.model, self.masks, self._undecayed = widened(model), dict(masks), list(undecayed)
         self._modules, self.subject = trained.modules, context.subject
@@ -104,7 +106,7 @@ class Training:
         # Gradients of all parameters together take as much memory as the model. A scaled loss needs them all, to see
         # whether one is infinite.
         size = sum(value.numel() * value.element_size() for value in trained.parameters)
-        self._at_once = size > LARGE_BYTES and not self._precision.scaled
+        self._at_once = size > LARGE_BYTES and not self._precision.scaled and not regrows
         for parameter in (*trained.parameters, *undecayed) if self._at_once else ():
             parameter.register_post_accumulate_grad_hook(self._take)  # type: ignore[no-untyped-call]  # torch's own
 
@@ -200,6 +202,11 @@ class Training:
         self._generator.set_state(facts["order"])
         self._chance.restore(facts["chance"])
         self.hold()  # as it was already, unless somebody wrote otherwise into the file
+
+    def slopes(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Return the gradient of the last batch's loss in parameters, gone weights too; zeros where none is trained."""
+        own = {name: self.model.get_parameter(name) for name in names}
+        return {name: torch.zeros_like(value) if value.grad is None else value.grad for name, value in own.items()}
 
     def hold(self) -> None:
         """Set to zero what the masks say."""
