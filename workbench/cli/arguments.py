@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from workbench.cli import commands, course, lab, serve
 from workbench.loading.embedded import NAMES
+from workbench.measure.runtimes import RUNTIMES
 from workbench.search.goal import quantities
 from workbench.steps import KINDS
 from workbench.task.classes import IGNORED
@@ -227,6 +228,9 @@ def _measuring(made: ArgumentParser, seconds: str = "--seconds") -> None:
     how.add_argument("--batch", type=_whole(1), default=1, help="samples in one pass, for latency and memory")
     how.add_argument("--tolerance", type=_share, help="half-width of a score's interval that is enough, such as 0.01")
     how.add_argument(seconds, dest="seconds", type=_share, default=1.0, help="time for each runtime's latency")
+    how.add_argument(
+        "--runtimes", type=_words, metavar="A,B,…", help=f"what latency is measured on: {', '.join(RUNTIMES)}"
+    )
     how.add_argument("--seed", type=int, help="of all chance in steps")
     how.add_argument(
         "--device",

@@ -20,7 +20,9 @@ def fields(chosen: Namespace) -> dict[str, Any]:
 
 def settings(chosen: Namespace) -> Settings:
     """Return how a session on the subject measures."""
+    named = {"runtimes": chosen.runtimes} if chosen.runtimes else {}
     return Settings(
+        **named,
         tolerance=chosen.tolerance or 0.0,
         seconds=chosen.seconds,
         batch=chosen.batch,

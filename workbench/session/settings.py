@@ -26,7 +26,9 @@ class Settings:
     tolerance: float = 0.0
     seconds: float = 1.0
     batch: int = 1
-    runtimes: tuple[str, ...] = field(default_factory=lambda: tuple(RUNTIMES))
+    runtimes: tuple[str, ...] = field(
+        default_factory=lambda: tuple(kind for kind, runtime in RUNTIMES.items() if runtime.usual)
+    )
     seed: int = 0
     memory: int | None = None
     device: str = "auto"

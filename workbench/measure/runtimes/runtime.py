@@ -25,11 +25,13 @@ class Runtime(ABC):
         kind: Its name in settings and measurements.
         title: What people read.
         position: Where it stands among the others.
+        usual: Whether latency is measured on it where nobody named runtimes.
     """
 
     kind: ClassVar[str]
     title: ClassVar[str]
     position: ClassVar[int] = 100
+    usual: ClassVar[bool] = True
 
     @abstractmethod
     def prepare(self, state: State, example: tuple[Tensor, ...]) -> Forward:
