@@ -69,6 +69,37 @@ ROWS: dict[str, tuple[wb.Step, ...]] = {
         wb.Prune(amount=0.9, ranking="global", compensation="columns"),
         wb.Distill(epochs=3, learning_rate=0.05, **IMAGES),
     ),
+    "90 % pruned, 10 epochs": (
+        wb.PruneGradually(
+            amount=0.9,
+            ranking="global",
+            epochs=10,
+            ramp=0.6,
+            updates=40,
+            regrow=0.3,
+            learning_rate=0.05,
+            soft=0.9,
+            **IMAGES,
+        ),
+    ),
+    "pruned, shared, coded, 12 epochs": (
+        wb.PruneGradually(
+            amount=0.805,
+            ranking="global",
+            epochs=10,
+            ramp=0.5,
+            updates=30,
+            regrow=0.2,
+            learning_rate=0.04,
+            soft=0.9,
+            **IMAGES,
+        ),
+        wb.FoldNorms(),
+        wb.ShareWeights(bits=3, rounding="second-order"),
+        wb.TrainQuantized(epochs=1, learning_rate=0.002, soft=0.9, grids="fixed", **IMAGES),
+        wb.TrainQuantized(epochs=1, learning_rate=0.0003, soft=0.9, **IMAGES),
+        wb.EntropyCode(),
+    ),
     "pruned, shared, coded": (
         wb.PruneGradually(
             amount=0.785, ranking="global", epochs=8, ramp=0.4, updates=16, learning_rate=0.04, soft=0.9, **IMAGES
