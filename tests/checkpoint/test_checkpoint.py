@@ -13,6 +13,7 @@ from torch import nn
 
 from tests import nets
 from workbench.checkpoint.checkpoint import header_bytes, planned, read, tensors, write
+from workbench.checkpoint.coding import Uniform
 from workbench.checkpoint.coding.uniform_grid import grid
 from workbench.errors import WorkbenchError
 from workbench.graph.program import from_text, to_text
@@ -146,6 +147,15 @@ DAMAGES = {
     "many dimensions": changed(2, [1] * 99),
     "no name": changed(0, None),
     "one name twice": lambda facts, data: ({**facts, "parts": [facts["parts"][0]] + facts["parts"]}, data),
+    "nothing of a large shape": lambda facts, data: (
+        {**facts, "parts": [["x", "U8", [len(data)]], ["y", "F32", [0] + [len(data)] * 24]]},
+        data,
+    ),
+    "a truth of another value": lambda facts, data: (
+        {**facts, "parts": [["x", "BOOL", [len(data)]]]},
+        b"\2" * len(data),
+    ),
+    "facts that are none": lambda facts, data: ({**facts, "facts": 3}, data),
     "a bomb": lambda facts, data: ({**facts, "parts": facts["parts"], "x": "0" * (17 << 20)}, data),
     "other facts": lambda facts, data: ({**facts, "facts": "[]"}, data),
     "deep facts": lambda facts, data: ({**facts, "facts": "[" * 9999}, data),
@@ -169,6 +179,18 @@ def test_a_packed_file_whose_description_is_damaged_is_refused(damage, tmp_path)
         read(path)
     assert len(str(error.value)) < 400
     assert "\n" not in str(error.value)
+
+
+def test_a_packed_file_of_many_layers_is_read(tmp_path):
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(1500)))
+    coding = Uniform(4, torch.ones(()), torch.zeros((), dtype=torch.int64), -8, 7, entropy=True)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.round_()
+    write(tmp_path / "m", model, {f"{number}.weight": coding for number in range(1500)})
+    values, codings = read(tmp_path / "m")
+    assert len(codings) == 1500
+    assert all(torch.equal(values[name], value) for name, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize("net", NETS)

@@ -29,7 +29,6 @@ from workbench.checkpoint.coding import (
     room,
     store,
 )
-from workbench.checkpoint.facts import Facts
 from workbench.checkpoint.reading import open_file
 from workbench.errors import WorkbenchError, first_line, shown, within
 from workbench.task.identity import tensor_bytes
@@ -152,6 +151,11 @@ def write(path: Path, model: nn.Module, codings: Mapping[str, Coding]) -> None:
         for name, value in tensors(model).items():
             with within(name):
                 stored, _ = store(value, codings.get(name))
+            sizes = {part: (DTYPES[tensor.dtype], tuple(tensor.shape)) for part, tensor in stored.items()}
+            if sizes != plans[name].shapes:
+                raise WorkbenchError(
+                    f"{name} was written to by something that torch does not count, so it is not saved"
+                )
             for part, tensor in stored.items():
                 file.seek(len(head) + places[_part(name, part)])
                 file.write(tensor_bytes(tensor))
@@ -228,8 +232,10 @@ def _unpacked(path: Path, whole: Tensor) -> tuple[dict[str, Tensor], str]:
             raise ValueError("the description of packed tensors is cut off or too long")  # told below
         facts = _facts(path, text.decode())
         stored = dict(_slices(facts["parts"], data, start))
-        return stored, Facts(facts, "the description").text("facts")
-    except (KeyError, ValueError, TypeError, zlib.error) as error:
+        if not isinstance(facts["facts"], str):
+            raise TypeError("packed tensors are described by no text")  # told below
+        return stored, facts["facts"]
+    except (KeyError, ValueError, TypeError, RuntimeError, zlib.error) as error:
         raise WorkbenchError(f"{path} has a damaged header: {shown(first_line(error), 200)}") from error
 
 
@@ -250,6 +256,8 @@ def _slices(parts: Any, data: bytes, start: int) -> Iterator[tuple[str, Tensor]]
             raise ValueError(f"the packed tensor {name[:40]} reaches beyond the file's end")
         seen.add(name)
         part = torch.frombuffer(bytearray(data[start : start + count] or b"\0"), dtype=torch.uint8)[:count]
+        if dtype == "BOOL" and count and int(part.max()) > 1:
+            raise ValueError(f"the packed tensor {name[:40]} has other values than true and false")
         yield name, part.view(NAMED[dtype]).reshape(shape)
         start += count
     if start != len(data):

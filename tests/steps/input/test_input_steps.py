@@ -24,6 +24,7 @@ from workbench.steps import (
     Quantize,
     ReduceInputBits,
     ResizeInput,
+    Smooth,
     State,
 )  # fmt: skip
 from workbench.steps.input.byte_input import AsBytes, as_bytes, of_bytes
@@ -31,7 +32,7 @@ from workbench.steps.input.grey_input import LUMA, grey, of_one_channel
 from workbench.steps.input.reduce_input_bits import OnGrid, on_grid
 from workbench.steps.input.resize_input import Resized, resized
 from workbench.steps.recipe import Recipe, run
-from workbench.task.batch import entering, outputs_of
+from workbench.task.batch import Inputs, entering, outputs_of
 from workbench.task.feeding import input_bytes, read_feeds
 from workbench.task.task import Task
 
@@ -234,3 +235,39 @@ def test_feeds_come_back_from_the_text_of_a_graph(colours):
     text = to_text(state.model, colours.task.example(2))
     model = from_text(text, {name: value.detach() for name, value in state.model.state_dict().items()})
     assert State(model).feeds == state.feeds
+
+
+def test_floats_that_nobody_normalised_have_the_range_of_the_data():
+    torch.manual_seed(0)
+    images, labels = torch.rand(40, 3, 8, 8) * 255, torch.randint(0, 3, (40,))
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)).eval()
+    model(images[:2])
+    task = Task(train=(images, labels), validation=(images, labels), mean=(0.5,) * 3, std=(0.25,) * 3)
+    state = run(Subject("net", model, task), Recipe((ReduceInputBits(bits=8),)))
+    (fed,) = entering(state.model, Inputs.of((images,)))
+    assert 0.0 < float((fed - images).abs().max()) < 0.6
+    short = Task(train=(images, labels), validation=(images, labels), mean=(0.5, 0.4), std=(0.25, 0.3))
+    with pytest.raises(WorkbenchError, match="2 values of mean and 2 of std for images of 3 channels"):
+        run(Subject("net", model, short), Recipe((ByteInput(),)))
+
+
+class Patches(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 8, 2, 2), nn.LayerNorm(8)
+        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        return self.last(self.first(self.norm(x)).relu().mean(1))
+
+
+def test_smoothing_looks_at_what_the_model_is_fed():
+    torch.manual_seed(0)
+    images, labels = torch.rand(40, 3, 8, 8), torch.randint(0, 3, (40,))
+    subject = Subject("net", Patches().eval(), Task(train=(images, labels), validation=(images, labels)))
+    state = run(subject, Recipe((GreyInput(), Smooth())))
+    before = run(subject, Recipe((GreyInput(),)))
+    with torch.no_grad():
+        ours, theirs = (outputs_of(each.model, Inputs.of((images,))) for each in (state, before))
+    assert torch.allclose(ours, theirs, atol=1e-5)

@@ -18,7 +18,7 @@ RECIPES = [
     (Prune(amount=0.6), FineTune(**COMMON, schedule="one-cycle")),
     (Prune(amount=0.6), Distill(**COMMON, optimizer="sgd", schedule="step", augmentation="shift")),
     (Quantize(bits=3), TrainQuantized(**COMMON, schedule="constant", soft=0.5)),
-    (PruneGradually(**COMMON, amount=0.7, ramp=0.6),),
+    (PruneGradually(**COMMON, amount=0.7, ramp=1.0, regrow=0.3),),
 ]
 
 

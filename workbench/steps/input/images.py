@@ -70,7 +70,7 @@ def span_of(state: State, context: Context) -> tuple[Span, Span]:
         WorkbenchError: It does not, and there is no calibration data.
     """
     task = context.subject.task
-    if task.mean is not None and task.std is not None:
+    if task.mean is not None and task.std is not None and _were_bytes(task, context):
         pairs = list(zip(task.mean, task.std, strict=True))
         span = tuple((0 - mean) / std for mean, std in pairs), tuple((1 - mean) / std for mean, std in pairs)
         for feed in state.feeds:
@@ -84,6 +84,28 @@ def span_of(state: State, context: Context) -> tuple[Span, Span]:
     low, high = torch.stack(lows).amin(0), torch.stack(highs).amax(0)
     high = torch.where(high > low, high, low + 1)
     return tuple(low.tolist()), tuple(high.tolist())
+
+
+def _were_bytes(task: Task, context: Context) -> bool:
+    """Return whether a task's images are bytes that its mean and std normalised: data that is floats is left as it is.
+
+    Raises:
+        WorkbenchError: There are not as many of both as channels.
+    """
+    mean, std = torch.tensor(task.mean), torch.tensor(task.std)
+    (image,) = context.example()
+    for inputs, _ in (
+        calibration_batches(task, context.progress, "looking at inputs") if task.has("calibration") else ()
+    ):
+        (image,) = inputs
+        break
+    if not len(mean) == len(std) == image.shape[1]:
+        raise WorkbenchError(
+            f"the task has {len(mean)} values of mean and {len(std)} of std for images of {image.shape[1]} channels"
+        )
+    levels = (image.cpu().float() * std.view(-1, 1, 1) + mean.view(-1, 1, 1)) * 255
+    whole = bool(((levels - levels.round()).abs() < 0.01).all())
+    return whole and float(levels.round().min()) >= 0 and float(levels.round().max()) <= 255
 
 
 def lacks_span(task: Task) -> str:

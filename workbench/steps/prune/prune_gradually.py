@@ -129,11 +129,14 @@ class PruneGradually(TaughtStep):
         outputs = {name: layer.outputs for name, layer in layers.items()}
         objective, masks = self.objective(state.model, context), zero_masks(model, state.pruned)
         training = self.begin(model, trainable(model), context, masks, objective, regrows=self.regrow > 0)
-        updated = 0
+        updated, batches = -1, self.steps(task)
         quiet = replace(context, progress=context.progress.silent())
 
         def prune(part: float) -> None:
             nonlocal updated
+            if updated < 0:  # the first batch, of all or after it was cut short
+                before = round(part * batches) - 1
+                updated = self._due(before / batches) if before else 0
             if self._due(part) > updated:
                 updated = self._due(part)
                 self._prune(training, outputs, updated / self.updates, masks, quiet)

@@ -28,6 +28,7 @@ from workbench.steps.context import Context
 from workbench.steps.option import option
 from workbench.steps.state import State
 from workbench.steps.step import GraphStep, Need, check_unchanged
+from workbench.task.batch import call
 
 EXPONENTS = torch.linspace(0.0, 1.0, 21).tolist()  # that AWQ's search tries
 
@@ -171,5 +172,5 @@ def observed(model: nn.Module, norms: Sequence[str], context: Context) -> Mappin
         watched.get_submodule(name).register_forward_hook(hook)
     for batch, _ in calibration_batches(context.subject.task, context.progress, "looking at what norms give"):
         with TURN, torch.no_grad():
-            watched(*batch)
+            call(watched, batch)
     return entering
