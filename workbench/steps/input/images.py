@@ -92,8 +92,8 @@ def _were_bytes(task: Task, context: Context) -> bool:
     Raises:
         WorkbenchError: There are not as many of both as channels.
     """
-    mean, std = torch.tensor(task.mean), torch.tensor(task.std)
     (image,) = context.example()
+    mean, std = (torch.tensor(values, device=image.device) for values in (task.mean, task.std))
     for inputs, _ in (
         calibration_batches(task, context.progress, "looking at inputs") if task.has("calibration") else ()
     ):
@@ -103,7 +103,7 @@ def _were_bytes(task: Task, context: Context) -> bool:
         raise WorkbenchError(
             f"the task has {len(mean)} values of mean and {len(std)} of std for images of {image.shape[1]} channels"
         )
-    levels = (image.cpu().float() * std.view(-1, 1, 1) + mean.view(-1, 1, 1)) * 255
+    levels = (image.float() * std.view(-1, 1, 1) + mean.view(-1, 1, 1)) * 255
     whole = bool(((levels - levels.round()).abs() < 0.01).all())
     return whole and float(levels.round().min()) >= 0 and float(levels.round().max()) <= 255
 
