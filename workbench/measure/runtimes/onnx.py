@@ -90,11 +90,16 @@ def open_graph(serialized: bytes) -> Forward:
         feeds = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
         with TURN:
             outputs = tuple(torch.from_numpy(output) for output in session.run(None, feeds))
-        if len(outputs) == 1:
-            return outputs[0]
-        return judged(outputs, inputs) if isinstance(inputs, Inputs) else outputs
+        return tree_of(outputs, inputs)
 
     return forward
+
+
+def tree_of(outputs: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> Tree:
+    """Return what is judged of a graph's outputs, which are given one after the other."""
+    if len(outputs) == 1:
+        return outputs[0]
+    return judged(outputs, inputs) if isinstance(inputs, Inputs) else outputs
 
 
 def convert(state: State, example: tuple[Tensor, ...]) -> onnx.ModelProto:

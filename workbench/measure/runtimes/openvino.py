@@ -9,12 +9,12 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.jobs.turn import TURN
-from workbench.measure.runtimes.onnx import TOLERANCE, convert, open_graph
+from workbench.measure.runtimes.onnx import TOLERANCE, convert, open_graph, tree_of
 from workbench.measure.runtimes.runtime import Forward, Runtime
 from workbench.model.agreement import agree
 from workbench.registry import register
 from workbench.steps import State
-from workbench.task.batch import Inputs, Tree, judged, leaves
+from workbench.task.batch import Tree, leaves
 
 HALVES = 0.05  # of the largest output: what differs where two runtimes round halves to different sides
 MISSING = "OpenVINO is not installed: pip install 'compression-workbench[openvino]'"
@@ -33,10 +33,11 @@ class OpenVino(Runtime):
         if find_spec("openvino") is None:
             raise WorkbenchError(MISSING)
         graph = convert(state, example)
-        forward = opened(graph.SerializeToString())
+        serialized = graph.SerializeToString()
+        forward = opened(serialized)
         # OpenVINO 2026.4 takes some packed weights of linear layers for others than they are.
         rounds = any(node.op_type == "QuantizeLinear" for node in graph.graph.node)
-        pairs = zip(leaves(forward(example)), leaves(open_graph(graph.SerializeToString())(example)), strict=True)
+        pairs = zip(leaves(forward(example)), leaves(open_graph(serialized)(example)), strict=True)
         if not all(agree(one, other, HALVES if rounds else TOLERANCE) for one, other in pairs):
             raise WorkbenchError("OpenVINO computes other outputs of this file than ONNX Runtime does")
         return forward
@@ -66,8 +67,6 @@ def opened(serialized: bytes) -> Forward:
         feeds = [value.numpy() for value in inputs]
         with TURN:
             outputs = tuple(torch.from_numpy(value.copy()) for value in request.infer(feeds).values())
-        if len(outputs) == 1:
-            return outputs[0]
-        return judged(outputs, inputs) if isinstance(inputs, Inputs) else outputs
+        return tree_of(outputs, inputs)
 
     return forward
