@@ -22,6 +22,14 @@ class Written(nn.Module):
         return self.head(self.stem(x).reshape(x.shape[0], 8, 4).permute(0, 2, 1).mean(1))
 
 
+class Merged(Written):
+    """Samples and channels in one dimension, whose size is a product, as MobileViT has them while it unfolds."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        lines = self.stem(x).reshape(x.shape[0] * 8, 2, -1).transpose(1, 2)
+        return self.head(lines.reshape(x.shape[0], 8, 4).mean(2))
+
+
 class Zeros(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +90,7 @@ class MultiQuery(nn.Module):
         )
 
 
-NETS = {"twice": Twice, "written": Written, "zeros": Zeros, "unequal": Unequal, "repeated": Repeated}
+NETS = {"merged": Merged, "twice": Twice, "written": Written, "zeros": Zeros, "unequal": Unequal, "repeated": Repeated}
 
 
 def example() -> tuple[Tensor, ...]:

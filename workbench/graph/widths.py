@@ -87,13 +87,30 @@ class _Opening:
                 for at, size in enumerate(sizes)
             ]
             left = [at for at in free if type(sizes[at]) is int]
-            if len(left) == 1 and name in RESHAPES and -1 not in sizes:
-                sizes[left.pop()] = -1
+            computed = [at for at, size in enumerate(sizes) if self._multiplies(size, value.dims[start + at])]
+            open_one = computed or left  # the operator finds one size out by itself
+            if name in RESHAPES and len(open_one) == 1:
+                sizes = [self._closed(node, value, start, at, size) for at, size in enumerate(sizes)]
+                if -1 not in sizes:
+                    sizes[open_one[0]] = -1
+                    free, left = [*free, *computed], [at for at in left if at not in open_one]
             for at in left:
                 sizes[at] = self._size(node, value.dims[start + at], self._held) or sizes[at]
         if free:
             node.update_arg(place, sizes)
         return bool(free)
+
+    def _multiplies(self, size: Any, labels: Array) -> bool:
+        """Return whether a size is a product with a number of channels in it, such as one for each sample and channel.
+
+        It was computed when the model was traced: from the batch, which is open, and the width as it was.
+        """
+        return isinstance(size, Node) and size.target in (operator.mul, aten.mul.Scalar) and self._frees(labels)
+
+    def _closed(self, node: Node, value: Labelled, start: int, at: int, size: Any) -> Any:
+        """Return a size that the operator would find out by itself, where it is known and counts nothing removable."""
+        known = node.meta["val"].shape[start + at]
+        return known if size == -1 and type(known) is int and not self._frees(value.dims[start + at]) else size
 
     def _grouped(self, node: Node, value: Labelled, name: str) -> bool:
         """Let a depthwise convolution have as many groups as there are channels."""
