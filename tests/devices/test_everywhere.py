@@ -35,7 +35,7 @@ from workbench.loading.load import load
 from workbench.measure.evaluator import Evaluator
 from workbench.model.subject import Subject
 from workbench.model.twin import model_on
-from workbench.search.trials.executor import pack, unpack
+from workbench.search.trials.parcel import pack, unpack
 from workbench.search.trials.trial import Tolerance, advance
 from workbench.session import baseline
 from workbench.session.session import Settings

@@ -29,8 +29,8 @@ from workbench.search.planner.parts import cost_before, damages
 from workbench.search.planner.space import EPOCHS, MOST_EPOCHS, Space, epochs_of
 from workbench.search.planner.study import Journal, Sampler
 from workbench.search.planner.timing import Timing, costs_of_time, within_time
-from workbench.search.planner.workers import Lost, Work, Workers
 from workbench.search.trials.trial import Outcome, TrialContext
+from workbench.search.trials.workers import Lost, Work, Workers
 from workbench.steps import State, Step
 
 FIRST_SLICE = 0.3  # of the time, for what needs no training, where there is training

@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from workbench.search.trials.cache import OutcomeCache
-from workbench.search.trials.executor import run_on
+from workbench.search.trials.parcel import run_on
 from workbench.search.trials.trial import Outcome, Tolerance, Trial, TrialContext, advance, clear, unclear
 
 

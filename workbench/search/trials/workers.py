@@ -17,7 +17,7 @@ from typing import Any
 
 from workbench.errors import Cancelled, WorkbenchError, first_line
 from workbench.jobs.progress import Progress
-from workbench.search.trials.executor import pack, unpack, width_of
+from workbench.search.trials.parcel import pack, unpack, width_of
 from workbench.search.trials.trial import TrialContext
 from workbench.steps import State
 from workbench.task.device import CPU

@@ -11,9 +11,9 @@ import pytest
 from tests.search.test_sensitivity import trial_context_of
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.progress import Progress
-from workbench.search.planner import workers as module
-from workbench.search.planner.workers import Lost, Work, Workers
-from workbench.search.trials.executor import width_of
+from workbench.search.trials import workers as module
+from workbench.search.trials.parcel import width_of
+from workbench.search.trials.workers import Lost, Work, Workers
 
 
 @pytest.fixture(scope="module")
