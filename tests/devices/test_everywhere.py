@@ -264,7 +264,7 @@ def test_what_workers_get_goes_by_way_of_the_cpu(few, there, open_session):
     session.apply(Quantize(layers="fc", bits=4))
     begun = session._trial_context(Progress(), 0)
     for context in (session._trial_context(Progress()), begun):
-        again = unpack(pack(context, 1, whole=True))
+        again = unpack(pack(context, 1, train=True))
         assert again.state.model.fc.weight.device == again.context.subject.device == DEVICE
         inputs, targets = again.reference.samples.batch([3])
         assert inputs[0].device == targets.device == DEVICE

@@ -11,6 +11,7 @@ import glob
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,21 +162,17 @@ def scan(
     steps = {place: _at(step, *place) for place in places if place not in points}
     table = Table(step.facts(), trial_context.reference.score, tuple(parts), values)
     order = list(steps)
-    for number, outcome in run_trials(
-        trial_context,
-        [(step,) for step in steps.values()],
-        tolerance,
-        seconds=seconds,
-        executor=executor,
-        folder=folder,
-    ):
-        target, strength = order[number]
-        points[target, strength] = Point(
-            target, strength, outcome.score, outcome.bytes, outcome.nonzero, outcome.reason
-        )
-        context.progress.update(len(points) / len(places), f"{target} at {strength:g}")
-        table = dataclasses.replace(table, points=tuple(points[place] for place in places if place in points))
-        report(table)
+    trials = [(step,) for step in steps.values()]
+    work = run_trials(trial_context, trials, tolerance, seconds=seconds, executor=executor, folder=folder)
+    with closing(work) as outcomes:
+        for number, outcome in outcomes:
+            target, strength = order[number]
+            points[target, strength] = Point(
+                target, strength, outcome.score, outcome.bytes, outcome.nonzero, outcome.reason
+            )
+            context.progress.update(len(points) / len(places), f"{target} at {strength:g}")
+            table = dataclasses.replace(table, points=tuple(points[place] for place in places if place in points))
+            report(table)
     context.progress.update(1.0)
     return dataclasses.replace(table, points=tuple(points[place] for place in places))
 

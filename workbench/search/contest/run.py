@@ -10,6 +10,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from pathlib import Path
 
 from torch import Tensor
@@ -83,15 +84,16 @@ def hold_contest(
         executor=executor,
         folder=folder,
     )
-    for done, (number, outcome) in enumerate(outcomes, 1):
-        kind, amount = places[number]
-        entries[kind] = _with(entries[kind], amount, outcome)
-        contest = dataclasses.replace(contest, entries=tuple(entries.values()))
-        context.progress.update(
-            0.5 + 0.5 * min(done / len(places), 1.0), f"following {CRITERIA[kind].title}, {amount:.0%} gone"
-        )
-        report(contest)
-    context.progress.update(1.0)
+    with closing(outcomes):
+        for done, (number, outcome) in enumerate(outcomes, 1):
+            kind, amount = places[number]
+            entries[kind] = _with(entries[kind], amount, outcome)
+            contest = dataclasses.replace(contest, entries=tuple(entries.values()))
+            context.progress.update(
+                0.5 + 0.5 * min(done / len(places), 1.0), f"following {CRITERIA[kind].title}, {amount:.0%} gone"
+            )
+            report(contest)
+        context.progress.update(1.0)
     return contest
 
 

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,8 @@ class Search:
         self._progress = self._context.progress
         self._metric = trials.reference.metric
         self._lose = goal.tolerance(self._metric.unit)
-        self._workers = Workers(trials, executor)
-        if goal.runtimes:
-            self._workers.width = 1  # what is timed while others compute here is not known
+        # What is timed while others compute here is not known.
+        self._workers = Workers(trials, executor, most=1 if goal.runtimes else None)
         self._journal = Journal(folder and folder / identity(trials, space))
         self._branches: list[Branch] = []
         self._bases: Sampler | None = None
@@ -118,7 +118,9 @@ class Search:
         share = FIRST_SLICE if self._seeds else 1.0
         root.slice = share * self._goal.seconds
         self._begin(root, self._trials.state)
-        self._workers.run(self._ask, self._take, self._progress)
+        with closing(self._workers.results(self._ask, self._progress)) as results:
+            for work, result in results:
+                self._take(work, result)
         notes = (*self.findings.notes, self._workers.broken) if self._workers.broken else self.findings.notes
         self._tell(phase="searched", notes=notes)
         return self.findings

@@ -1,162 +1,170 @@
-"""Trials on other processes or machines, through any `concurrent.futures.Executor`.
+"""What work is done on, on its way to the processes that do it.
 
-What trials are made on is sent once to each worker: a worker that does not have it says so and gets the same work
-again with it. It is sent as code and data (cloudpickle), so workers must be as trusted as this process.
+It is written to a file once. Workers that can open the file, as all of this machine can, map its tensors into memory:
+what they only read is there once, however many they are. Others get the file's bytes. It is sent as code and data
+(cloudpickle), so workers must be as trusted as this process.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.machinery
+import io
 import os
 import sys
-import time
+import tempfile
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import replace
-from itertools import groupby
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from workbench.errors import Cancelled, WorkbenchError, first_line
+from workbench.errors import WorkbenchError, first_line
 from workbench.jobs.progress import Progress
 from workbench.measure.evaluator import Evaluator
 from workbench.measure.prefixes import free_share
 from workbench.model.subject import Subject
-from workbench.search.trials.trial import Outcome, Tolerance, Trial, TrialContext, advance, clear, unclear
+from workbench.search.trials.trial import TrialContext
 from workbench.steps import State
 from workbench.task.device import CPU, device_named
 from workbench.task.samples import Placed, at_rest
 from workbench.task.task import Subset
 
-KEPT_CONTEXTS = 2
-POLL_SECONDS = 0.2
-_contexts: OrderedDict[str, TrialContext] = OrderedDict()
-
-Work = list[tuple[int, Trial, Outcome | None]]
-
-
-def width_of(executor: Executor | None) -> int:
-    """Return how many pieces of work an executor does at a time, 1 without one; as many as cores if it does not say."""
-    if executor is None:
-        return 1
-    client = getattr(executor, "_client", None)  # of Dask, whose workers may be anywhere
-    if client is not None:
-        return max(int(sum(client.nthreads().values())), 1)
-    return max(int(getattr(executor, "_max_workers", 0) or os.cpu_count() or 1), 1)
+KEPT = 8  # contents that a worker's thread keeps open
+PREFIX = "workbench-"
+_open = threading.local()  # what a thread has open: two that share an evaluator would meet in its cache
+_arrived: dict[str, Path] = {}  # files of what came as bytes, by digest
+_arriving = threading.Lock()
 
 
-def run_on(
-    executor: Executor,
-    trial_context: TrialContext,
-    trials: Sequence[Trial],
-    tolerance: Tolerance,
-    outcomes: Mapping[int, Outcome],
-    seconds: float | None,
-) -> Iterator[tuple[int, Outcome]]:
-    """Yield (number, outcome) as `run_trials` does, from an executor's workers.
+@dataclass(frozen=True)
+class Parcel:
+    """Says where something lies that work is done on.
 
-    Raises:
-        WorkbenchError: The model or data cannot be sent, or a worker failed.
-        Cancelled: It was told to stop; what workers are at goes on to its end and is dropped.
+    Attributes:
+        digest: Of its bytes.
+        size: Their number.
+        path: Of a file that goes when nobody wants the work any more, "" where none could be written.
     """
-    wide = width_of(executor)
-    payload = pack(trial_context, wide)
-    sender = _Sender(executor, hashlib.sha256(payload).hexdigest(), payload, tolerance)
-    progress, start = trial_context.context.progress, time.monotonic()
-    todo = [
-        n for n in range(len(trials)) if n not in outcomes or (seconds is None and not clear(outcomes[n], tolerance))
-    ]
-    # Trials that differ in their strength alone are one piece of work: they share a place in the model, or a ranking.
-    groups = [list(group) for _, group in groupby(todo, key=lambda n: _without_strength(trials[n]))]
+
+    digest: str
+    size: int
+    path: str
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether this process can open the sender's file, and it is the sender's: it holds code."""
+        try:
+            facts = Path(self.path).stat() if self.path else None
+        except OSError:
+            return False
+        return facts is not None and facts.st_size == self.size and (os.name == "nt" or facts.st_uid == os.getuid())
+
+
+class Outbox:
+    """The parcels of one search; their files go when it is closed, or forgotten."""
+
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._written: dict[str, bytes] = {}  # what no disk had room for
+
+    def put(self, content: Any) -> Parcel:
+        """Return the parcel of something.
+
+        Raises:
+            WorkbenchError: It cannot be sent to another process.
+        """
+        try:
+            return self._on_disk(content)
+        except OSError:
+            buffer = io.BytesIO()
+            _write(content, buffer)
+            digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
+            self._written[digest] = buffer.getvalue()
+            return Parcel(digest, len(self._written[digest]), "")
+
+    def _on_disk(self, content: Any) -> Parcel:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+        handle, name = tempfile.mkstemp(dir=self._folder.name)
+        with os.fdopen(handle, "w+b") as file:
+            _write(content, file)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Parcel(digest, Path(name).stat().st_size, name)
+
+    def data(self, parcel: Parcel) -> bytes:
+        """Return a parcel's bytes, for who cannot open its file."""
+        return Path(parcel.path).read_bytes() if parcel.path else self._written[parcel.digest]
+
+    def close(self) -> None:
+        """Take the files away, which tells workers that can see them to stop."""
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            folder.cleanup()
+
+
+def _write(content: Any, file: Any) -> None:
+    import cloudpickle
+
     try:
-        for group in groups:
-            sender.send([(n, trials[n], outcomes.get(n)) for n in group], None if seconds is None else 1)
-        yield from sender.results(progress)
-        while seconds is not None and time.monotonic() - start < seconds:
-            some = unclear(outcomes, tolerance)[:wide]
-            if not some:
-                return
-            for n in some:
-                sender.send([(n, trials[n], outcomes[n])], 1)
-            yield from sender.results(progress)
-    finally:
-        sender.stop()
+        torch.save(content, file, pickle_module=cloudpickle)
+    except OSError:
+        raise
+    except Exception as error:  # pickling runs the code of whatever is in the model and the data
+        raise WorkbenchError(f"the model or its data cannot be sent to other processes: {first_line(error)}") from error
 
 
-def _without_strength(trial: Trial) -> list[dict[str, Any]]:
-    return [{name: value for name, value in step.facts().items() if name != step.strength} for step in trial]
+def has(parcel: Parcel) -> bool:
+    """Return whether this process has a parcel, or can open it."""
+    return parcel.at_hand or parcel.digest in _arrived
 
 
-class _Sender:
-    """Work that is under way."""
-
-    def __init__(self, executor: Executor, digest: str, payload: bytes, tolerance: Tolerance) -> None:
-        self._executor, self._digest, self._payload, self._tolerance = executor, digest, payload, tolerance
-        self._under_way: dict[Future[list[tuple[int, Outcome]] | None], tuple[Work, int | None]] = {}
-
-    def send(self, jobs: Work, looks: int | None, payload: bytes | None = None) -> None:
-        future = self._executor.submit(work, self._digest, payload, jobs, self._tolerance, looks)
-        self._under_way[future] = (jobs, looks)
-
-    def results(self, progress: Progress) -> Iterator[tuple[int, Outcome]]:
-        while self._under_way:
-            progress.check()
-            done, _ = wait(self._under_way, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                jobs, looks = self._under_way.pop(future)
-                try:
-                    outcomes = future.result()
-                except (WorkbenchError, Cancelled):
-                    raise
-                except Exception as error:  # a worker fails in as many ways as there are executors
-                    raise WorkbenchError(f"a worker of the executor failed: {first_line(error)}") from error
-                if outcomes is None:
-                    self.send(jobs, looks, self._payload)
-                else:
-                    yield from outcomes
-
-    def stop(self) -> None:
-        for future in self._under_way:
-            future.cancel()
+def receive(parcel: Parcel, data: bytes) -> None:
+    """Keep a parcel that came as bytes, for all threads of this process and as long as it runs."""
+    with _arriving:
+        if parcel.digest in _arrived:
+            return
+        handle, name = tempfile.mkstemp(prefix=PREFIX)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        _arrived[parcel.digest] = Path(name)
 
 
-def work(
-    digest: str, payload: bytes | None, jobs: Work, tolerance: Tolerance, looks: int | None
-) -> list[tuple[int, Outcome]] | None:
-    """Return the outcomes of some trials; None if this worker has not got what they are made on."""
-    if digest not in _contexts:
-        if payload is None:
-            return None
-        _contexts[digest] = unpack(payload)
-        while len(_contexts) > KEPT_CONTEXTS:
-            _contexts.popitem(last=False)
-    trial_context = _contexts[digest]
-    trial_context.evaluator.anchor(trial_context.state)
-    return [(number, advance(trial_context, trial, before, tolerance, looks)) for number, trial, before in jobs]
+def opened(parcel: Parcel, finish: Callable[[Any], Any] = lambda content: content) -> Any:
+    """Return what is in a parcel that this process `has`, the same again for the same thread.
+
+    Args:
+        parcel: It comes from the process that this one works for.
+        finish: Called once with what was read.
+    """
+    contents: OrderedDict[str, Any] = _open.__dict__.setdefault("contents", OrderedDict())
+    if parcel.digest not in contents:
+        path = parcel.path if parcel.at_hand else str(_arrived[parcel.digest])
+        contents[parcel.digest] = finish(torch.load(path, map_location="cpu", weights_only=False, mmap=True))
+    contents.move_to_end(parcel.digest)
+    while len(contents) > KEPT:
+        contents.popitem(last=False)
+    return contents[parcel.digest]
 
 
-def pack(trial_context: TrialContext, workers: int, whole: bool = False) -> bytes:
-    """Return what trials are made on as bytes, with a part of the free memory for each of some workers.
+def pack(trial_context: TrialContext, workers: int, train: bool) -> tuple[Any, ...]:
+    """Return what trials are made on, to be sent, with a part of the free memory for each of some workers.
 
     It goes by way of the CPU and is used on a device of the same name.
 
     Args:
         trial_context: What is sent.
         workers: How many share a machine's memory.
-        whole: Whether train data goes along, for trials that train.
-
-    Raises:
-        WorkbenchError: The model or data cannot be sent to another process.
+        train: Whether train data goes along, for trials that train.
     """
-    import cloudpickle
-
     _by_value(trial_context.state.model)
     task = trial_context.context.subject.task
-    subject, device = trial_context.context.subject.portable(train=whole), trial_context.context.subject.device
+    subject, device = trial_context.context.subject.portable(train), trial_context.context.subject.device
     evaluator = trial_context.evaluator
     facts = (evaluator.worthwhile, evaluator.layout, evaluator.batch, free_share(device) // workers)
     # A part of the split goes as it is; all of it is in the task already.
@@ -165,18 +173,12 @@ def pack(trial_context: TrialContext, workers: int, whole: bool = False) -> byte
     reference = replace(trial_context.reference, samples=samples)
     state, subject = _together(trial_context.state, subject, CPU)
     context = replace(trial_context.context, subject=subject, progress=Progress())
-    try:
-        return bytes(cloudpickle.dumps((state, context, reference, facts, os.getpid(), workers, str(device))))
-    except Exception as error:  # pickling runs the code of whatever is in the model and the data
-        raise WorkbenchError(f"the model or its data cannot be sent to other processes: {first_line(error)}") from error
+    return state, context, reference, facts, os.getpid(), workers, str(device)
 
 
-def unpack(payload: bytes) -> TrialContext:
-    """Return what `pack` made, ready to be worked on in this process."""
-    import cloudpickle
-
-    # What is loaded here was sent by the process that this worker works for.
-    state, context, reference, (worthwhile, layout, batch, memory), sender, workers, name = cloudpickle.loads(payload)
+def unpack(content: tuple[Any, ...]) -> TrialContext:
+    """Return what `pack` gave, ready to be worked on in this process."""
+    state, context, reference, (worthwhile, layout, batch, memory), sender, workers, name = content
     state, subject = _together(state, context.subject, device_named(name))
     context = replace(context, subject=subject)
     if subject.device != CPU and not isinstance(reference.samples, Subset):  # a part of placed samples is placed

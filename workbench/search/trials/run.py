@@ -8,13 +8,19 @@ that is furthest from being clear. Work may be handed to any `concurrent.futures
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from workbench.search.trials.cache import OutcomeCache
-from workbench.search.trials.parcel import run_on
 from workbench.search.trials.trial import Outcome, Tolerance, Trial, TrialContext, advance, clear, unclear
+from workbench.search.trials.workers import Lost, Work, Workers
+from workbench.steps import Need
+
+Job = tuple[int, Trial, Outcome | None]
 
 
 def run_trials(
@@ -25,8 +31,10 @@ def run_trials(
     seconds: float | None = None,
     executor: Executor | None = None,
     folder: Path | None = None,
-) -> Iterator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, Outcome], None, None]:
     """Yield (number, outcome) of trials as they become known; a later one of the same number is more precise.
+
+    One whose worker was lost is not tried again: it may be what killed it.
 
     Args:
         trial_context: What they are tried on.
@@ -40,37 +48,94 @@ def run_trials(
         Cancelled: The context's progress was told to stop; what was found is kept.
         WorkbenchError: The model or data cannot be sent to the executor's workers.
     """
-    cache, outcomes = OutcomeCache(folder, trial_context), dict[int, Outcome]()
+    cache = OutcomeCache(folder, trial_context)
+    queue = _Queue(trials, tolerance, seconds, alone=executor is None)
     for number, trial in enumerate(trials):
         known = cache.read(trial)
         if known is not None:
-            outcomes[number] = known
+            queue.take(number, known)
             yield number, known
+    trains = any(Need.TRAIN in step.needs() for trial in trials for step in trial)
+    workers = Workers(trial_context, executor, train=trains)
     if executor is None:
-        work = _here(trial_context, trials, tolerance, outcomes, seconds)
-    else:
-        work = run_on(executor, trial_context, trials, tolerance, outcomes, seconds)
-    for number, outcome in work:
-        cache.write(trials[number], outcome)
-        outcomes[number] = outcome
-        yield number, outcome
+        trial_context.evaluator.anchor(trial_context.state)
+    queue.begin()
+    with closing(workers.results(queue.ask, trial_context.context.progress)) as results:
+        for work, result in results:
+            if isinstance(result, Lost):
+                result = [(number, Outcome(None, reason=result.reason, lost=True)) for number in work.tag]
+            for number, outcome in result:
+                if not outcome.lost:
+                    cache.write(trials[number], outcome)
+                queue.take(number, outcome)
+                yield number, outcome
 
 
-def _here(
-    trial_context: TrialContext,
-    trials: Sequence[Trial],
-    tolerance: Tolerance,
-    outcomes: Mapping[int, Outcome],
-    seconds: float | None,
-) -> Iterator[tuple[int, Outcome]]:
+class _Queue:
+    """Which trials are looked at next.
+
+    Args:
+        trials: All of them.
+        tolerance: How clear they have to be.
+        seconds: Time to spend, None for as much as it takes.
+        alone: Whether this thread does the work, and tells of each trial at once.
+    """
+
+    def __init__(self, trials: Sequence[Trial], tolerance: Tolerance, seconds: float | None, alone: bool) -> None:
+        self._trials, self._tolerance, self._seconds, self._alone = trials, tolerance, seconds, alone
+        self._outcomes: dict[int, Outcome] = {}
+        self._under_way: set[int] = set()
+        self._first: list[list[int]] = []
+        self._end = 0.0
+
+    def begin(self) -> None:
+        """Start the clock, and say what has to be looked at whatever it says."""
+        self._end = time.monotonic() + (self._seconds or 0.0)
+        todo = [
+            n
+            for n in range(len(self._trials))
+            if n not in self._outcomes or (self._seconds is None and not clear(self._outcomes[n], self._tolerance))
+        ]
+        # Trials that differ in strength alone are one piece of work: they share a place in the model, or a ranking.
+        together = groupby(todo, key=lambda n: n if self._alone else _without_strength(self._trials[n]))
+        self._first = [list(group) for _, group in together]
+
+    def take(self, number: int, outcome: Outcome) -> None:
+        """Know what came of a trial."""
+        self._outcomes[number] = outcome
+        self._under_way.discard(number)
+
+    def ask(self) -> Work | None:
+        """Return the next piece of work: first estimates, then what is furthest from clear while there is time."""
+        if self._first:
+            return self._work(self._first.pop(0))
+        if self._seconds is None or time.monotonic() >= self._end:
+            return None
+        left = {n: outcome for n, outcome in self._outcomes.items() if n not in self._under_way}
+        worst = next(iter(unclear(left, self._tolerance)), None)
+        return None if worst is None else self._work([worst])
+
+    def _work(self, numbers: list[int]) -> Work:
+        self._under_way.update(numbers)
+        jobs = [(n, self._trials[n], self._outcomes.get(n)) for n in numbers]
+        looks = None if self._seconds is None else 1
+        return Work(tried if self._alone else tried_elsewhere, (jobs, self._tolerance, looks), tag=numbers)
+
+
+def tried(
+    trial_context: TrialContext, jobs: Sequence[Job], tolerance: Tolerance, looks: int | None
+) -> list[tuple[int, Outcome]]:
+    """Return the outcomes of some trials, each after a number of looks or when it is clear."""
+    return [(number, advance(trial_context, trial, before, tolerance, looks)) for number, trial, before in jobs]
+
+
+def tried_elsewhere(
+    trial_context: TrialContext, jobs: Sequence[Job], tolerance: Tolerance, looks: int | None
+) -> list[tuple[int, Outcome]]:
+    """Return what `tried` does, on a worker that may have done other work in between."""
     trial_context.evaluator.anchor(trial_context.state)
-    start = time.monotonic()
-    looks = None if seconds is None else 1
-    for number, trial in enumerate(trials):
-        if number not in outcomes or (seconds is None and not clear(outcomes[number], tolerance)):
-            yield number, advance(trial_context, trial, outcomes.get(number), tolerance, looks)
-    while seconds is not None and time.monotonic() - start < seconds:
-        worst = next(iter(unclear(outcomes, tolerance)), None)
-        if worst is None:
-            return
-        yield worst, advance(trial_context, trials[worst], outcomes[worst], tolerance, 1)
+    return tried(trial_context, jobs, tolerance, looks)
+
+
+def _without_strength(trial: Trial) -> list[dict[str, Any]]:
+    return [{name: value for name, value in step.facts().items() if name != step.strength} for step in trial]

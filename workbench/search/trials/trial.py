@@ -45,6 +45,7 @@ class Outcome:
         nonzero: The whole model's parameters that are not zero after it.
         reason: Why it cannot be done, "" if it can.
         seen: What the score rests on, from which it can be refined.
+        lost: Whether its worker was lost, so that nothing is known of it.
     """
 
     score: Score | None
@@ -52,6 +53,7 @@ class Outcome:
     nonzero: int = 0
     reason: str = ""
     seen: tuple[tuple[float, ...], ...] = ()
+    lost: bool = False
 
     def facts(self) -> dict[str, Any]:
         """Return the outcome as plain JSON."""

@@ -1,30 +1,30 @@
 """Work handed to any `concurrent.futures.Executor`, as much at a time as it has workers.
 
-Workers may be other processes or machines. What all work stands on is sent to each worker once: one that does not have
-it says so, and gets the same work again with it. It is sent as code and data (cloudpickle), so workers must be as
-trusted as this process. A worker that is lost costs the work that it was at; where the whole executor breaks, the
-search goes on in this process.
+Workers may be other processes or machines. What all work stands on reaches each of them once (`parcel`). A worker that
+is lost costs the work that it was at; where the whole executor breaks, work goes on in this process. Work that nobody
+waits for any more is stopped, wherever workers can see this machine's files; on others it goes on to its end.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from workbench.errors import Cancelled, WorkbenchError, first_line
 from workbench.jobs.progress import Progress
-from workbench.search.trials.parcel import pack, unpack, width_of
+from workbench.search.trials.parcel import Outbox, Parcel, has, opened, pack, receive, unpack
 from workbench.search.trials.trial import TrialContext
 from workbench.steps import State
 from workbench.task.device import CPU
 
 POLL_SECONDS = 0.2
-KEPT = 8  # contexts and states that a worker keeps
-_held: OrderedDict[str, Any] = OrderedDict()
+COUNTED_SECONDS = 5.0  # between two looks at how many workers there are
 
 
 @dataclass(frozen=True)
@@ -57,63 +57,83 @@ class Workers:
     Args:
         root: What work is done on, with the state that the search began at.
         executor: Who does it, None for the calling thread.
+        most: Pieces of work that are under way at a time, None for as many as there are workers.
+        train: Whether work needs the train data.
     """
 
-    def __init__(self, root: TrialContext, executor: Executor | None = None) -> None:
-        self._root, self._executor = root, executor
+    def __init__(
+        self, root: TrialContext, executor: Executor | None = None, *, most: int | None = None, train: bool = True
+    ) -> None:
+        self._root, self._executor, self._most, self._train = root, executor, most, train
         self._states: dict[str, State] = {}
-        self._packed: dict[str, bytes] = {}
-        self.width = width_of(executor)
+        self._outbox, self._parcels = Outbox(), dict[str, Parcel]()
+        self._counted = time.monotonic()
+        self.width = most or width_of(executor)
         self.broken = ""
 
     def share(self, name: str, state: State) -> None:
         """Make a state one that work can be done on, under a name."""
         self._states[name] = state
 
-    def forget(self, name: str) -> None:
-        """Let go of a shared state."""
-        self._states.pop(name, None)
-        self._packed.pop(name, None)
-
-    def run(self, ask: Callable[[], Work | None], take: Callable[[Work, Any], None], progress: Progress) -> None:
-        """Do work until there is none: as much as fits is under way at any time.
+    def results(self, ask: Callable[[], Work | None], progress: Progress) -> Generator[tuple[Work, Any], None, None]:
+        """Yield pieces of work with what came of them, a `Lost` where a worker was lost, until there is none.
 
         Args:
             ask: Gives the next piece, None while there is none; asked again whenever something came back.
-            take: Called here with a piece of work and what came of it, a `Lost` where its worker was lost.
             progress: Asked whether to stop.
 
         Raises:
             WorkbenchError: What work is done on cannot be sent, or work refused it.
-            Cancelled: It was told to stop; what is under way elsewhere is dropped.
+            Cancelled: It was told to stop.
         """
         under_way: dict[Future[Any], Work] = {}
+        ended: SimpleQueue[Future[Any]] = SimpleQueue()
         try:
             while True:
                 progress.check()
-                while len(under_way) < self.width:
-                    work = ask()
-                    if work is None:
-                        break
-                    if self._executor is None:
-                        take(work, work.do(self._context(work.base), *work.args))
-                        progress.check()
-                    else:
-                        self._submit(under_way, work, take)
+                self._count()
+                while len(under_way) < self.width and (work := ask()) is not None:
+                    yield from self._begin(work, under_way, ended)
+                    progress.check()
                 if not under_way:
-                    if self._executor is None or work is None:
-                        return
+                    return
+                try:
+                    future = ended.get(timeout=POLL_SECONDS)
+                except Empty:
                     continue
-                done, _ = wait(under_way, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    self._came_back(under_way, future, take)
+                yield from self._end(future, under_way, ended)
         finally:
             for future in under_way:
                 future.cancel()
+            self._parcels.clear()
+            self._outbox.close()
 
-    def _came_back(
-        self, under_way: dict[Future[Any], Work], future: Future[Any], take: Callable[[Work, Any], None]
-    ) -> None:
+    def _count(self) -> None:
+        """Look from time to time how many workers there are: clusters grow and shrink."""
+        now = time.monotonic()
+        if self._most is None and now - self._counted > COUNTED_SECONDS:
+            self._counted, self.width = now, width_of(self._executor)
+
+    def _begin(
+        self, work: Work, under_way: dict[Future[Any], Work], ended: SimpleQueue[Future[Any]], sent: bool = False
+    ) -> Iterator[tuple[Work, Any]]:
+        """Hand work over; yield what came of it where there is nobody to hand it to."""
+        if self._executor is not None:
+            parcels = {name: self._parcel(name) for name in dict.fromkeys(("", work.base))}
+            data = {name: self._outbox.data(parcel) for name, parcel in parcels.items()} if sent else {}
+            try:
+                future = self._executor.submit(elsewhere, parcels, data, work.base, work.do, work.args)
+            except Exception as error:  # what is broken, or was shut down by somebody
+                self._broke(error)
+            else:
+                under_way[future] = work
+                future.add_done_callback(ended.put)
+                return
+        yield work, work.do(self._context(work.base), *work.args)
+
+    def _end(
+        self, future: Future[Any], under_way: dict[Future[Any], Work], ended: SimpleQueue[Future[Any]]
+    ) -> Iterator[tuple[Work, Any]]:
         work = under_way.pop(future)
         try:
             known, result = future.result()
@@ -122,33 +142,12 @@ class Workers:
         except Exception as error:  # a worker fails in as many ways as there are executors
             if isinstance(error, BrokenExecutor):
                 self._broke(error)
-            take(work, Lost(f"its worker was lost: {first_line(error)}"))
+            yield work, Lost(f"its worker failed: {first_line(error)}")
             return
         if known:
-            take(work, result)
+            yield work, result
         else:
-            self._submit(under_way, work, take, sent=True)
-
-    def _submit(
-        self,
-        under_way: dict[Future[Any], Work],
-        work: Work,
-        take: Callable[[Work, Any], None],
-        sent: bool = False,
-    ) -> None:
-        if self._executor is None:  # it broke while this came back
-            take(work, work.do(self._context(work.base), *work.args))
-            return
-        needed = {name: self._bytes(name) for name in dict.fromkeys(("", work.base))}
-        digests = {name: hashlib.sha256(data).hexdigest() for name, data in needed.items()}
-        payloads = needed if sent else {}
-        try:
-            future = self._executor.submit(elsewhere, digests, payloads, work.base, work.do, work.args)
-        except Exception as error:  # what is broken, or was shut down by somebody
-            self._broke(error)
-            take(work, work.do(self._context(work.base), *work.args))
-            return
-        under_way[future] = work
+            yield from self._begin(work, under_way, ended, sent=True)
 
     def _broke(self, error: BaseException) -> None:
         self.broken = f"the executor broke ({first_line(error)}), so the search went on in its own process"
@@ -157,36 +156,50 @@ class Workers:
     def _context(self, base: str) -> TrialContext:
         return replace(self._root, state=self._states[base]) if base else self._root
 
-    def _bytes(self, name: str) -> bytes:
-        """Return what workers need of a shared state, made once."""
-        if name not in self._packed:
-            import cloudpickle
+    def _parcel(self, name: str) -> Parcel:
+        """Return the parcel of a shared state, made and delivered once."""
+        if name not in self._parcels:
+            content = self._states[name].on(CPU) if name else pack(self._root, self.width, self._train)
+            self._parcels[name] = self._outbox.put(content)
+            self._deliver(self._parcels[name])
+        return self._parcels[name]
 
-            if not name:
-                self._packed[name] = pack(self._root, self.width, whole=True)
-            else:
-                self._packed[name] = bytes(cloudpickle.dumps(self._states[name].on(CPU)))
-        return self._packed[name]
+    def _deliver(self, parcel: Parcel) -> None:
+        """Give a parcel to Dask's workers that cannot open its file; those of other executors ask for it."""
+        client = getattr(self._executor, "_client", None)
+        if client is None or getattr(client, "asynchronous", False):
+            return
+        try:
+            missing = [address for address, there in client.run(has, parcel).items() if not there]
+            if missing:
+                client.run(receive, parcel, self._outbox.data(parcel), workers=missing)
+        except Exception:  # noqa: S110  # a worker that is lost just now; whoever has no parcel asks for it
+            pass
+
+
+def width_of(executor: Executor | None) -> int:
+    """Return how many pieces of work an executor does at a time, 1 without one; as many as cores if it does not say."""
+    if executor is None:
+        return 1
+    client = getattr(executor, "_client", None)  # of Dask, whose workers may be anywhere
+    if client is not None:
+        return max(int(sum(client.nthreads().values())), 1)
+    return max(int(getattr(executor, "_max_workers", 0) or os.cpu_count() or 1), 1)
 
 
 def elsewhere(
-    digests: Mapping[str, str], payloads: Mapping[str, bytes], base: str, do: Callable[..., Any], args: tuple[Any, ...]
+    parcels: Mapping[str, Parcel], data: Mapping[str, bytes], base: str, do: Callable[..., Any], args: tuple[Any, ...]
 ) -> tuple[bool, Any]:
     """Do a piece of work on a worker; (False, None) if it has not got what the work is done on."""
-    import cloudpickle
-
-    for name, digest in digests.items():
-        if digest not in _held:
-            if name not in payloads:
+    for name, parcel in parcels.items():
+        if not has(parcel):
+            if name not in data:
                 return False, None
-            # What is loaded here was sent by the process that this worker works for.
-            _held[digest] = cloudpickle.loads(payloads[name]) if name else unpack(payloads[name])
-        _held.move_to_end(digest)
-    while len(_held) > KEPT:
-        _held.popitem(last=False)
-    context: TrialContext = _held[digests[""]]
-    if base:
-        # Moved once: what is there already is held on.
-        _held[digests[base]] = _held[digests[base]].on(context.context.subject.device)
-        context = replace(context, state=_held[digests[base]])
-    return True, do(context, *args)
+            receive(parcel, data[name])
+    root: TrialContext = opened(parcels[""], unpack)
+    state = opened(parcels[base], lambda state: state.on(root.context.subject.device)) if base else root.state
+    # Whoever waits for this takes the file away when he no longer does.
+    file = Path(parcels[""].path)
+    gone = (lambda: not file.exists()) if parcels[""].at_hand else None
+    context = replace(root.context, progress=Progress(None, gone))
+    return True, do(replace(root, state=state, context=context), *args)
