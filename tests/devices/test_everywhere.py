@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.devices.pretend import DEVICE, Elsewhere, pretended
-from tests.sampling import whole
+from tests.sampling import sampled, whole
 from tests.steps.test_contract import REFUSED, SUBJECTS, recipe_to, subject_of
 from workbench.errors import WorkbenchError
 from workbench.graph import trace
@@ -46,6 +46,7 @@ from workbench.steps.prune.prune import Prune
 from workbench.steps.prune.prune_channels import PruneChannels
 from workbench.steps.quantize.quantize import Quantize
 from workbench.steps.quantize.rounding import ROUNDINGS
+from workbench.steps.quantize.rounding.blockwise import fit
 from workbench.steps.quantize.rounding.learned import learned
 from workbench.steps.recipe import Recipe, run
 from workbench.steps.train.fine_tune import FineTune
@@ -142,7 +143,7 @@ def quickest(kind):
     return next(name for name in ("vectors", *SUBJECTS) if (kind, name) not in REFUSED)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sampled(KINDS, 2 * len(KINDS) // 3))
 def test_every_step_runs_there(kind, few, there):
     state = run(few[quickest(kind)].on(there), recipe_of(kind))
     assert [name for name, value in tensors_of(state).items() if not isinstance(value, Elsewhere)] == []
@@ -168,7 +169,7 @@ def ranked(kind, subject):
     return scores
 
 
-@pytest.mark.parametrize("kind", CRITERIA)
+@pytest.mark.parametrize("kind", sampled(CRITERIA, len(CRITERIA) // 2))
 def test_every_criterion_gives_there_what_it_gives_here(kind, few, there, monkeypatch):
     monkeypatch.setattr(shapley, "PERMUTATIONS", 1)
     # Channels of images where nothing is played or followed through; what takes long is tried on vectors.
@@ -181,7 +182,8 @@ def test_every_criterion_gives_there_what_it_gives_here(kind, few, there, monkey
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_every_rounding_gives_there_what_it_gives_here(rounding, few, there, monkeypatch):
-    monkeypatch.setattr(learned, "__defaults__", (20,))  # steps of Adam
+    for descent in (learned, fit):
+        monkeypatch.setattr(descent, "__defaults__", (20,))  # steps of Adam
     recipe = Recipe((Quantize(layers="hidden", bits=3, rounding=rounding, group=6),))
     same_values(run(few["images"].on(there), recipe), run(few["images"], recipe))
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.sampling import whole
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.loading.load import load
@@ -184,6 +185,7 @@ def test_an_executor_gives_the_same_table(trial_context, seconds):
     assert together == alone
 
 
+@whole
 @pytest.mark.slow
 def test_a_dask_cluster_of_processes_gives_the_same_table(images, tmp_path):
     """The net comes from a file that workers cannot import, the metric is a function of this test."""

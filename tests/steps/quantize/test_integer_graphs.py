@@ -34,7 +34,7 @@ def subject(model, *inputs):
     return Subject("net", model, Task(train=(inputs, answers), validation=(inputs, answers), metric="mse", loss="mse"))
 
 
-@pytest.mark.parametrize(("name", "symmetric"), sampled([("recurrent", True), ("gpt2", False), ("experts", False)], 2))
+@pytest.mark.parametrize(("name", "symmetric"), sampled([("experts", False), ("recurrent", True), ("gpt2", False)], 1))
 def test_weights_alone_are_integers_and_nothing_else_is_rounded(name, symmetric):
     ours, theirs, _ = both(subject_of(name), wb.Quantize(bits=8, symmetric=symmetric))
     assert far(theirs, ours) < 1e-5
