@@ -40,6 +40,7 @@ from workbench.steps import (
     ShortenFloats,
     Smooth,
     Step,
+    SwapActivations,
     TieLayers,
     TrainQuantized,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "Smooth",
     "Step",
     "Subject",
+    "SwapActivations",
     "Task",
     "TieLayers",
     "TrainQuantized",

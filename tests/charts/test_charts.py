@@ -27,6 +27,7 @@ CHARTS = {
     "knobs": (charts.knob_chart, ([Mattered(HOSTILE, 0.5, 0.3, 40), Mattered("size", -0.1, 0.3, 40)],), ([],)),
     "ledger": (charts.ledger_chart, (SIZE,), (None,)),
     "latency": (charts.latency_chart, ({"eager": latency(), HOSTILE: latency(runtime=HOSTILE)},), ({},)),
+    "batches": (charts.batch_curve, ([latency(), latency()],), ([],)),
     "trade-off": (charts.trade_off_chart, ([charts.Candidate(HOSTILE, score(), 500)],), ([],)),
     "classes": (charts.class_chart, (impact(),), (None,)),
     "training": (charts.training_chart, ("loss", [(0.1, "loss", 2.0), (0.2, "score", 0.5)]), ([],)),

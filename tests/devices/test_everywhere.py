@@ -46,7 +46,6 @@ from workbench.steps.prune.prune import Prune
 from workbench.steps.prune.prune_channels import PruneChannels
 from workbench.steps.quantize.quantize import Quantize
 from workbench.steps.quantize.rounding import ROUNDINGS
-from workbench.steps.quantize.rounding.blockwise import fit
 from workbench.steps.quantize.rounding.learned import learned
 from workbench.steps.recipe import Recipe, run
 from workbench.steps.train.fine_tune import FineTune
@@ -182,8 +181,7 @@ def test_every_criterion_gives_there_what_it_gives_here(kind, few, there, monkey
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_every_rounding_gives_there_what_it_gives_here(rounding, few, there, monkeypatch):
-    for descent in (learned, fit):
-        monkeypatch.setattr(descent, "__defaults__", (20,))  # steps of Adam
+    monkeypatch.setattr(learned, "__defaults__", (20,))  # steps of Adam
     recipe = Recipe((Quantize(layers="hidden", bits=3, rounding=rounding, group=6),))
     same_values(run(few["images"].on(there), recipe), run(few["images"], recipe))
 

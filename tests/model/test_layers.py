@@ -7,6 +7,7 @@ from torch import nn
 
 import workbench as wb
 from tests import nets
+from tests.sampling import sampled
 from workbench.checkpoint.checkpoint import read, write
 from workbench.measure import measure_size
 from workbench.measure.compute import count_macs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import json
 
 import pytest
@@ -44,6 +45,8 @@ REFUSED = {
     },
     ("resize_input", "transformer"): "the model does not run on 4 × 4 pixels",
     ("grey_input", "images"): "the images have one channel already",
+    ("swap_activations", "images"): "no silu, sigmoid, tanh, gelu follows",
+    ("swap_activations", "vectors"): "no silu, sigmoid, tanh, gelu follows",
     ("tie_layers", "images"): "no chosen layers are at the same place",
     ("tie_layers", "vectors"): "no chosen layers are at the same place",
 }
@@ -253,9 +256,13 @@ def test_a_state_that_was_built_is_never_edited_by_the_next_step(kind, request):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-# All pairs would be hundreds: each step is first four times, and second four times, once with itself.
-PARTNERS = (0, 1, 3, 8)
-PAIRS = [(one, list(KINDS)[(number + far) % len(KINDS)]) for number, one in enumerate(KINDS) for far in PARTNERS]
+def drawn(first, second):
+    """Return whether a pair is one of some eighth of all, whichever other steps there are."""
+    return hashlib.sha256(f"{first} {second}".encode()).digest()[0] % 8 == 0
+
+
+# All pairs would be a thousand: some are tried, and each step with itself.
+PAIRS = [(one, other) for one in KINDS for other in KINDS if one == other or drawn(one, other)]
 
 
 # Those of them that do not go together, and why; any other pair does.
@@ -279,7 +286,9 @@ REFUSED_PAIRS = {
 }
 
 
-@pytest.mark.parametrize(("first", "second"), sampled(PAIRS, len(PAIRS) // 12, *REFUSED_PAIRS))
+@pytest.mark.parametrize(
+    ("first", "second"), sampled(PAIRS, len(PAIRS) // 12, *sorted(REFUSED_PAIRS.keys() & set(PAIRS)))
+)
 def test_two_steps_go_together_or_say_why_not(first, second, request, tmp_path):
     subject = request.getfixturevalue(next(name for name in SUBJECTS if (first, name) not in REFUSED))
     recipe = recipe_to(first, "moved").then(steps(second)["moved"])

@@ -6,6 +6,7 @@ same figure. The columns come from pure functions, `..._data(...)`, beside each 
 
 from workbench.charts.activation_ranges import ActivationChart, activation_chart
 from workbench.charts.bars import LayerBars, layer_bars
+from workbench.charts.batch_curve import BatchCurve, batch_curve
 from workbench.charts.channel_spread import SpreadChart, spread_chart
 from workbench.charts.class_changes import ClassChart, class_chart
 from workbench.charts.contest_correlations import ContestMap, contest_map
@@ -25,6 +26,7 @@ from workbench.charts.weight_chart import WEIGHT_CHARTS, DrawnChart, WeightChart
 __all__ = [
     "WEIGHT_CHARTS",
     "ActivationChart",
+    "BatchCurve",
     "Candidate",
     "ClassChart",
     "ContestCurves",
@@ -44,6 +46,7 @@ __all__ = [
     "WeightChart",
     "WeightHistogram",
     "activation_chart",
+    "batch_curve",
     "class_chart",
     "contest_curves",
     "contest_map",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.measure import Score, measure_size
+from workbench.measure.batch_sizes import BATCHES, time_batches
 from workbench.measure.impact import Impact, Predictions, compare, predictions
 from workbench.measure.latency import Latency
 from workbench.search.allocate import allocate, bit_operations_of, file_bytes
@@ -210,6 +211,34 @@ class SessionExploring(SessionEditing):
         milder, latency = mildest(steps, self.state, self._context(progress.part(scanned, 0.95)), part, clock)
         context = self._trial_context(progress.part(0.95, 1.0))
         return Pace(milder, latency, cast(Score, score_of(context, (milder,), self._clear, self._folder("scans"))))
+
+    def batches(
+        self,
+        sizes: Sequence[int] = BATCHES,
+        runtime: str = "onnxruntime",
+        progress: Progress | None = None,
+        number: int | None = None,
+    ) -> tuple[Latency, ...]:
+        """Return a state's latency at each batch size, in turns with the uncompressed model at the same size.
+
+        What is faster for one sample need not be so for many, and the other way round. `workbench.charts.batch_curve`
+        draws it.
+
+        Args:
+            sizes: Samples in a batch.
+            runtime: Where it is timed.
+            progress: Who is told, and may stop it.
+            number: The state, None for the current one.
+
+        Raises:
+            WorkbenchError: The runtime does not take the model, or not so many samples.
+            Cancelled: It was told to stop.
+        """
+        state = self.state if number is None else self.state_of(number, progress)
+        whole = State.of(self.subject)
+        return time_batches(
+            runtime, whole, state, self.subject.task, sizes, seconds=self.settings.seconds, progress=progress
+        )
 
     def contest(self, progress: Progress | None = None, **options: Any) -> Contest:
         """Return how every importance criterion ranks the same units, and what follows; options as `hold_contest`.

@@ -18,6 +18,7 @@ from workbench.search.planner.held_out import Scored, split_validation
 from workbench.search.planner.judge import costs_of
 from workbench.search.planner.last import Judges, compare_last
 from workbench.search.planner.run import Search
+from workbench.search.planner.study import SAMPLERS
 from workbench.search.planner.timing import Timing
 from workbench.search.presets import PRESETS
 from workbench.search.trials import TrialContext
@@ -38,6 +39,7 @@ class SessionSearching(SessionExploring):
         layers: str = "*",
         exclude: str = "",
         improve: Recipe | Sequence[Step] = (),
+        sampler: str = SAMPLERS[0],
         executor: Executor | None = None,
         progress: Progress | None = None,
     ) -> Findings:
@@ -53,6 +55,7 @@ class SessionSearching(SessionExploring):
             layers: Layers that may be changed: names or globs, with commas between them.
             exclude: Which not.
             improve: Steps on the current state that are known to be good, and looked at first.
+            sampler: What thinks of candidates once the proposals are judged: "tpe" or "evolutionary".
             executor: Who does the work, such as a process pool or `dask.distributed.Client().get_executor()`.
             progress: Who is told, and may stop it.
 
@@ -100,6 +103,7 @@ class SessionSearching(SessionExploring):
             timing=timing,
             executor=executor,
             folder=self._folder("search"),
+            sampler=sampler,
             report=self._show_findings,
         )
         self._show_findings(findings)

@@ -31,6 +31,7 @@ from workbench.steps.repair.fold_norms import FoldNorms
 from workbench.steps.repair.reconstruct import Reconstruct
 from workbench.steps.repair.reestimate_norms import ReestimateNorms
 from workbench.steps.repair.smooth import Smooth
+from workbench.steps.replace.swap_activations import SwapActivations
 from workbench.steps.share.tie_layers import TieLayers
 from workbench.steps.state import State
 from workbench.steps.step import KINDS, GraphStep, Need, Stage, Step, TrainingStep, WeightStep, candidate
@@ -81,6 +82,7 @@ __all__ = [
     "Stage",
     "State",
     "Step",
+    "SwapActivations",
     "TieLayers",
     "TrainQuantized",
     "TrainingStep",

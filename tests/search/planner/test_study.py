@@ -26,6 +26,19 @@ def test_knobs_are_those_that_were_wanted_and_then_the_samplers(tmp_path):
     assert [one.knobs for one in again] == [one.knobs for one in asked], "the same for the same seed"
 
 
+def test_an_evolutionary_sampler_learns_from_what_was_told():
+    with pytest.raises(WorkbenchError, match="there is no sampler 'guess'; there are tpe, evolutionary"):
+        Journal(None, "guess")
+    sampler = Journal(None, "evolutionary").sampler("a", {str(number): (0.0, 1.0) for number in range(6)}, 1, 0)
+    sums = []
+    for _ in range(96):
+        asked = sampler.ask()
+        sums.append(sum(float(value) for value in asked.knobs.values()))
+        sampler.tell(asked, [sums[-1]], 1.5 - sums[-1])  # what is below that loses too much
+    early, late = (sum(abs(one - 1.5) for one in part) / 24 for part in (sums[:24], sums[-24:]))
+    assert late < 0.5 * early
+
+
 def test_a_later_search_knows_what_was_told(tmp_path):
     first = Journal(tmp_path).sampler("a", KNOBS, 1, 0)
     tell(first)

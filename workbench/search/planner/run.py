@@ -28,7 +28,7 @@ from workbench.search.planner.judge import Judged, Rule, judge, verdict_of
 from workbench.search.planner.known import goal_key, identity, known_candidates
 from workbench.search.planner.parts import cost_before, damages
 from workbench.search.planner.space import EPOCHS, MOST_EPOCHS, Space, epochs_of
-from workbench.search.planner.study import Journal, Sampler
+from workbench.search.planner.study import SAMPLERS, Journal, Sampler
 from workbench.search.planner.timing import Timing, costs_of_time, within_time
 from workbench.search.trials.trial import Outcome, TrialContext
 from workbench.search.trials.workers import Lost, Work, Workers
@@ -63,6 +63,7 @@ class Search:
         timing: What candidates are timed with, where the goal speaks of time.
         executor: Who does the work, None for the calling thread.
         folder: Where the journal is, None to keep nothing.
+        sampler: What thinks of candidates, one of `SAMPLERS`.
         report: Called with the growing findings.
     """
 
@@ -77,6 +78,7 @@ class Search:
         timing: Timing | None = None,
         executor: Executor | None = None,
         folder: Path | None = None,
+        sampler: str = SAMPLERS[0],
         report: Report = lambda _: None,
     ) -> None:
         self._trials, self._goal, self._space, self._report = trials, goal, space, report
@@ -88,11 +90,11 @@ class Search:
         self._lose = goal.tolerance(self._metric.unit)
         # What is timed while others compute here is not known.
         self._workers = Workers(trials, executor, most=1 if goal.runtimes else None)
-        self._journal = Journal(folder and folder / identity(trials, space))
+        self._journal = Journal(folder and folder / identity(trials, space), sampler)
         self._branches: list[Branch] = []
         self._bases: Sampler | None = None
         trains = space.recovery is not None or not space.by_layer
-        self._seeds = space.base_seeds() if trains and space.structural else []
+        self._seeds = space.base_seeds() if trains and (space.structural or space.switched) else []
         self._earlier: dict[str, Candidate] = {}
         self._epoch_seconds = 0.0
         self._start = time.monotonic()

@@ -25,6 +25,7 @@ from workbench.task.task import Task
 BY_LAYER = ("bytes", "energy")
 MOST_EPOCHS = 3
 EPOCHS = "epochs"
+OFF, ON = "off", "on"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,11 @@ class Space:
         return [kind for kind in found if issubclass(kind, GraphStep) or self.quantity in BY_LAYER]
 
     @property
+    def switched(self) -> list[type[Step]]:
+        """Methods without degrees that are done to the whole model before it is trained, or not."""
+        return [kind for kind in self._of_stage(Stage.REPLACE) if not kind.strength and issubclass(kind, GraphStep)]
+
+    @property
     def recovery(self) -> type[Step] | None:
         """What trains a model that was cut."""
         return next(iter(self._trained(Stage.RECOVER)), None)
@@ -186,8 +192,9 @@ class Space:
     def base_knobs(self) -> dict[str, Knob]:
         """Return the knobs of what is done before training: an amount of each method, its axes, and epochs."""
         knobs: dict[str, Knob] = {}
-        for kind in self.structural:
-            knobs[kind.kind] = (0.0, 0.75 if issubclass(kind, GraphStep) else 0.95)
+        for kind in (*self.switched, *self.structural):
+            whole = 0.75 if issubclass(kind, GraphStep) else 0.95
+            knobs[kind.kind] = (0.0, whole) if kind.strength else (OFF, ON)
             for field, values in kind.axes.items():
                 if issubclass(kind, GraphStep):
                     knobs[f"{kind.kind}.{field}"] = tuple(str(value) for value in values)
@@ -208,17 +215,24 @@ class Space:
         ]
         if weights:
             seeds.insert(1, {**plain, weights[0]: 0.8})
-        return seeds
+        return [*({**plain, kind.kind: ON} for kind in self.switched), *(seeds if self.structural else ())]
 
     def base(self, knobs: Mapping[str, float | str]) -> tuple[Step, ...]:
         """Return the steps of what is done before training, and the training."""
         steps: list[Step] = []
-        for kind in self.structural:
-            amount = round(float(knobs.get(kind.kind, 0.0)), 3)
-            if amount < 0.02:  # less than that is nothing that would be worth a training
+        for kind in (*self.switched, *self.structural):
+            fields: dict[str, object] = {}
+            for field, values in kind.axes.items():
+                said = knobs.get(f"{kind.kind}.{field}", str(values[0]))
+                fields[field] = next(value for value in values if str(value) == said)
+            if kind.strength:
+                amount = round(float(knobs.get(kind.kind, 0.0)), 3)
+                if amount < 0.02:  # less than that is nothing that would be worth a training
+                    continue
+                fields[kind.strength] = amount
+            elif knobs.get(kind.kind, OFF) == OFF:
                 continue
-            fields = {field: knobs.get(f"{kind.kind}.{field}", values[0]) for field, values in kind.axes.items()}
-            steps.append(self._made(kind, **{**fields, kind.strength: amount}))
+            steps.append(self._made(kind, **fields))
         if steps and self.recovery is not None:
             steps.append(self._made(self.recovery, epochs=int(knobs.get(EPOCHS, 1))))
         return tuple(steps)

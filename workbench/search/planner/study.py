@@ -1,8 +1,9 @@
 """What is tried next: Optuna's sampler by ask and tell, and its journal, from which a later search goes on.
 
-Akiba et al.: "Optuna: A Next-generation Hyperparameter Optimization Framework", 2019; the sampler is the
-tree-structured Parzen estimator (Bergstra et al.: "Algorithms for Hyper-Parameter Optimization", 2011) with the loss as
-a constraint: what loses too much is worse than all that does not, by how much it loses.
+Akiba et al.: "Optuna: A Next-generation Hyperparameter Optimization Framework", 2019. The sampler is the
+tree-structured Parzen estimator (Bergstra et al.: "Algorithms for Hyper-Parameter Optimization", 2011), or, where that
+is asked for, an evolutionary one (Deb et al.: "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", 2002).
+Both have the loss as a constraint: what loses too much is worse than all that does not, by how much it loses.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import first_line
+from workbench.errors import WorkbenchError, first_line
 
 # A knob is a range of numbers, or a choice of values.
 Knob = tuple[float, float] | tuple[str, ...]
 STARTUP = 6  # trials by chance or by what was asked for before the sampler's model counts
 CANDIDATE = "candidate"
+SAMPLERS = ("tpe", "evolutionary")
+POPULATION = 12  # of a generation: a search looks at some dozens of candidates
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,18 @@ class Journal:
 
     Args:
         folder: Where the file is, None to keep nothing. One that cannot be read is set aside and begun anew.
+        sampler: One of `SAMPLERS`; what one was told the other knows.
+
+    Raises:
+        WorkbenchError: There is no such sampler.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, sampler: str = SAMPLERS[0]) -> None:
         import optuna  # slow to import, and seldom needed
 
+        if sampler not in SAMPLERS:
+            raise WorkbenchError(f"there is no sampler {sampler!r}; there are {', '.join(SAMPLERS)}")
+        self._kind = sampler
         optuna.logging.set_verbosity(logging.WARNING)
         self.note = ""
         self._storage: Any = None
@@ -84,7 +94,9 @@ class Journal:
         study = optuna.create_study(
             study_name=name,
             storage=self._storage,
-            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP),
+            sampler=optuna.samplers.NSGAIISampler(seed=seed, population_size=POPULATION)
+            if self._kind == "evolutionary"
+            else optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP),
             directions=["minimize"] * objectives,
             load_if_exists=True,
         )

@@ -23,7 +23,7 @@ from workbench.steps.context import Context
 from workbench.steps.factorize.parts import layer_of
 from workbench.steps.input.images import check_runs, first_layer, image_of, lacks_span, span_of
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep, Need
+from workbench.steps.step import GraphStep, Need, Stage
 from workbench.task.batch import entering
 from workbench.task.feeding import Feed, by_channel, check_numbers
 from workbench.task.task import Task
@@ -116,6 +116,7 @@ class ByteInput(GraphStep):
     )
     shelf: ClassVar[str] = "Input"
     position: ClassVar[int] = 4
+    stage: ClassVar[Stage] = Stage.REPLACE
 
     def needs(self) -> frozenset[Need]:
         return super().needs() | {Need.GRAPH}

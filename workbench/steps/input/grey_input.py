@@ -22,7 +22,7 @@ from workbench.steps.factorize.parts import layer_of
 from workbench.steps.input.images import check_runs, first_layer, image_of
 from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep, Need
+from workbench.steps.step import GraphStep, Need, Stage
 from workbench.task.feeding import Feed, Span, by_channel, check_numbers
 
 LUMA = (0.299, 0.587, 0.114)
@@ -87,6 +87,7 @@ class GreyInput(GraphStep):
     )
     shelf: ClassVar[str] = "Input"
     position: ClassVar[int] = 2
+    stage: ClassVar[Stage] = Stage.REPLACE
 
     weights: str = option(
         "luma",

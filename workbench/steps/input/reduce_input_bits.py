@@ -17,7 +17,7 @@ from workbench.steps.context import Context
 from workbench.steps.input.images import image_of, lacks_span, span_of
 from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep
+from workbench.steps.step import Axes, GraphStep, Stage
 from workbench.task.feeding import Feed, by_channel, check_numbers, check_whole
 from workbench.task.task import Task
 
@@ -82,6 +82,8 @@ class ReduceInputBits(GraphStep):
     )
     shelf: ClassVar[str] = "Input"
     position: ClassVar[int] = 3
+    stage: ClassVar[Stage] = Stage.REPLACE
+    axes: ClassVar[Axes] = {"bits": (5, 4, 3)}
 
     bits: int = option(5, "Bits of a value, between the darkest and the brightest pixel.", unit="bits", low=1, high=8)
 

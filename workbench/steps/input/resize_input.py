@@ -19,7 +19,7 @@ from workbench.steps.context import Context
 from workbench.steps.input.images import check_runs, image_of
 from workbench.steps.option import option
 from workbench.steps.state import State
-from workbench.steps.step import GraphStep
+from workbench.steps.step import Axes, GraphStep, Stage
 from workbench.task.feeding import LARGEST_SIDE, Feed, check_whole
 
 METHODS = ("area", "bilinear")
@@ -82,6 +82,8 @@ class ResizeInput(GraphStep):
     )
     shelf: ClassVar[str] = "Input"
     position: ClassVar[int] = 1
+    stage: ClassVar[Stage] = Stage.REPLACE
+    axes: ClassVar[Axes] = {"scale": (0.75, 0.5)}
 
     scale: float = option(0.5, "Part of the height and of the width that is left.", low=0.05, high=1.0, step=0.05)
     method: str = option(
