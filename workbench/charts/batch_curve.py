@@ -43,7 +43,9 @@ class BatchCurve:
 
 def batch_curve(latencies: Sequence[Latency] = ()) -> BatchCurve:
     """Return the chart; both axes are logarithmic, since batches double."""
-    figure = theme.plot(x="samples in a batch", y="milliseconds a sample", x_axis_type="log", y_axis_type="log")
+    figure = theme.plot(
+        x="samples in a batch (hollow: unknown)", y="milliseconds a sample", x_axis_type="log", y_axis_type="log"
+    )
     source, marks = ColumnDataSource(batch_data(())), []
     for column, color, label in (("before", theme.BEFORE, "before"), ("after", theme.AFTER, "after")):
         figure.line("batch", column, source=source, color=color, line_width=2, legend_label=label)

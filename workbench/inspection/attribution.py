@@ -14,7 +14,7 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
 from workbench.model.twin import twin
 from workbench.steps.prune.importance.attribution import Evidence, as_tensor, asking_captum
-from workbench.task.batch import Tree, batch_size, how
+from workbench.task.batch import Tree, batch_size, entering, how, like
 from workbench.task.classes import Classes
 from workbench.task.device import CPU
 
@@ -37,6 +37,12 @@ def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree,
     """
     from captum.attr import FeatureAblation, IntegratedGradients  # slow to import
 
+    nothing = torch.zeros_like(inputs[0])
+    given = entering(model, inputs)
+    if given[0].shape == nothing.shape and inputs[0].is_floating_point():
+        # Rounding has no gradient: what the model gets is attributed to, bytes as the numbers that they are.
+        nothing = entering(model, like(inputs, (nothing, *inputs[1:])))[0].float()
+        inputs = like(given, (given[0].float() if given[0].dtype == torch.uint8 else given[0], *given[1:]))
     evidence = Evidence(twin(model), how(inputs), classes)
     first, rest = inputs[0], (*inputs[1:], as_tensor(targets, batch_size(inputs), inputs[0].device))
     if not first.is_floating_point() and first[0].numel() > MOST_INDICES:
@@ -46,7 +52,7 @@ def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree,
     with TURN, asking_captum():
         if first.is_floating_point():
             attributions = IntegratedGradients(evidence).attribute(
-                first, additional_forward_args=rest, n_steps=STEPS, internal_batch_size=STEPS
+                first, nothing, additional_forward_args=rest, n_steps=STEPS, internal_batch_size=STEPS
             )
         else:
             attributions = FeatureAblation(evidence).attribute(first, additional_forward_args=rest)

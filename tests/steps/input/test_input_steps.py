@@ -10,6 +10,7 @@ from torch import nn
 from tests import nets
 from workbench.errors import WorkbenchError
 from workbench.graph.program import from_text, to_text
+from workbench.inspection import attribute_input, likeness
 from workbench.loading.load import load
 from workbench.measure import Measurement
 from workbench.measure.compute import count_macs
@@ -33,6 +34,7 @@ from workbench.steps.input.reduce_input_bits import OnGrid, on_grid
 from workbench.steps.input.resize_input import Resized, resized
 from workbench.steps.recipe import Recipe, run
 from workbench.task.batch import Inputs, entering, outputs_of
+from workbench.task.classes import Classes
 from workbench.task.feeding import input_bytes, read_feeds
 from workbench.task.task import Task
 
@@ -164,6 +166,14 @@ def test_what_is_fed_stays_through_every_kind_of_step_export_and_reload(colours,
     measured = other.measure()
     assert (measured.score.value, measured.input_bytes) == (found.score.value, 8)
     assert measured.unavailable == {}
+
+
+@pytest.mark.parametrize("step", [ByteInput(), ReduceInputBits(bits=5)])
+def test_what_a_rounded_input_has_to_do_with_the_answer_is_what_it_had_before(colours, step):
+    inputs, targets = colours.task.split("validation").batch(range(4))
+    state = run(colours, Recipe((step,)))
+    before, after = (attribute_input(model, inputs, targets, Classes()) for model in (colours.model, state.model))
+    assert likeness(before, after) > 0.95
 
 
 def test_a_teacher_gets_the_inputs_that_it_was_made_for(colours):
