@@ -206,7 +206,7 @@ lesson.reveal(
 # Channels go in groups. Arithmetic falls with the square of the width, because inputs and outputs both get fewer. Time falls
 # with what a kernel does at once: keep to multiples of 8, and measure.
 #
-# In the panel: *Prune channels*, *Cut channels*, the map with its coupled groups, *Structure*.
+# In [the panel](../workbench.ipynb): *Prune channels*, *Cut channels*, the map with its coupled groups, *Structure*.
 
 # %%
 session.close()

@@ -347,7 +347,7 @@ lesson.reveal("outlier", lessons.points_lost(broken))
 # A grid is a range cut into steps. Its error grows with the range, so one outlier spoils it, and each channel is better off
 # with a grid of its own. Levels that follow the weights need fewer bits, but integer kernels want even ones: lesson 6.
 #
-# In the panel: *Quantize*, *Share weights*, *Quantize to powers of two*.
+# In [the panel](../workbench.ipynb): *Quantize*, *Share weights*, *Quantize to powers of two*.
 
 # %%
 session.close()

@@ -214,7 +214,7 @@ lesson.reveal("alone", lessons.fewer_seconds(alone.latency["onnxruntime"]))
 # Norms fold away. Codes multiply in whole numbers, and one scale at the end makes values of them. Weights alone make a small
 # file, weights and activations a fast net; where layers are small, conversions eat what bytes win.
 #
-# In the panel: *Quantize* with activation bits, *Fold norms*, *Equalize*, *Smooth*, *Correct bias*.
+# In [the panel](../workbench.ipynb): *Quantize* with activation bits, *Fold norms*, *Equalize*, *Smooth*, *Correct bias*.
 
 # %%
 session.close()

@@ -312,7 +312,7 @@ print(f"{broken.value:.1%} with {round(0.9 * weights['embed.weight'].numel())} z
 # only measuring tells how. A file can leave zeros out; a processor multiplies by them all the same. What was lost comes
 # back with training: lesson 7.
 #
-# In the panel: *Prune weights*, *Sensitivity*, *Budget*.
+# In [the panel](../workbench.ipynb): *Prune weights*, *Sensitivity*, *Budget*.
 
 # %%
 session.close()

@@ -227,7 +227,7 @@ lesson.reveal("aware", lessons.points_lost(aware), rounded=lessons.points_lost(r
 # A cliff without training is a slope with it: say which of the two a number is of. A teacher tells more than a label, most of
 # it in its wrong answers, and temperature brings them out. Rounding can be trained through.
 #
-# In the panel: *Fine-tune*, *Distill*, *Train quantized*, *Reconstruct*.
+# In [the panel](../workbench.ipynb): *Fine-tune*, *Distill*, *Train quantized*, *Reconstruct*.
 
 # %%
 session.close()

@@ -16,11 +16,15 @@ from IPython.display import HTML, display
 from widgets.figure import STATIC, BokehJS, Figure
 from widgets.lesson.answers import FOLDER, Answers
 from widgets.lesson.prediction import Prediction
+from widgets.lesson_link import LessonLink
 from workbench.charts.predicted import drawn_curve, number_line
 from workbench.errors import WorkbenchError
 from workbench.lessons import Judgement, Measured, judge, lesson, read_questions
 from workbench.lessons.judging import Truth
 from workbench.lessons.questions import TEXTS, Question
+from workbench.lessons.submissions import RECIPE
+from workbench.steps import KINDS
+from workbench.steps.recipe import Recipe
 
 CHIPS = {"right": "✓", "close": "≈", "wrong": "✗", "none": "–"}
 
@@ -48,7 +52,8 @@ class CourseNotebook:
         self._asked: dict[str, Prediction] = {}
         display(BokehJS())
         display(_style())
-        display(HTML(f"<div class='wbl-still'>{self._head()}</div>"))
+        display(HTML(self._head()))
+        display(LessonLink(self.words["open_panel"], None))
 
     def predict(self, key: str) -> None:
         """Ask a question of the lesson; what was said to it in an earlier run stands there again.
@@ -80,6 +85,12 @@ class CourseNotebook:
         if figure is not None:
             self.figure(figure, f"{self.words['you']}, {self.words['measured']}")
 
+    def hand_in(self, recipe: Recipe) -> None:
+        """Put a recipe into the running cell's output, from which the class's table is made: steps, and no number."""
+        lines = "".join(f"<li><code>{escape(line)}</code></li>" for line in recipe.code().splitlines())
+        told = f"<div class='wbl-still'><p><b>{escape(self.words['handed_in'])}</b></p><ol>{lines}</ol></div>"
+        display({"text/html": told, "text/plain": recipe.code(), RECIPE: recipe.facts()}, raw=True)
+
     def figure(self, figure: BokehFigure, label: str = "") -> None:
         """Show a Bokeh figure, which the notebook's file does not grow by."""
         display(Figure(figure, label=label))
@@ -96,7 +107,12 @@ class CourseNotebook:
         return self._questions[key]
 
     def _head(self) -> str:
-        return f"<p>{escape(self.words['lesson'].format(number=self.lesson.number, minutes=self.lesson.minutes))}</p>"
+        """Return what the lesson is, and where its methods are in the panel."""
+        about = escape(self.words["lesson"].format(number=self.lesson.number, minutes=self.lesson.minutes))
+        steps = [KINDS[kind] for kind in self.lesson.kinds]
+        named = ", ".join(f"{escape(step.shelf)} › <b>{escape(step.title)}</b>" for step in steps)
+        panel = f"<p>{escape(self.words['in_panel'])}: {named}</p>" if steps else ""
+        return f"<div class='wbl-head'><p>{about}</p>{panel}</div>"
 
     def _compared(self, question: Question, answer: Any, truth: Truth) -> BokehFigure | None:
         said = answer if question.takes(answer) else None

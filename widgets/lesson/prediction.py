@@ -12,9 +12,9 @@ import traitlets
 from IPython.display import display, update_display
 
 from widgets.figure import STATIC, script
-from workbench.lessons.grading import ANSWER
 from workbench.lessons.judging import Judgement
 from workbench.lessons.questions import Question
+from workbench.lessons.submissions import ANSWER
 
 
 class Prediction(anywidget.AnyWidget):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from workbench.cli import commands, course, lab, serve
+from workbench.lessons.leaderboard import Rules
 from workbench.loading.embedded import NAMES
 from workbench.measure.runtimes import RUNTIMES
 from workbench.search.goal import quantities
@@ -158,6 +159,17 @@ def _grade(made: ArgumentParser) -> None:
     made.add_argument("--memory", type=_share, default=8.0, metavar="GB", help="for each learner (default: 8)")
     made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
     made.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    board = made.add_argument_group("the leaderboard")
+    board.add_argument(
+        "--board", metavar="FILE", help="run the recipes of the capstone anew, into a table of this name"
+    )
+    board.add_argument(
+        "--subject", choices=NAMES, default=Rules.subject, help=f"of the recipes (default: {Rules.subject})"
+    )
+    board.add_argument(
+        "--lose", type=_share, default=Rules.lose, metavar="POINTS", help="what an entry may lose (default: 1)"
+    )
+    board.add_argument("--entry-seconds", type=_share, default=Rules.seconds, help="for each recipe (default: 600)")
     made.set_defaults(work=course.grade_folder)
 
 
