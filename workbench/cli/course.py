@@ -14,6 +14,7 @@ from workbench import formatting
 from workbench.cli import console
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
+from workbench.lessons.class_page import write_page
 from workbench.lessons.grading import GB, MOST_GB, Grade, Limits, grade
 from workbench.lessons.leaderboard import Entry, Rules, leaderboard
 from workbench.lessons.tables import check_writable, write_table
@@ -33,7 +34,7 @@ def grade_folder(chosen: Namespace) -> None:
     # A number that is far too large is still to be one: `Limits` says what may be.
     limits = Limits(seconds=chosen.seconds or 1.0, memory=int(min(chosen.memory, 2 * MOST_GB) * GB))
     rules = Rules(chosen.subject, chosen.lose, chosen.entry_seconds or 1.0, limits.memory)
-    for path in filter(None, (chosen.out, chosen.board)):
+    for path in filter(None, (chosen.out, chosen.board, chosen.page)):
         check_writable(Path(path))
     line = console.ProgressLine(sys.stderr, chosen.quiet)
     try:
@@ -47,11 +48,15 @@ def grade_folder(chosen: Namespace) -> None:
     write_table(Path(chosen.out), Grade, grades)
     if chosen.board:
         write_table(Path(chosen.board), Entry, entries)
+    if chosen.page:
+        write_page(Path(chosen.page), grades)
     if chosen.json:
         rows = [dataclasses.asdict(one) for one in grades]
         print(json.dumps({"grades": rows, "board": [_plain_row(one) for one in entries]} if chosen.board else rows))
         return
     print(_summary(grades, chosen.out))
+    if chosen.page:
+        print(f"written: {chosen.page}")
     if chosen.board:
         print(f"\n{_board(entries)}\nwritten: {chosen.board}")
 

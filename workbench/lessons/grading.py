@@ -67,6 +67,8 @@ class Grade:
         points: Reached.
         of: That can be reached.
         said: What was wrong, or the answer to a prediction.
+        judged: What became of a prediction on the learner's machine: "right", "close", "wrong"; "" before the reveal,
+            and of code.
     """
 
     learner: str
@@ -76,6 +78,7 @@ class Grade:
     points: int
     of: int
     said: str
+    judged: str = ""
 
 
 def grade(folder: Path, sources: Path, limits: Limits | None = None, progress: Progress | None = None) -> list[Grade]:
@@ -162,9 +165,10 @@ def _one(found: Found, source: tuple[Cell, ...], limits: Limits) -> list[Grade]:
     for cell in (one for one in source if one.kind == "test"):
         wrong = "the cell is not there any more" if cell.key not in answered else plain(_wrong(said, cell.key))
         grades.append(Grade(who, which.name, cell.key, "code", 0 if wrong else cell.points, cell.points, wrong))
-    asked, answers = read_questions(which.key), dict(answers_of(contents))
-    for key, question in asked.items():
-        grades.append(Grade(who, which.name, key, "prediction", 0, 0, question.words(answers.get(key))))
+    answers = {key: (answer, judged) for key, answer, judged in answers_of(contents)}
+    for key, question in read_questions(which.key).items():
+        answer, judged = answers.get(key, (None, ""))
+        grades.append(Grade(who, which.name, key, "prediction", 0, 0, question.words(answer), judged))
     return grades
 
 

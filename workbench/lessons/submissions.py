@@ -13,6 +13,7 @@ from workbench.lessons.course import LESSONS, Lesson, lesson
 
 ANSWER = "application/vnd.workbench.answer+json"
 RECIPE = "application/vnd.workbench.recipe+json"
+JUDGED = ("right", "close", "wrong")
 LARGEST_NOTEBOOK = 50 << 20
 
 
@@ -28,12 +29,12 @@ class Found:
 
 def look(folder: Path) -> tuple[list[Found], list[tuple[str, str]]]:
     """Return the notebooks of lessons below a folder, and of each that is none whose it is, and why."""
-    names = {one.name for one in LESSONS}
+    names = {*(one.name for one in LESSONS), "lessons"}  # as folders that nbgrader and `workbench serve` make
     found: list[Found] = []
     others = []
     for path in sorted(folder.rglob("*.ipynb")):
         above = path.relative_to(folder).parts[:-1]
-        if ".ipynb_checkpoints" in above:
+        if ".ipynb_checkpoints" in above or path.name == "workbench.ipynb":  # the panel's, which is handed out too
             continue
         who = plain("/".join(part for part in above if part not in names) or path.stem)
         try:
@@ -92,11 +93,12 @@ def written(contents: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield key, "".join(line for line in lines if isinstance(line, str))
 
 
-def answers_of(contents: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the predictions that a saved notebook holds in its outputs: question and answer."""
+def answers_of(contents: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Yield the predictions that a saved notebook holds in its outputs: question, answer, and what became of it."""
     for held in _outputs(contents, ANSWER):
         if isinstance(held.get("question"), str) and held.get("answer") is not None:
-            yield held["question"], held["answer"]
+            judged = held.get("judged")
+            yield held["question"], held["answer"], judged if judged in JUDGED else ""
 
 
 def recipe_of(contents: dict[str, Any]) -> dict[str, Any] | None:
