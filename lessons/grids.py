@@ -326,7 +326,7 @@ lesson.reveal(
 # %% [markdown]
 # ## Break it
 #
-# One weight of 127,616 becomes ten times as large. What does that do to a grid of 4 bits over the whole tensor?
+# One weight of each tensor, 14 of 127,616, becomes ten times as large. What does that do to a grid of 4 bits over the whole tensor?
 
 # %%
 lesson.predict("outlier")

@@ -9,7 +9,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from widgets.figure import script
+from widgets.figure import STATIC, script
 from workbench.errors import WorkbenchError
 from workbench.lessons.course import Lesson, find_notebook
 from workbench.lessons.page import lesson_page
@@ -27,7 +27,7 @@ class LessonLink(anywidget.AnyWidget):
     """
 
     _esm = script("part.js", "lesson_link.js")
-    _css = ".wb-lesson-link { color: var(--jp-content-link-color, LinkText); text-decoration: underline; }"
+    _css = STATIC / "lesson_link.css"
     label = traitlets.Unicode().tag(sync=True)
     path = traitlets.Unicode(help="Of the notebook, absolute; empty where there is none.").tag(sync=True)
     home = traitlets.Unicode(help="What a server calls ~.").tag(sync=True)

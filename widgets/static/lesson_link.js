@@ -2,6 +2,7 @@
 // a click, as they do for links of their own; anything else gets the lesson as a page to read.
 export default {
   render({ model, el }) {
+    el.classList.add("wb-lesson-link-holder");
     const link = part("a", "wb-lesson-link", model.get("label"));
     link.href = "#";
     const told = part("span", "wb-lesson-told", "");
