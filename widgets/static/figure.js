@@ -66,6 +66,17 @@ const tone = (doc) => {
   }
 };
 
+// On the ground that it was drawn for: whoever sees it later may have the other theme.
+const picture = (drawn) => {
+  const made = document.createElement("canvas");
+  [made.width, made.height] = [drawn.width, drawn.height];
+  const pen = made.getContext("2d");
+  pen.fillStyle = document.body.dataset.jpThemeLight === "false" ? "#111" : "#fff";
+  pen.fillRect(0, 0, made.width, made.height);
+  pen.drawImage(drawn, 0, 0);
+  return made.toDataURL("image/png");
+};
+
 export default {
   async render({ model, el }) {
     el.classList.add("wb-figure");
@@ -157,7 +168,7 @@ export default {
     tone(doc);
     // For where there is no kernel, of figures that want it: once what was fed has been drawn.
     if (model.get("pictured")) {
-      setTimeout(() => model.send({ picture: view.export("png", false).canvas.toDataURL("image/png") }), PICTURED_MS);
+      setTimeout(() => model.send({ picture: picture(view.export("png", false).canvas) }), PICTURED_MS);
     }
     const themed = new MutationObserver(() => tone(doc));
     themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });

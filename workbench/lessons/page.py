@@ -13,6 +13,7 @@ from workbench.lessons.questions import Question, read_questions
 
 ASKED = re.compile(r"""predict\(["'](\w+)["']\)""")
 STYLE = """:root { color-scheme: light dark; }
+.anchor-link { display: none; }
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; }
 pre { padding: .8rem 1rem; overflow-x: auto; border: 1px solid #8885; border-radius: 8px; font-size: 13.5px; }
 .ask { border-left: 4px solid #0072B2; padding: .2rem 1rem; margin: 1.2rem 0; }"""
