@@ -105,7 +105,9 @@ def test_the_table_is_written_with_the_grades(hand_in, asked, tmp_path, capsys):
     folder = hand_in("=ada", GOOD.facts())
     table, sources = tmp_path / "board.csv", str(tmp_path / "sources")
     arguments = ["grade", str(folder), "--lessons", sources, "--out", str(tmp_path / "grades.csv"), "--quiet"]
-    assert main([*arguments, "--board", str(table)]) == 0
+    page = tmp_path / "class.html"
+    assert main([*arguments, "--board", str(table), "--page", str(page)]) == 0
+    assert "=ada" in page.read_text(encoding="utf-8")
     told = capsys.readouterr().out
     assert "0.20 [−0.10, 0.50]" in told
     with table.open(newline="") as file:
