@@ -173,7 +173,7 @@ def facts(kind: str, step: type[Step]) -> Iterator[tuple[str, str]]:
         amounts = ", ".join(f"{amount:g}" for amount in step.amounts)
         yield "A scan varies", f"`{step.strength}`: {amounts}, on one {step.scans.removesuffix('s')} at a time"
     if (lesson := lesson_of(kind)) is not None:
-        yield "Lesson", f"[{lesson.number}. {lesson.title}](../course.md)"
+        yield "Lesson", f"[{lesson.number}. {lesson.title}](../course.md#lessons)"
     if step.bounds is not Step.bounds:
         yield "On the histogram", "its bounds can be dragged"
 

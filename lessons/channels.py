@@ -5,6 +5,9 @@
 # this lesson you find out which channels hang together, how much arithmetic goes with them, and how much time.
 
 # %% setup
+import torch
+from torch import Tensor
+
 import workbench as wb
 from workbench import lessons
 
@@ -85,6 +88,76 @@ def coupled(layers, pairs):
 # %% wrong id=coupled says="group of its own"
 def coupled(layers, pairs):
     return [set(pair) for pair in pairs]
+
+
+# %% [markdown]
+# ### Your turn: `cut_channels`
+#
+# A plain pair of convolutions: what the first one gives, the second one reads. Keep some channels between them, and no others.
+#
+# **Approach.** Rank the channels by the norm of the weights that *read* them in the second layer; keep the `count` largest, in their
+# old order; take them out of the outputs of the first and the inputs of the second.
+#
+# **Hints.** `weight[kept]` chooses along the first dimension, `weight[:, kept]` along the second. `second.transpose(0, 1).flatten(1)` has a row for each channel.
+
+
+# %% solution id=cut_channels
+def cut_channels(first: Tensor, second: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return both weights with `count` channels between them.
+
+    Args:
+        first: [channels, inputs, kernel, kernel], whose outputs are the channels.
+        second: [outputs, channels, kernel, kernel], which reads them.
+        count: Channels that stay.
+    """
+    ### BEGIN SOLUTION
+    kept = second.transpose(0, 1).flatten(1).norm(dim=1).topk(count).indices.sort().values
+    return first[kept], second[:, kept]
+    ### END SOLUTION
+
+
+# %% test id=cut_channels points=3
+first = torch.arange(4.0).view(4, 1, 1, 1) + 1
+second = torch.tensor([[3.0, 0.1, -5.0, 1.0]]).view(1, 4, 1, 1)
+found = cut_channels(first, second, 2)
+lessons.expect(
+    found,
+    (first[[0, 2]], second[:, [0, 2]]),
+    {
+        "these channels are the first ones, and not those that matter most": (first[:2], second[:, :2]),
+        "the channels are ranked from small to large here: keep the *largest* norms": (
+            first[[1, 3]],
+            second[:, [1, 3]],
+        ),
+        "−5 is read strongly: a norm has no sign": (first[[0, 3]], second[:, [0, 3]]),
+        "keep them in their old order; nothing else has to be sorted then": (first[[2, 0]], second[:, [2, 0]]),
+        "the second layer still reads channels that are gone: cut its inputs too": (first[[0, 2]], second),
+    },
+    what="cut_channels(first, second, 2)",
+)
+### BEGIN HIDDEN TESTS
+drawn = torch.Generator().manual_seed(0)
+wide, narrow = torch.randn(8, 3, 3, 3, generator=drawn), torch.randn(5, 8, 3, 3, generator=drawn)
+narrow[:, 6] = 0.0
+outer, inner = cut_channels(wide, narrow, 7)
+image = torch.randn(2, 3, 9, 9, generator=drawn)
+through = torch.nn.functional.conv2d
+lessons.expect(
+    through(through(image, outer), inner),
+    through(through(image, wide), narrow),
+    what="what both layers give, where only a channel went that nobody reads",
+)
+### END HIDDEN TESTS
+
+
+# %% wrong id=cut_channels says="the first ones"
+def cut_channels(first, second, count):
+    return first[:count], second[:, :count]
+
+
+# %% wrong id=cut_channels says="cut its inputs too"
+def cut_channels(first, second, count):
+    return first[second.transpose(0, 1).flatten(1).norm(dim=1).topk(count).indices.sort().values], second
 
 
 # %% [markdown]
@@ -206,7 +279,7 @@ lesson.reveal(
 # Channels go in groups. Arithmetic falls with the square of the width, because inputs and outputs both get fewer. Time falls
 # with what a kernel does at once: keep to multiples of 8, and measure.
 #
-# In the panel: *Prune channels*, *Cut channels*, the map with its coupled groups, *Structure*.
+# In [the panel](../workbench.ipynb): *Prune channels*, *Cut channels*, the map with its coupled groups, *Structure*.
 
 # %%
 session.close()

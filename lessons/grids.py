@@ -326,7 +326,7 @@ lesson.reveal(
 # %% [markdown]
 # ## Break it
 #
-# One weight of 127,616 becomes ten times as large. What does that do to a grid of 4 bits over the whole tensor?
+# One weight of each tensor, 14 of 127,616, becomes ten times as large. What does that do to a grid of 4 bits over the whole tensor?
 
 # %%
 lesson.predict("outlier")
@@ -347,7 +347,7 @@ lesson.reveal("outlier", lessons.points_lost(broken))
 # A grid is a range cut into steps. Its error grows with the range, so one outlier spoils it, and each channel is better off
 # with a grid of its own. Levels that follow the weights need fewer bits, but integer kernels want even ones: lesson 6.
 #
-# In the panel: *Quantize*, *Share weights*, *Quantize to powers of two*.
+# In [the panel](../workbench.ipynb): *Quantize*, *Share weights*, *Quantize to powers of two*.
 
 # %%
 session.close()

@@ -237,7 +237,7 @@ lesson.reveal("chance", kept["random"])
 # A weight matters by what is lost without it, which is its size *and* what comes in. Second-order criteria know that, on data.
 # Units that stand in for each other each look useless alone: hence Shapley. And a plausible theory has to win its contest.
 #
-# In the panel: *importance* in *Prune weights* and *Prune channels*, the contest under *Sensitivity*.
+# In [the panel](../workbench.ipynb): *importance* in *Prune weights* and *Prune channels*, the contest under *Sensitivity*.
 
 # %%
 session.close()

@@ -175,6 +175,58 @@ def integer_linear(codes, scale, zero_point, weight_codes, weight_scale):
 
 
 # %% [markdown]
+# ### Your turn: `bias_codes`
+#
+# A bias is added to those whole sums, so it has to be a whole number of the *same* unit: of both scales multiplied.
+#
+# **Hints.** Divide, round, and hand it over as int32: 8 bits are far too few for it.
+
+
+# %% solution id=bias_codes
+def bias_codes(bias: Tensor, scale: float, weight_scale: float) -> Tensor:
+    """Return a bias as int32 codes that can be added to sums of code products [outputs].
+
+    Args:
+        bias: [outputs], as floats.
+        scale: Of the inputs.
+        weight_scale: Of the weights.
+    """
+    ### BEGIN SOLUTION
+    return torch.round(bias / (scale * weight_scale)).to(torch.int32)
+    ### END SOLUTION
+
+
+# %% test id=bias_codes points=2
+found = bias_codes(torch.tensor([1.0, -20.03]), 0.5, 0.1)
+lessons.expect(
+    found,
+    torch.tensor([20.0, -401.0]),
+    {
+        "this is in units of the inputs alone; the sums are in units of both scales": torch.tensor([2.0, -40.0]),
+        "this is in units of the weights alone; the sums are in units of both scales": torch.tensor([10.0, -200.0]),
+        "the digits were cut off: round": torch.tensor([20.0, -400.0]),
+        "multiplied where it is to be divided: a code is a value *by* its unit": torch.tensor([0.0, -1.0]),
+        "these do not fit into 8 bits, and wrapped around": torch.tensor([20.0, 111.0]),
+    },
+    what="bias_codes([1, -20.03], 0.5, 0.1)",
+)
+assert not found.dtype.is_floating_point, "codes are whole numbers: `.to(torch.int32)`"
+### BEGIN HIDDEN TESTS
+lessons.expect(bias_codes(torch.tensor([2000.0]), 0.01, 0.01), torch.tensor([20_000_000.0]), what="a large bias")
+### END HIDDEN TESTS
+
+
+# %% wrong id=bias_codes says="inputs alone"
+def bias_codes(bias, scale, weight_scale):
+    return torch.round(bias / scale).to(torch.int32)
+
+
+# %% wrong id=bias_codes says="wrapped around"
+def bias_codes(bias, scale, weight_scale):
+    return torch.round(bias / (scale * weight_scale)).to(torch.int32).to(torch.int8)
+
+
+# %% [markdown]
 # ## The whole net
 #
 # To quantize what flows between layers one needs to know its range. That is *calibration*: run some train images, and look.
@@ -214,7 +266,7 @@ lesson.reveal("alone", lessons.fewer_seconds(alone.latency["onnxruntime"]))
 # Norms fold away. Codes multiply in whole numbers, and one scale at the end makes values of them. Weights alone make a small
 # file, weights and activations a fast net; where layers are small, conversions eat what bytes win.
 #
-# In the panel: *Quantize* with activation bits, *Fold norms*, *Equalize*, *Smooth*, *Correct bias*.
+# In [the panel](../workbench.ipynb): *Quantize* with activation bits, *Fold norms*, *Equalize*, *Smooth*, *Correct bias*.
 
 # %%
 session.close()

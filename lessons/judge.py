@@ -230,7 +230,7 @@ lesson.reveal("sure", lessons.counted((loss.low > 0) + (loss.high > 0), loss.tex
 # Look at the front, and at who pays. Compare pairs. A difference whose interval holds zero is not known, and the best of
 # many is worse than it looks.
 #
-# In the panel: *Compare*, *Who pays*, *Export*, the report.
+# In [the panel](../workbench.ipynb): *Compare*, *Who pays*, *Export*, the report.
 
 # %%
 session.close()

@@ -162,7 +162,7 @@ lesson.reveal("time", lessons.fewer_seconds(white.latency["onnxruntime"]))
 # Two thin layers pay where the rank is below rows × columns / (rows + columns). Keep what a layer gives, not what it is. And
 # two small kernels have two overheads: count multiplications to know what is possible, measure to know what is.
 #
-# In the panel: *Factorize*, *Merge factors*, the spectrum under *Structure*.
+# In [the panel](../workbench.ipynb): *Factorize*, *Merge factors*, the spectrum under *Structure*.
 
 # %%
 session.close()

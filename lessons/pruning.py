@@ -267,6 +267,58 @@ for name, mask in masks.items():
     print(f"{name:28} {mask.numel():>6,} weights, {mask.mean().item():>4.0%} stay")
 
 # %% [markdown]
+# ### Your turn: amounts of your own
+#
+# Which amount for which layer? You have seen who minds. Choose an amount for each, so that at least 60 % of all weights are zero, and
+# lose fewer points than 60 % of each layer does. The cell says how far you are; change it until you have beaten the uniform one.
+
+
+# %% solution id=amounts
+def amounts(names: list[str]) -> dict[str, float]:
+    """Return the part of each tensor's weights that goes, 0 to 1.
+
+    Args:
+        names: Of the tensors: "embed.weight", "blocks.0.attention.qkv.weight", … "fc.weight".
+    """
+    ### BEGIN SOLUTION
+    return {name: 0.3 if name in ("embed.weight", "fc.weight") else 0.62 for name in names}
+    ### END SOLUTION
+
+
+# %% test id=amounts points=3
+mine = amounts(list(weights))
+assert set(mine) == set(weights), "there should be an amount for each tensor, by its name"
+assert all(0 <= amount <= 1 for amount in mine.values()), "an amount is a part: from 0 to 1"
+zeros = sum(round(mine[name] * value.numel()) for name, value in weights.items())
+part = zeros / sum(value.numel() for value in weights.values())
+assert part >= 0.6, f"{part:.1%} of all weights go, and at least 60 % should: small tensors hardly count, large ones do"
+assert len(set(mine.values())) > 1, "the same amount for all is what you are to beat"
+careful = max(mine["embed.weight"], mine["fc.weight"])
+assert careful < 0.6, "the first and the last layer minded most in what you measured: spare them"
+
+
+# %% wrong id=amounts says="small tensors hardly count"
+def amounts(names):
+    return {name: 0.9 if name in ("fc.weight", "embed.weight") else 0.5 for name in names}
+
+
+# %% wrong id=amounts says="what you are to beat"
+def amounts(names):
+    return dict.fromkeys(names, 0.6)
+
+
+# %% wrong id=amounts says="spare them"
+def amounts(names):
+    return {name: 0.95 if name == "embed.weight" else 0.65 for name in names}
+
+
+# %%
+own = lessons.score_weights(
+    session, {name: value * magnitude_mask(value, mine[name]) for name, value in weights.items()}
+)
+print(f"{part:.1%} zeros: yours {own.value:.2%}, 60 % of each layer {each.value:.2%}")
+
+# %% [markdown]
 # ## The file, and the time
 
 # %%
@@ -312,7 +364,7 @@ print(f"{broken.value:.1%} with {round(0.9 * weights['embed.weight'].numel())} z
 # only measuring tells how. A file can leave zeros out; a processor multiplies by them all the same. What was lost comes
 # back with training: lesson 7.
 #
-# In the panel: *Prune weights*, *Sensitivity*, *Budget*.
+# In [the panel](../workbench.ipynb): *Prune weights*, *Sensitivity*, *Budget*.
 
 # %%
 session.close()

@@ -217,6 +217,65 @@ print(f"2 bits {rounded.value:.2%}, after one epoch {aware.value:.2%}")
 lesson.reveal("aware", lessons.points_lost(aware), rounded=lessons.points_lost(rounded))
 
 # %% [markdown]
+# ### Your turn: `codebook_gradient`
+#
+# Shared values (lesson 5) can be trained too. A value stands in many places of the weight; what is its own gradient?
+#
+# **Approach.** Moving a shared value moves every weight that has its code. So its gradient is the *sum* of theirs.
+#
+# **Hints.** `gradient[codes == place]` are those of one value. A value that no weight has stays where it is.
+
+
+# %% solution id=codebook_gradient
+def codebook_gradient(gradient: Tensor, codes: Tensor, count: int) -> Tensor:
+    """Return the gradient of each shared value [count].
+
+    Args:
+        gradient: Of the weights, of any shape.
+        codes: Which value each weight has, whole numbers of the same shape.
+        count: Of shared values.
+    """
+    ### BEGIN SOLUTION
+    return torch.stack([gradient[codes == place].sum() for place in range(count)])
+    ### END SOLUTION
+
+
+# %% test id=codebook_gradient points=3
+gradient = torch.tensor([[1.0, 2.0], [3.0, -4.0]])
+codes = torch.tensor([[0, 2], [0, 2]])
+lessons.expect(
+    codebook_gradient(gradient, codes, 3),
+    torch.tensor([4.0, 0.0, -2.0]),
+    {
+        "this is the mean: a value in two places has the effect of both, so sum": torch.tensor([2.0, 0.0, -1.0]),
+        "a value that no weight has became nan: the mean of nothing": torch.tensor([2.0, float("nan"), -1.0]),
+        "each value took the gradient of one of its weights; sum over all that have it": torch.tensor([3.0, 0.0, -4.0]),
+    },
+    what="codebook_gradient(gradient, codes, 3)",
+)
+### BEGIN HIDDEN TESTS
+values = torch.randn(5, generator=torch.Generator().manual_seed(1)).requires_grad_()
+places = torch.randint(5, (4, 6), generator=torch.Generator().manual_seed(2))
+weight = values[places]
+weight.retain_grad()
+(weight**3).sum().backward()
+lessons.expect(codebook_gradient(weight.grad, places, 5), values.grad, what="what torch says of the same values")
+### END HIDDEN TESTS
+
+
+# %% wrong id=codebook_gradient says="mean of nothing"
+def codebook_gradient(gradient, codes, count):
+    return torch.stack([gradient[codes == place].mean() for place in range(count)])
+
+
+# %% wrong id=codebook_gradient says="sum over all that have it"
+def codebook_gradient(gradient, codes, count):
+    found = torch.zeros(count)
+    found[codes.flatten()] = gradient.flatten()
+    return found
+
+
+# %% [markdown]
 # ## Break it
 #
 # Prune 95 % and fine-tune. Does it come back? Now in two halves: 80 %, an epoch, 95 %, an epoch. Why is that better? And
@@ -227,7 +286,7 @@ lesson.reveal("aware", lessons.points_lost(aware), rounded=lessons.points_lost(r
 # A cliff without training is a slope with it: say which of the two a number is of. A teacher tells more than a label, most of
 # it in its wrong answers, and temperature brings them out. Rounding can be trained through.
 #
-# In the panel: *Fine-tune*, *Distill*, *Train quantized*, *Reconstruct*.
+# In [the panel](../workbench.ipynb): *Fine-tune*, *Distill*, *Train quantized*, *Reconstruct*.
 
 # %%
 session.close()

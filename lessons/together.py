@@ -229,7 +229,7 @@ print(f"{'the file':36} {now.bytes.total:>9,}")
 # Savings do not quite multiply, because what each step adds (masks, codebooks, headers) does not shrink with the others.
 # Order matters: what comes later may undo what came before. And entropy is the floor of all codes.
 #
-# In the panel: *Presets and plans*, *Entropy-code*, and the waterfall under *Compare*.
+# In [the panel](../workbench.ipynb): *Presets and plans*, *Entropy-code*, and the waterfall under *Compare*.
 
 # %%
 session.close()

@@ -166,7 +166,7 @@ for layer in wb.Session(wb.load("digits-transformer"), autosave=None).layers:
 # Bytes lie where channels are many, arithmetic where places are many too. Time is neither of the two: the same arithmetic takes
 # several times as long where it is done one operator at a time. So say first what is to be small.
 #
-# In the panel: the strip of numbers, and the map with its colours *bytes*, *MACs* and *time*.
+# In [the panel](../workbench.ipynb): the strip of numbers, and the map with its colours *bytes*, *MACs* and *time*.
 
 # %%
 session.close()

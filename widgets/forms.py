@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets as W
 
 from widgets.fold import Fold
+from widgets.lesson_link import LessonLink
 from workbench.lessons import lesson_of
 from workbench.steps import Option, Step
 
@@ -43,7 +44,7 @@ class Form:
             description="Explain", icon="question", tooltip="A sentence on each option, and the source of the method",
             layout={"flex": "0 0 auto", "width": "auto"},
         )  # fmt: skip
-        self.about = W.HTML(_about(kind))
+        self.about = W.VBox([W.HTML(_about(kind)), *_lesson_link(kind)])
         self.more = Fold("More options", W.VBox([rows[name] for name in self._more]))
         for widget in self.controls.values():
             widget.observe(lambda _: changed(), "value")
@@ -110,9 +111,12 @@ class Forms(dict[str, Form]):
 def _about(kind: type[Step]) -> str:
     words = escape((sys.modules[kind.__module__].__doc__ or "").strip())
     marked = re.sub("`([^`]+)`", r"<code>\1</code>", words)
+    return f"<div class='wb-about'>{marked}</div>"
+
+
+def _lesson_link(kind: type[Step]) -> list[W.Widget]:
     found = lesson_of(kind.kind)
-    lesson = f"<p>Lesson {found.number} of the course, <b>{escape(found.title)}</b>: {found.name}</p>" if found else ""
-    return f"<div class='wb-about'>{marked}{lesson}</div>"
+    return [LessonLink(f"Lesson {found.number} of the course: {found.title}", found)] if found else []
 
 
 def label(option: Option) -> str:

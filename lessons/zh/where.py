@@ -159,7 +159,7 @@ for layer in wb.Session(wb.load("digits-transformer"), autosave=None).layers:
 #
 # 字节在通道多的地方，运算量在位置也多的地方。时间则两者都不是：同样的运算量，逐个算子执行要花几倍的时间。所以先说清楚要减小的是什么。
 #
-# 在面板中：上方的一排数字，以及按*字节*、*MACs*、*时间*着色的模型图。
+# 在[面板](../../workbench.ipynb)中：上方的一排数字，以及按*字节*、*MACs*、*时间*着色的模型图。
 
 # %%
 session.close()

@@ -14,8 +14,9 @@ import pytest
 from workbench.cli.main import main
 from workbench.errors import WorkbenchError
 from workbench.lessons.course import lesson
-from workbench.lessons.grading import ANSWER, Limits, grade, run_apart
+from workbench.lessons.grading import Limits, grade, run_apart
 from workbench.lessons.source import cells, notebook
+from workbench.lessons.submissions import ANSWER
 
 SOURCE = """# %% [markdown]
 # # A lesson
@@ -204,7 +205,7 @@ def test_a_lesson_that_fails_by_itself_is_no_learners_mistake(classroom, tmp_pat
 
 def test_no_notebook_vanishes(classroom, tmp_path, capsys, monkeypatch):
     hand_in, grades = classroom
-    monkeypatch.setattr("workbench.lessons.grading.LARGEST_NOTEBOOK", 100_000)
+    monkeypatch.setattr("workbench.lessons.submissions.LARGEST_NOTEBOOK", 100_000)
     hand_in("ada", RIGHT)
     hand_in("bare", {}, lambda made: made.pop("metadata"))
     hand_in("large", {}, lambda made: made.update(more="x" * 100_000))

@@ -7,8 +7,8 @@ import pytest
 from tests.lessons.executing import execute
 from tests.sampling import whole
 from workbench.lessons.course import LESSONS
-from workbench.lessons.grading import ANSWER
 from workbench.lessons.questions import read_questions
+from workbench.lessons.submissions import ANSWER
 
 CASES = [one if one.key == "pruning" else pytest.param(one, marks=whole) for one in LESSONS]
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 
 from widgets.lesson import CourseNotebook, Prediction
 from widgets.lesson.answers import Answers
-from widgets.lesson.course_notebook import revealed, words
+from widgets.lesson.course_notebook import revealed
+from widgets.lesson.emphasis import emphasised, plain
 from widgets.lesson.prediction import still
+from widgets.lesson.short_errors import shorten_errors
 from widgets.lesson.tools import HuffmanTool, LevelEditor, MaskTool, RankTool, TemperatureTool
+from workbench.charts.predicted import drawn_curve
 from workbench.errors import WorkbenchError
 from workbench.lessons import Measured, judge
-from workbench.lessons.questions import question
+from workbench.lessons.questions import question, words
 
 FACTS = {
     "kind": "choose", "ask": "<b>How?</b>", "right": "so",
@@ -104,3 +108,30 @@ def test_tools_follow_their_sliders():
     assert len(tree.chart.nodes.data["x"]) == 7
     assert "1.750 bits" in tree.read.value
     assert "1.750 bits" in tree.still()
+
+
+def test_what_a_test_says_is_told_without_its_traceback(capsys):
+    shell = InteractiveShell()
+    shorten_errors("write it", shell)
+    told = []
+    shell._showtraceback = lambda kind, said, lines: told.append((kind.__name__, lines))
+    shell.run_cell("assert 1 == 2, 'one is not two'")
+    shell.run_cell("raise NotImplementedError")
+    shell.run_cell("assert 1 == 2")
+    shell.run_cell("1 / 0")
+    assert told[:2] == [("AssertionError", ["✗ one is not two"]), ("NotImplementedError", ["✗ write it"])]
+    assert [kind for kind, _ in told[2:]] == ["AssertionError", "ZeroDivisionError"]  # with where it was
+    assert all(len(lines) > 1 for _, lines in told[2:])
+
+
+def test_what_matters_in_a_text_is_emphasised_and_nothing_else():
+    assert emphasised("inputs *and* <outputs>") == "inputs <em>and</em> &lt;outputs&gt;"
+    assert emphasised("2 * 3 * 4 and 2**bits") == "2 * 3 * 4 and 2**bits"
+    assert plain("inputs *and* outputs") == "inputs and outputs"
+
+
+def test_a_curve_is_shown_as_it_was_sketched():
+    known = [Measured(1.0, 1.0, 1.0, "1")] * 3
+    bits = drawn_curve((8, 4, 2), None, [one.value for one in known], [(1.0, 1.0)] * 3, ("bits", "accuracy"))
+    assert bits.x_range.flipped
+    assert not drawn_curve((0, 1), None, [1.0, 2.0], [(1.0, 1.0)] * 2, ("x", "y")).x_range.flipped

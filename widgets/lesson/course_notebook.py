@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,22 +11,23 @@ import ipywidgets as W
 from bokeh.plotting import figure as BokehFigure  # the class is spelt like a function
 from IPython.display import HTML, display
 
-from widgets.figure import STATIC, BokehJS, Figure
+from widgets.figure import STATIC, BokehJS
 from widgets.lesson.answers import FOLDER, Answers
+from widgets.lesson.emphasis import emphasised
+from widgets.lesson.kept_figure import KeptFigure
 from widgets.lesson.prediction import Prediction
+from widgets.lesson.short_errors import shorten_errors
+from widgets.lesson_link import LessonLink
 from workbench.charts.predicted import drawn_curve, number_line
 from workbench.errors import WorkbenchError
 from workbench.lessons import Judgement, Measured, judge, lesson, read_questions
 from workbench.lessons.judging import Truth
-from workbench.lessons.questions import TEXTS, Question
+from workbench.lessons.questions import Question, words
+from workbench.lessons.submissions import RECIPE
+from workbench.steps import KINDS
+from workbench.steps.recipe import Recipe
 
 CHIPS = {"right": "✓", "close": "≈", "wrong": "✗", "none": "–"}
-
-
-@cache
-def words(language: str) -> dict[str, str]:
-    """Return the words of the widgets in a language."""
-    return tomllib.loads((TEXTS / language / "_words.toml").read_text(encoding="utf-8"))
 
 
 class CourseNotebook:
@@ -46,9 +45,11 @@ class CourseNotebook:
         self.words = words(language)
         self._answers = Answers(self.lesson.name, Path(folder))
         self._asked: dict[str, Prediction] = {}
+        shorten_errors(self.words["not_written"])
         display(BokehJS())
         display(_style())
-        display(HTML(f"<div class='wbl-still'>{self._head()}</div>"))
+        display(HTML(self._head()))
+        display(LessonLink(self.words["open_panel"], None))
 
     def predict(self, key: str) -> None:
         """Ask a question of the lesson; what was said to it in an earlier run stands there again.
@@ -80,9 +81,15 @@ class CourseNotebook:
         if figure is not None:
             self.figure(figure, f"{self.words['you']}, {self.words['measured']}")
 
+    def hand_in(self, recipe: Recipe) -> None:
+        """Put a recipe into the running cell's output, from which the class's table is made: steps, and no number."""
+        lines = "".join(f"<li><code>{escape(line)}</code></li>" for line in recipe.code().splitlines())
+        told = f"<div class='wbl-still'><p><b>{escape(self.words['handed_in'])}</b></p><ol>{lines}</ol></div>"
+        display({"text/html": told, "text/plain": recipe.code(), RECIPE: recipe.facts()}, raw=True)
+
     def figure(self, figure: BokehFigure, label: str = "") -> None:
         """Show a Bokeh figure, which the notebook's file does not grow by."""
-        display(Figure(figure, label=label))
+        KeptFigure(figure, label).show()
 
     def show(self, tool: W.Widget) -> None:
         """Show a tool, with its plain form beside it where it has one."""
@@ -96,7 +103,12 @@ class CourseNotebook:
         return self._questions[key]
 
     def _head(self) -> str:
-        return f"<p>{escape(self.words['lesson'].format(number=self.lesson.number, minutes=self.lesson.minutes))}</p>"
+        """Return what the lesson is, and where its methods are in the panel."""
+        about = escape(self.words["lesson"].format(number=self.lesson.number, minutes=self.lesson.minutes))
+        steps = [KINDS[kind] for kind in self.lesson.kinds]
+        named = ", ".join(f"{escape(step.shelf)} › <b>{escape(step.title)}</b>" for step in steps)
+        panel = f"<p>{escape(self.words['in_panel'])}: {named}</p>" if steps else ""
+        return f"<div class='wbl-head'><p>{about}. {escape(self.words['running'])}</p>{panel}</div>"
 
     def _compared(self, question: Question, answer: Any, truth: Truth) -> BokehFigure | None:
         said = answer if question.takes(answer) else None
@@ -119,13 +131,13 @@ def revealed(question: Question, answer: Any, judgement: Judgement, words: dict[
     said = question.words(answer) or words["nothing"]
     lines = [words["none_said"]] if judgement.word == "none" else []
     lines += [judgement.said, words["undecided"] if judgement.undecided else ""]
-    told = "".join(f"<p class='wbl-why'>{escape(line)}</p>" for line in lines if line)
+    told = "".join(f"<p class='wbl-why'>{emphasised(line)}</p>" for line in lines if line)
     you, measured = (escape(words[name]) for name in ("you", "measured"))
     truth = escape(judgement.truth)
     if question.kind == "sketch":  # the figure says it; this is for where there is none
         pair = f"<details><summary>{you}, {measured}</summary>{escape(said)}<br>{truth}</details>"
     else:
-        pair = f"<dl><dt>{you}</dt><dd>{escape(said)}</dd><dt>{measured}</dt><dd>{truth}</dd></dl>"
+        pair = f"<dl><dt>{you}</dt><dd>{escape(said)}</dd><dt>{measured}</dt><dd class='wbl-truth'>{truth}</dd></dl>"
     return (
         f"<div class='wbl-reveal wbl-{judgement.word}' role='status'>"
         f"<p class='wbl-chip'><b>{CHIPS[judgement.word]} {escape(words[judgement.word])}</b></p>"

@@ -12,9 +12,10 @@ import traitlets
 from IPython.display import display, update_display
 
 from widgets.figure import STATIC, script
-from workbench.lessons.grading import ANSWER
+from widgets.lesson.emphasis import emphasised, plain
 from workbench.lessons.judging import Judgement
 from workbench.lessons.questions import Question
+from workbench.lessons.submissions import ANSWER
 
 
 class Prediction(anywidget.AnyWidget):
@@ -93,9 +94,9 @@ def _open_facts(question: Question) -> dict[str, Any]:
     """Return what a page may know before the reveal: no answers to wrong guesses, no bounds of right ones."""
     return {
         "key": question.key,
-        "ask": question.ask,
+        "ask": plain(question.ask),
         "unit": question.unit,
-        "choices": [{"key": choice.key, "text": choice.text} for choice in question.choices],
+        "choices": [{"key": choice.key, "text": plain(choice.text)} for choice in question.choices],
         "low": question.low,
         "high": question.high,
         "step": question.step,
@@ -113,6 +114,6 @@ def still(question: Question, answer: Any, words: Mapping[str, str]) -> str:
     )
     said = question.words(answer) or words["nothing"]
     return (
-        f"<div class='wbl-still'><p><b>{escape(words['predict'])}:</b> {escape(question.ask)}</p>"
+        f"<div class='wbl-still'><p><b>{escape(words['predict'])}:</b> {emphasised(question.ask)}</p>"
         f"{f'<ul>{listed}</ul>' if listed else ''}<p>{escape(words['you'])}: <b>{escape(said)}</b></p></div>"
     )

@@ -49,6 +49,8 @@ const column = (values) => {
 const decode = (attribute, value) =>
   attribute === "data" ? Object.fromEntries(Object.entries(value).map(([name, values]) => [name, column(values)])) : value;
 
+const PICTURED_MS = 400;
+
 // Figures are made in a grey that is readable on white and on black; where the page's theme is known, a clearer one is.
 const GREYS = { plain: "#7a7a7a", light: "#5a5a5a", dark: "#bdbdbd" };
 const WORDS = ["major_label_text_color", "axis_label_text_color", "label_text_color", "title_text_color", "text_color"];
@@ -62,6 +64,17 @@ const tone = (doc) => {
     const news = WORDS.filter((name) => known.includes(model[name]?.value ?? model[name]));
     if (news.length) model.setv(Object.fromEntries(news.map((name) => [name, model[name]?.value ? { value: grey } : grey])));
   }
+};
+
+// On the ground that it was drawn for: whoever sees it later may have the other theme.
+const picture = (drawn) => {
+  const made = document.createElement("canvas");
+  [made.width, made.height] = [drawn.width, drawn.height];
+  const pen = made.getContext("2d");
+  pen.fillStyle = document.body.dataset.jpThemeLight === "false" ? "#111" : "#fff";
+  pen.fillRect(0, 0, made.width, made.height);
+  pen.drawImage(drawn, 0, 0);
+  return made.toDataURL("image/png");
 };
 
 export default {
@@ -153,6 +166,10 @@ export default {
 
     feed();
     tone(doc);
+    // For where there is no kernel, of figures that want it: once what was fed has been drawn.
+    if (model.get("pictured")) {
+      setTimeout(() => model.send({ picture: picture(view.export("png", false).canvas) }), PICTURED_MS);
+    }
     const themed = new MutationObserver(() => tone(doc));
     themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     doc.on_change(note);

@@ -57,6 +57,7 @@ const slider = (facts, words, answer, changed) => {
       const value = Number(number.value);
       return touched && number.value !== "" && value >= facts.low && value <= facts.high ? value : null;
     },
+    wrong: () => (touched && number.value !== "" ? words.from_to.replace("{low}", facts.low).replace("{high}", facts.high) : ""),
     lock: (now) => [range, number].forEach((input) => (input.disabled = now)),
   };
 };
@@ -108,7 +109,7 @@ export default {
       button.textContent = said ? words.change : words.say;
       button.classList.toggle("wbl-quiet", said);
       button.disabled = !said && control.read() === null;
-      told.textContent = done ? `${CHIPS[judged.word]} ${words[judged.word]}` : said ? words.said : control.read() === null ? words.choose_first : "";
+      told.textContent = done ? `${CHIPS[judged.word]} ${words[judged.word]}` : said ? words.said : control.read() === null ? control.wrong?.() || words.choose_first : "";
     };
     card.append(make("p", "wbl-label", words.predict), asked, control.el, foot);
     el.append(card);

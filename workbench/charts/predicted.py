@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, DataRange1d
 from bokeh.models.annotations import Whisker
 from bokeh.models.annotations.arrows import TeeHead
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
@@ -64,7 +64,7 @@ def drawn_curve(
     """Return a sketched curve and the measured one.
 
     Args:
-        xs: Of both.
+        xs: Of both, from left to right.
         guess: None where nothing was drawn.
         values: What was measured.
         intervals: Its 95 % intervals.
@@ -72,6 +72,8 @@ def drawn_curve(
         names: Of the two, for the legend.
     """
     figure = theme.plot(x=axes[0], y=axes[1], height=250)
+    if isinstance(figure.x_range, DataRange1d):
+        figure.x_range.flipped = xs[0] > xs[-1]  # as it was sketched: bits, for one, are asked for from many to few
     source = ColumnDataSource(
         {"x": list(xs), "y": list(values), "low": [one[0] for one in intervals], "high": [one[1] for one in intervals]}
     )

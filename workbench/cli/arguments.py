@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from workbench.cli import commands, course, lab, serve
+from workbench.lessons.leaderboard import Rules
 from workbench.loading.embedded import NAMES
 from workbench.measure.runtimes import RUNTIMES
 from workbench.search.goal import quantities
@@ -57,7 +58,7 @@ def parser() -> ArgumentParser:
     _grade(add("grade", "Grade a folder of learners' notebooks of the course, into a table of points per question."))
     _clean(add("clean", "Show what lies here for convenience or was left by killed processes; remove it with --yes."))
     _lab(add("lab", "Open JupyterLab on the workbench's notebook. Further arguments go to jupyter lab."))
-    _serve(add("serve", "Serve the panel as a page of its own, without notebook or code."))
+    _serve(add("serve", "Serve the panel as a page of its own, without notebook or code; or the lessons, to a class."))
     return made
 
 
@@ -158,6 +159,18 @@ def _grade(made: ArgumentParser) -> None:
     made.add_argument("--memory", type=_share, default=8.0, metavar="GB", help="for each learner (default: 8)")
     made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
     made.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    made.add_argument("--page", metavar="FILE", help="the class at a glance, as HTML")
+    board = made.add_argument_group("the leaderboard")
+    board.add_argument(
+        "--board", metavar="FILE", help="run the recipes of the capstone anew, into a table of this name"
+    )
+    board.add_argument(
+        "--subject", choices=NAMES, default=Rules.subject, help=f"of the recipes (default: {Rules.subject})"
+    )
+    board.add_argument(
+        "--lose", type=_share, default=Rules.lose, metavar="POINTS", help="what an entry may lose (default: 1)"
+    )
+    board.add_argument("--entry-seconds", type=_share, default=Rules.seconds, help="for each recipe (default: 600)")
     made.set_defaults(work=course.grade_folder)
 
 
@@ -184,6 +197,14 @@ def _serve(made: ArgumentParser) -> None:
     page.add_argument("--port", type=_whole(1, 65535), help="port to listen at (default: 8866, or one near it)")
     page.add_argument("--theme", choices=("light", "dark"), default="light")
     page.add_argument("--apart", action="store_true", help="a folder for each page's files, in visitors/")
+    course_ = made.add_argument_group("the lessons")
+    course_.add_argument(
+        "--lessons",
+        action="store_true",
+        help="the course in JupyterLab instead; with --apart a server for each learner",
+    )
+    course_.add_argument("--learners", metavar="A,B,…", help="their names, or a file with one on each line")
+    course_.add_argument("--folder", default="class", help="where the learners' folders are (default: class)")
     _subject(made)
     _measuring(made)
     made.set_defaults(work=serve.serve)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from workbench.cli.classroom import serve_lessons
 from workbench.cli.subject import fields, settings
 from workbench.errors import WorkbenchError
 from workbench.loading.load import load
@@ -21,14 +22,17 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(chosen: Namespace) -> None:
-    """Serve the panel until SIGINT or SIGTERM; each visitor has a kernel and a session of their own.
+    """Serve the panel until SIGINT or SIGTERM; each visitor has a kernel and a session of their own. Or the lessons.
 
     Raises:
         WorkbenchError: Voilà is not installed, the subject cannot be loaded, or nobody can listen there.
         KeyboardInterrupt: It was stopped before it listened.
     """
     with _ended_by_signals():
-        _serve(chosen)
+        if chosen.lessons:
+            serve_lessons(chosen)
+        else:
+            _serve(chosen)
 
 
 def _serve(chosen: Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from workbench.errors import WorkbenchError
 
@@ -84,7 +85,34 @@ LESSONS = (
         10, "judge", "Search and judge", 35,
         "Read a trade-off; find who pays for a mean; say how sure a difference is; hand in a report.",
     ),
+    Lesson(
+        11, "capstone", "The leaderboard", 60,
+        "Say what is known of a target: possible, impossible or open; put all methods together for an entry in the "
+        "class's table.",
+    ),
 )  # fmt: skip
+
+
+# Steps that no lesson is about; a step is in a lesson's `kinds` or here.
+UNEXPLAINED = ("tie_layers", "resize_input", "grey_input", "reduce_input_bits", "byte_input")
+PACKAGE = Path(__file__).parents[1]
+
+
+def find_notebook(name: str, here: Path) -> Path | None:
+    """Return where a notebook lies, of the panel or a lesson, None for nowhere.
+
+    A copy in the current folder comes first, since a learner writes there; then a checkout's, then the package's.
+
+    Args:
+        name: Without the ending, such as "05-grids" or "workbench".
+        here: The current folder.
+    """
+    file = f"{name}.ipynb"
+    above = PACKAGE.parent / "notebooks", PACKAGE / "notebooks"
+    for folder in (here, here / "lessons", here.parent, *(one / inside for one in above for inside in ("", "lessons"))):
+        if (folder / file).is_file():
+            return (folder / file).resolve()
+    return None
 
 
 def lesson(name: str) -> Lesson:

@@ -27,7 +27,7 @@ class Judgement:
     Attributes:
         word: "right", "close", "wrong", or "none" where nobody predicted.
         said: The answer to it, in its own words.
-        truth: What was measured, for people.
+        truth: What was measured, for people; a line for each choice where the choices are what is measured.
         undecided: Whether the measurement leaves more than one answer open.
     """
 
@@ -60,7 +60,7 @@ def judge(question: Question, answer: Any, truth: Truth, **others: Measured) -> 
 def _choice(question: Question, answer: Any, truth: Truth) -> Judgement:
     held = _held(question, truth)
     if isinstance(truth, Mapping):
-        shown = ", ".join(f"{choice.text}: {truth[choice.key].text}" for choice in question.choices)
+        shown = "\n".join(f"{choice.text}: {truth[choice.key].text}" for choice in question.choices)
     else:
         shown = truth.text if isinstance(truth, Measured) else ""
     undecided = len(held) > 1

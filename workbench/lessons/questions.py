@@ -133,6 +133,12 @@ def read_questions(name: str, language: str = "en") -> Mapping[str, Question]:
     return MappingProxyType({key: question(key, facts) for key, facts in read.items()})
 
 
+@cache
+def words(language: str = "en") -> Mapping[str, str]:
+    """Return the words of widgets and notebooks in a language, by their names."""
+    return MappingProxyType(tomllib.loads((TEXTS / language / "_words.toml").read_text(encoding="utf-8")))
+
+
 def question(key: str, facts: Mapping[str, Any]) -> Question:
     """Return a question of plain facts.
 

@@ -18,13 +18,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.lessons.course import Lesson
+from workbench.lessons.questions import words
 
 HEAD = re.compile(r"^# %%(.*)$", re.MULTILINE)
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION[^\n]*\n?", re.DOTALL | re.MULTILINE)
@@ -94,7 +95,7 @@ def read(path: Path) -> tuple[Cell, ...]:
 def notebook(lesson: Lesson, source: tuple[Cell, ...], *, solutions: bool = False, language: str = "en") -> str:
     """Return a notebook as text: the learner's, or with solutions and hidden tests the teacher's."""
     made = [
-        _notebook_cell(f"{lesson.key}-{number}", cell, solutions)
+        _notebook_cell(f"{lesson.key}-{number}", cell, solutions, words(language))
         for number, cell in enumerate(one for one in source if one.kind != "wrong")
     ]
     facts = {
@@ -110,8 +111,11 @@ def notebook(lesson: Lesson, source: tuple[Cell, ...], *, solutions: bool = Fals
     return json.dumps(facts, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _notebook_cell(name: str, cell: Cell, solutions: bool) -> dict[str, Any]:
+def _notebook_cell(name: str, cell: Cell, solutions: bool, said: Mapping[str, str]) -> dict[str, Any]:
     text = cell.source if solutions else without_answers(cell.source)
+    if cell.kind == "test":  # one that passes in silence leaves its learner in doubt
+        passed = said["passed_more" if HIDDEN.search(cell.source) else "passed"]
+        text += f"\nprint({json.dumps(passed, ensure_ascii=False)})"
     facts: dict[str, Any] = {"id": name, "metadata": _metadata(name, cell), "source": text.splitlines(keepends=True)}
     if cell.kind == "markdown":
         return {"cell_type": "markdown", **facts}

@@ -62,7 +62,7 @@ class HuffmanTool(Tool):
 
     def _tell(self, done: bool) -> None:
         code, fixed = codes(self.tree), (len(self.counts) - 1).bit_length()
-        mean = f"{mean_bits(self.counts, code):.3f} bits a symbol" if done else "not before the last join"
+        mean = f"{mean_bits(self.counts, code):.3f} bits a symbol" if done else "known after the last join"
         common, rare = (pick(self.counts, key=self.counts.__getitem__) for pick in (max, min))
         self.tell(
             {

@@ -91,7 +91,9 @@ class LevelEditor(Tool):
         return torch.bucketize(self.values, (levels[1:] + levels[:-1]) / 2)
 
     def _field(self, place: int) -> W.FloatText:
-        field = W.FloatText(step=0.01, layout={"width": "92px"}, tooltip=f"level {place + 1}")
+        field = W.FloatText(
+            step=0.01, description=f"level {place + 1}", style={"description_width": "auto"}, layout={"width": "142px"}
+        )
 
         def typed(change: dict[str, float]) -> None:
             if abs(change["new"] - self.places[place]) > 1e-4:  # what `set` wrote is rounded
