@@ -152,7 +152,40 @@ print(f"multiply-accumulates: {white.macs:,} of {session.baseline.macs:,}")
 lesson.reveal("time", lessons.fewer_seconds(white.latency["onnxruntime"]))
 
 # %% [markdown]
+# ## One weight for several layers
+#
+# The net has three blocks of one form, each with weights of its own. `TieLayers` stores one block, the average of the three, and
+# runs it three times: a bit more than a third of the bytes. Nothing is trained afterwards.
+
+# %%
+lesson.predict("tied")
+
+# %%
+session.reset()
+tied = session.apply(wb.TieLayers())
+print(f"{tied.bytes.total:,} bytes of {session.baseline.bytes.total:,}")
+lesson.reveal("tied", lessons.points_lost(tied.score))
+
+# %% [markdown]
+# ## A smaller picture
+#
+# Nothing in a convolutional net has to get smaller for it to compute less: half of the height and half of the width leave a
+# quarter of the multiplications. `digits-resnet` was trained on 32 × 32 pixels.
+
+# %%
+lesson.predict("resized")
+
+# %%
+pictures = wb.Session(wb.load("digits-resnet"), wb.Settings(seconds=0.2, runtimes=("eager",)))
+half = pictures.apply(wb.ResizeInput(scale=0.5))
+print(f"multiply-accumulates: {half.macs:,} of {pictures.baseline.macs:,}; bytes of a picture: {half.input_bytes:,}")
+lesson.reveal("resized", lessons.points_lost(half.score))
+
+# %% [markdown]
 # ## Break it
+#
+# Train what you have just broken: `pictures.apply(wb.FineTune(epochs=1))` is half a minute. Where is the score then, and what does
+# that say about the question before? Then see how few bits a pixel needs: `wb.ReduceInputBits(bits=2)` after `pictures.reset()`.
 #
 # Factorize at `amount=0.9`, then let `Reconstruct` fit the last factor to what each layer gave. How much of the loss comes
 # back without any training? And what does `round_to=16` do to the time?
@@ -160,9 +193,12 @@ lesson.reveal("time", lessons.fewer_seconds(white.latency["onnxruntime"]))
 # ## What you know now
 #
 # Two thin layers pay where the rank is below rows × columns / (rows + columns). Keep what a layer gives, not what it is. And
-# two small kernels have two overheads: count multiplications to know what is possible, measure to know what is.
+# two small kernels have two overheads: count multiplications to know what is possible, measure to know what is. Layers that
+# look alike do not do the same, and a net knows the size at which it was trained: both come back with training.
 #
-# In [the panel](../workbench.ipynb): *Factorize*, *Merge factors*, the spectrum under *Structure*.
+# In [the panel](../workbench.ipynb): *Factorize*, *Merge factors*, *Tie layers*, *Swap activations*, the shelf *Input*, the spectrum
+# under *Structure*.
 
 # %%
 session.close()
+pictures.close()

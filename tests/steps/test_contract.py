@@ -267,22 +267,26 @@ PAIRS = [(one, other) for one in KINDS for other in KINDS if one == other or dra
 
 # Those of them that do not go together, and why; any other pair does.
 REFUSED_PAIRS = {
-    ("quantize", "tie_layers"): "activations are on grids",
-    ("train_quantized", "tie_layers"): "activations are on grids",
-    ("share_weights", "grey_input"): "one channel already",
-    ("merge_factors", "grey_input"): "one channel already",
-    ("resize_input", "grey_input"): "one channel already",
-    ("grey_input", "grey_input"): "one channel already",
-    ("merge_factors", "tie_layers"): "no chosen layers have one shape",
-    ("tie_layers", "resize_input"): "does not run on 4 × 4 pixels",
+    **{
+        (first, "prune_heads"): "no attention heads"
+        for first in ("prune", "prune_gradually", "train_quantized", "factorize")
+    },
+    **{(first, "swap_activations"): "gelu.* follows" for first in ("prune", "fold_norms", "swap_activations")},
+    **{(first, "tie_layers"): "no chosen layers have one shape" for first in ("find_ticket", "reduce_input_bits")},
+    **{
+        (first, "grey_input"): "one channel already"
+        for first in ("grey_input", "entropy_code", "correct_bias", "reestimate_norms", "distill")
+    },
     ("byte_input", "byte_input"): "bytes already",
-    ("prune", "prune_heads"): "no attention heads",
-    ("cut_channels", "prune_heads"): "no attention heads",
     ("prune_blocks", "prune_blocks"): "no residual branch",
-    ("prune_gradually", "train_quantized"): "no chosen layer is stored on a grid",
+    ("quantize_logarithmic", "prune_gradually"): "off the grid",
+    ("keep_signs", "prune_gradually"): "off the grid",
+    ("share_weights", "prune_channels_iteratively"): "off the grid",
+    ("keep_signs", "reconstruct"): "on grids that would no longer fit",
     ("train_quantized", "factorize"): "activations are on grids",
-    ("fold_norms", "reconstruct"): "bn1 is folded",
-    ("correct_bias", "prune_heads"): "no attention heads",
+    ("train_quantized", "replace_head"): "activations are on grids",
+    ("swap_activations", "reestimate_norms"): "no batch norm with running statistics",
+    ("equalize", "reconstruct"): "bn1 is folded",
 }
 
 

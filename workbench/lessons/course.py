@@ -72,9 +72,12 @@ LESSONS = (
         ("fine_tune", "distill", "train_quantized", "reconstruct", "replace_head"),
     ),
     Lesson(
-        8, "parts", "Fewer, smaller parts", 35,
+        8, "parts", "Fewer, smaller parts", 40,
         "Write a layer as two of low rank; count where that pays; say why fewer multiplications need not be faster.",
-        ("factorize", "merge_factors"),
+        (
+            "factorize", "merge_factors", "tie_layers", "swap_activations",
+            "resize_input", "grey_input", "reduce_input_bits", "byte_input",
+        ),
     ),
     Lesson(
         9, "together", "All together", 40,
@@ -93,8 +96,6 @@ LESSONS = (
 )  # fmt: skip
 
 
-# Steps that no lesson is about; a step is in a lesson's `kinds` or here.
-UNEXPLAINED = ("tie_layers", "resize_input", "grey_input", "reduce_input_bits", "byte_input")
 PACKAGE = Path(__file__).parents[1]
 
 
