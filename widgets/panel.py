@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from threading import RLock
 from weakref import WeakSet
@@ -145,10 +146,13 @@ class Panel(W.VBox):
         """Open the tab of a title."""
         self.tabs.selected_index = self.tabs.titles.index(title)
 
-    def _open(self, subject: Subject) -> None:
+    def _open(self, subject: Subject, device: str = "") -> None:
+        """Open a session on a subject, on the same device or on another one, to which states are taken along."""
         before = self.session
-        self._show(Session(subject, before.settings))
+        self._show(Session(subject, replace(before.settings, device=device) if device else before.settings))
         before.close()
+        if device and len(before.history.nodes) > 1 and self.session.saved():
+            self.session.start("Restore", self.session.restore)
 
     def close(self) -> None:
         """Take the panel off the page and off its session."""

@@ -18,6 +18,7 @@ from workbench.model.subject import Subject
 from workbench.session.session import Session
 from workbench.steps import KINDS
 from workbench.steps.recipe import Recipe
+from workbench.task import device
 
 
 @pytest.fixture
@@ -562,3 +563,18 @@ def test_a_cell_that_runs_again_takes_its_earlier_panels_off(session: Session, m
     assert [alive(panel) for panel in (first, second, third)] == [False, False, True]
     assert third.layers.root.comm is not None
     assert first.layers.root.comm is None, "a closed panel keeps no widget of its own alive"
+
+
+def test_a_device_is_a_word_or_a_menu(session: Session, monkeypatch) -> None:
+    panel = Panel(session)
+    assert panel.subject.device.layout.display == "none"
+    assert panel.work.root.idle.startswith("cpu, ")
+    monkeypatch.setitem(device._COUNTS, "mps", lambda: 1)
+    panel = Panel(session)
+    assert [name for _, name in panel.subject.device.options] == ["cpu", "mps:0"]
+    assert "cpu" not in panel.work.root.idle
+    asked = []
+    monkeypatch.setattr(panel.subject, "_opened", lambda subject, name: asked.append((subject, name)))
+    panel.subject.device.value = "mps:0"
+    assert asked == [(session.subject, "mps:0")]
+    panel.close()
