@@ -170,6 +170,8 @@ def _add_toolbar(figure: BokehFigure) -> None:
     if any(isinstance(tool, SaveTool) for tool in figure.tools):
         return
     editable = any(isinstance(one, Annotation) and getattr(one, "editable", False) for one in figure.center)
+    for tool in figure.tools:  # what is pointed at or tapped needs no button
+        tool.visible = False
     figure.add_tools(BoxZoomTool(), ResetTool(), SaveTool())
     figure.toolbar.update(autohide=not editable, logo=None, active_drag=None)
     figure.update(toolbar_location="right", toolbar_inner=not editable)

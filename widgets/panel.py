@@ -95,6 +95,9 @@ class Panel(W.VBox):
         }  # fmt: skip
         self.shortcuts = Keys({name: partial(_press, button) for name, button in buttons.items()})
         self.children = [W.HTML(theme.STYLE), BokehJS(), self.shortcuts, *self._rows()]
+        for widget in _inside(self):  # a page would write "null" under the pointer of a label that has no words for it
+            if getattr(widget, "description", "") and getattr(widget, "tooltip", "") is None:
+                widget.tooltip = ""
         self._snapshot.watch(session)
         if 0 not in session.measurements:
             session.start("Measure the baseline", session.measure)

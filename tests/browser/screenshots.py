@@ -71,7 +71,7 @@ ASKED = {
     "Budget": ("Take suggestion", ".wb-bar-row"),
     "Structure": ("Look inside", ".wb-channel"),
     "Who pays": ("See who pays", ".wb-sample"),
-    "Compare": ("Compare layers and samples", ".wb-compared"),
+    "Compare": ("Compare layers and samples", "table[aria-label='layers of states'] td"),
 }
 # Each as width, height, theme and the zoom of the page.
 SCREENS = {

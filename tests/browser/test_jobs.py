@@ -179,9 +179,9 @@ def test_which_of_three_states_ships_and_why_as_a_pdf(panel: Page, lab: Lab) -> 
     for number in (1, 2, 3):
         panel.get_by_label(f"compare state {number}").check()
     panel.get_by_role("button", name="set the ticked states side by side").click()
-    expect(panel.locator(".wb-compared").first).to_contain_text("state 3", timeout=PATIENCE)
+    expect(panel.get_by_role("table", name="numbers of states")).to_contain_text("state 3", timeout=PATIENCE)
     panel.get_by_role("button", name="Compare layers and samples").click()
-    expect(panel.locator(".wb-compared").nth(2)).to_be_visible(timeout=PATIENCE)
+    expect(panel.get_by_role("table", name="classes of states")).to_be_visible(timeout=PATIENCE)
     panel.get_by_role("button", name="go to state 3").click()
     panel.get_by_role("button", name="star state 3").click()
     panel.get_by_role("button", name="name and note of state 3").click()

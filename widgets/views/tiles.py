@@ -28,7 +28,7 @@ HELP = {
     "nonzero": "Weights and biases that are not zero, of all that are stored.",
     "macs": "Multiply-accumulates: a product and a sum each, for one sample.",
     "peak_memory": "The most that is held at once in one pass of a batch.",
-    "energy": "Modelled from MACs, widths and bytes moved; no meter was read.",
+    "energy": "Of one sample, modelled from MACs, widths and bytes moved; no meter was read.",
 }
 
 
@@ -124,8 +124,10 @@ class _Slots:
         if latency.verdict == "baseline":
             return Tile(title, formatting.latency(latency.median), f"|{words}", HOW["latency"], "", trace, explain)
         kind = {"faster": "good", "slower": "bad", "unknown": "unknown"}.get(latency.verdict, "")
-        verdict, bracket, interval = formatting.verdict(latency).partition(" [")
-        line = f"{verdict}|{bracket.strip()}{interval} · was {formatting.latency(latency.baseline_median)}, {words}"
+        # The interval, or why it is unknown, has room in the open tile alone.
+        words = formatting.verdict(latency)
+        verdict, cut, rest = words.partition(": ") if latency.verdict == "unknown" else words.partition(" [")
+        line = f"{verdict}|{cut.strip(': ')}{rest} · was {formatting.latency(latency.baseline_median)}, {words}"
         return Tile(title, formatting.latency(latency.median), line, HOW["latency"], kind, trace, explain)
 
     def _rest(self, now: Measurement | Preview | None, staged: bool) -> list[Tile]:
@@ -138,7 +140,7 @@ class _Slots:
             ("Not zero", "nonzero", nonzero, formatting.count, "fewer", stored, lambda m: m.nonzero),
             ("MACs a sample", "macs", macs, formatting.count, "fewer", "", lambda m: m.macs),
             ("Peak memory", "peak_memory", memory, formatting.size, "less", "", lambda m: m.peak_memory),
-            ("Energy a sample", "energy", energy, formatting.joules, "less", "", lambda m: m.energy),
+            ("Energy", "energy", energy, formatting.joules, "less", "", lambda m: m.energy),
         ]
         return [self._quantity(*row, staged=staged) for row in rows]
 
