@@ -188,7 +188,7 @@ def _tried(camera: Camera) -> None:
             _show(camera, title)
     tab(page, "Search")
     page.locator(".wb-sentence input").last.fill("1")
-    page.get_by_role("button", name="Search", exact=False).last.click()
+    page.locator(".wb-sentence button").click()
     page.locator(".wb-candidate").wait_for(timeout=3 * PATIENCE)
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden(timeout=3 * PATIENCE)
     camera.take("search")
