@@ -202,7 +202,7 @@ def _over_it(camera: Camera) -> None:
         page.locator(".wb-method-now").click()
         page.locator(".wb-method-shelves .wb-chip", has_text=shelf).click()
         camera.take(f"methods-{shelf.lower()}", docs=False)
-        page.keyboard.press("Escape")
+        page.locator(".wb-method-now").click()
     for kind, name in (("tie_layers", "tie-layers"), ("resize_input", "resize-input"), ("byte_input", "byte-input")):
         page.locator(".wb-method-now").click()
         page.locator(f".wb-method[data-kind={kind}]").click()

@@ -71,6 +71,9 @@ const tone = (doc) => {
       ...MARKS.filter((name) => typeof plain(name) === "string" && plain(name) in swapped).map((name) => [name, swapped[plain(name)]]),
     ];
     if (news.length) model.setv(Object.fromEntries(news.map(([name, color]) => [name, model[name]?.value ? { value: color } : color])));
+    // Colours of single marks are in columns.
+    const columns = Object.entries(model.type === "ColumnDataSource" ? model.data : {}).filter(([, values]) => typeof values?.[0] === "string" && values.some((one) => one in swapped));
+    if (columns.length) model.data = { ...model.data, ...Object.fromEntries(columns.map(([name, values]) => [name, values.map((one) => swapped[one] ?? one)])) };
   }
 };
 
@@ -115,6 +118,7 @@ export default {
         fed.set(id, text);
         write(found, Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, decode(name, value)])));
       }
+      tone(doc);
     };
 
     const rest = () => {
@@ -162,7 +166,6 @@ export default {
     };
 
     feed();
-    tone(doc);
     const themed = new MutationObserver(() => tone(doc));
     themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     doc.on_change(note);
