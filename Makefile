@@ -107,7 +107,7 @@ wheel: $(VENV)/.ready-test
 
 screenshots: $(VENV)/.ready-test
 	@sh tests/browser/chromium.sh
-	$(BIN)/python tests/browser/screenshots.py docs
+	$(BIN)/python tests/browser/screenshots.py docs build/screenshots
 
 $(BIN)/python$(EXE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

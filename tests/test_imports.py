@@ -14,13 +14,15 @@ import pytest
 
 import widgets
 import workbench
+from workbench.loading.embedded import NAMES
+from workbench.loading.named import EMBEDDED
 from workbench.steps import KINDS
 
 ROOT = Path(__file__).parents[1]
 # The rooms from the ground up: nothing imports what comes after it, in a function or for its types either.
 ROOMS = (
     "errors", "registry", "jobs", "task", "checkpoint", "model", "graph", "loading", "steps", "measure", "formatting",
-    "search", "inspection", "charts", "export", "report", "session", "lessons", "", "cli", "__main__",
+    "search", "inspection", "charts", "export", "report", "session", "lessons", "public", "", "cli", "__main__",
 )  # fmt: skip
 HEAVY = ("onnx", "onnxruntime", "onnxscript", "bokeh", "sklearn", "scipy", "IPython", "ipywidgets", "nbconvert",
          "nbformat", "nbclient", "jupyterlab", "PIL", "torch._export.serde.serialize", "torchvision", "timm",
@@ -67,9 +69,9 @@ def circles(root: Path, *folders: str) -> list[set[str]]:
 def test_every_room_has_its_place_and_the_root_is_short():
     assert {room(module(path)) for path in sources("workbench")} == set(ROOMS)
     entries = [path.name for path in (ROOT / "workbench").iterdir() if path.name != "__pycache__"]
-    assert len(entries) <= 22, sorted(entries)
+    assert len(entries) <= 23, sorted(entries)
     loose = {path.stem for path in (ROOT / "workbench").glob("*.py")}
-    assert loose == {"__init__", "__main__", "errors", "formatting", "registry"}
+    assert loose == {"__init__", "__main__", "errors", "formatting", "public", "registry"}
 
 
 def test_nothing_imports_upward():
@@ -166,8 +168,23 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_importing_the_workbench_loads_nothing_heavy():
-    loaded = loaded_by("import workbench")
+    loaded = loaded_by("import workbench; workbench.Session")
     assert "workbench.session.session" in loaded
     assert not loaded & set(HEAVY)
     # What torch has not loaded by itself is the workbench's doing: its compiler alone takes a second.
     assert not {name for name in loaded - loaded_by("import torch") if name.startswith(("torch._dynamo", "sympy"))}
+
+
+def test_the_command_line_says_something_before_torch_is_imported():
+    """Importing torch takes seconds: helps, wrong usage and names that lead nowhere do without."""
+    loaded = loaded_by("from workbench.cli.main import main\nmain(['inspect', 'nosuch.py:net'])")
+    assert "workbench.cli.starting" in loaded
+    assert not {name.partition(".")[0] for name in loaded} & {"torch", "numpy"}
+
+
+def test_names_of_the_package_are_found_when_they_are_asked_for():
+    assert set(workbench.__all__) <= set(dir(workbench))
+    assert workbench.formatting.count(1) == "1"
+    with pytest.raises(AttributeError, match="no attribute 'Levitate'"):
+        _ = workbench.Levitate
+    assert EMBEDDED == NAMES

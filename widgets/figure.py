@@ -163,14 +163,18 @@ class Figure(anywidget.AnyWidget):
 
 
 def _add_toolbar(figure: BokehFigure) -> None:
-    """Let people zoom, go back and save a picture; the buttons are seen under the pointer only, and take no room."""
-    # Where the hand drags marks, a toolbar takes the hand's movement away from them.
-    editable = any(isinstance(one, Annotation) and getattr(one, "editable", False) for one in figure.center)
-    if editable or any(isinstance(tool, SaveTool) for tool in figure.tools):
+    """Let people zoom, go back and save a picture; the buttons are seen under the pointer only, and take no room.
+
+    Where the hand drags marks, they stand outside of the frame: inside they would take its movement away.
+    """
+    if any(isinstance(tool, SaveTool) for tool in figure.tools):
         return
+    editable = any(isinstance(one, Annotation) and getattr(one, "editable", False) for one in figure.center)
+    for tool in figure.tools:  # what is pointed at or tapped needs no button
+        tool.visible = False
     figure.add_tools(BoxZoomTool(), ResetTool(), SaveTool())
-    figure.toolbar.update(autohide=True, logo=None, active_drag=None)
-    figure.update(toolbar_location="right", toolbar_inner=True)
+    figure.toolbar.update(autohide=not editable, logo=None, active_drag=None)
+    figure.update(toolbar_location="right", toolbar_inner=not editable)
 
 
 def _plain(value: Any) -> Any:

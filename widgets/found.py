@@ -72,6 +72,22 @@ def honesty(findings: Findings) -> str:
     return words
 
 
+def looked_at(findings: Findings) -> tuple[list[str], list[list[str]]]:
+    """Return everything that was looked at as heads and rows of a table, in the order in which it was."""
+    names = list(dict.fromkeys(name for one in findings.candidates for name in one.costs))
+    rows = [
+        [
+            str(one.number),
+            title_of_steps(one),
+            VERDICTS[one.verdict],
+            on_validation(one.best_score) if one.best_score is not None else "–",
+            *(cost_of(one, name) if name in one.costs else "–" for name in names),
+        ]
+        for one in findings.candidates
+    ]
+    return ["number", "steps", "verdict", "change", *map(quantity_title, names)], rows
+
+
 def details(one: Candidate, findings: Findings) -> str:
     """Return as HTML all that is known of a candidate, and its recipe."""
     rows = [("verdict", VERDICTS[one.verdict] + (f": {one.reason}" if one.reason else ""))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from threading import RLock
 from weakref import WeakSet
@@ -94,6 +95,9 @@ class Panel(W.VBox):
         }  # fmt: skip
         self.shortcuts = Keys({name: partial(_press, button) for name, button in buttons.items()})
         self.children = [W.HTML(theme.STYLE), BokehJS(), self.shortcuts, *self._rows()]
+        for widget in _inside(self):  # a page would write "null" under the pointer of a label that has no words for it
+            if getattr(widget, "description", "") and getattr(widget, "tooltip", "") is None:
+                widget.tooltip = ""
         self._snapshot.watch(session)
         if 0 not in session.measurements:
             session.start("Measure the baseline", session.measure)
@@ -145,10 +149,13 @@ class Panel(W.VBox):
         """Open the tab of a title."""
         self.tabs.selected_index = self.tabs.titles.index(title)
 
-    def _open(self, subject: Subject) -> None:
+    def _open(self, subject: Subject, device: str = "") -> None:
+        """Open a session on a subject, on the same device or on another one, to which states are taken along."""
         before = self.session
-        self._show(Session(subject, before.settings))
+        self._show(Session(subject, replace(before.settings, device=device) if device else before.settings))
         before.close()
+        if device and len(before.history.nodes) > 1 and self.session.saved():
+            self.session.start("Restore", self.session.restore)
 
     def close(self) -> None:
         """Take the panel off the page and off its session."""

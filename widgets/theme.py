@@ -20,6 +20,7 @@ class Tile:
     Attributes:
         title: What it is.
         value: The number; "…" while it is not known.
+        spread: How sure it is, such as ± 0.42.
         line: How it stands against the baseline, and what else is to be said of it.
         how: Where it comes from: measured, estimated or modelled.
         verdict: "good", "bad" or "unknown", which colours the part of the line before "|"; "" for neither.
@@ -34,17 +35,21 @@ class Tile:
     verdict: str = ""
     trace: str = ""
     help: str = ""
+    spread: str = ""
 
     def html(self) -> str:
-        """Return the tile as HTML; the whole of it is said under the pointer, for the strip cuts long lines."""
+        """Return the tile as HTML; the whole of it is said under the pointer, for a thin strip has no room."""
         first, _, rest = self.line.partition("|")
-        marked = f"<span class='wb-{self.verdict}'>{escape(first)}</span>" if self.verdict else escape(first)
-        whole = "\n".join(filter(None, (f"{self.title}: {self.value}", f"{first} {rest}".strip(), self.how, self.help)))
+        value = f"{self.title}: {self.value} {self.spread}".rstrip()
+        whole = "\n".join(filter(None, (value, f"{first} {rest}".strip(), self.how, self.help)))
+        spread = f" <small>{escape(self.spread)}</small>" if self.spread else ""
         how = f"<em>{escape(self.how)}</em>" if self.how else ""
         return (
             f"<div class='wb-tile wb-how-{escape(self.how or 'none')}' title='{escape(whole)}'>"
             f"<h4><span>{escape(self.title)}</span>{how}</h4>"
-            f"<div class='wb-value'><b>{escape(self.value)}</b>{self.trace}</div><p>{marked} {escape(rest)}</p></div>"
+            f"<div class='wb-value'><b>{escape(self.value)}{spread}</b>{self.trace}</div>"
+            f"<p><span class='wb-first wb-{self.verdict or 'plain'}'>{escape(first)}</span> "
+            f"<span class='wb-rest'>{escape(rest)}</span></p></div>"
         )
 
 

@@ -1,113 +1,33 @@
 """The Compression Workbench: compress PyTorch models by hand, with every number measured."""
 
-from workbench.errors import Cancelled, WorkbenchError
-from workbench.loading.load import load, load_model
-from workbench.measure import Latency, Measurement, Score, Size
-from workbench.model.layers import Layer
-from workbench.model.subject import Subject
-from workbench.registry import register
-from workbench.search.goal import Goal
-from workbench.session import Session, Settings
-from workbench.steps import (
-    KINDS,
-    ByteInput,
-    CorrectBias,
-    CutChannels,
-    Distill,
-    EntropyCode,
-    Equalize,
-    Factorize,
-    FindTicket,
-    FineTune,
-    FoldNorms,
-    GreyInput,
-    KeepSigns,
-    MergeFactors,
-    Prune,
-    PruneBlocks,
-    PruneChannels,
-    PruneChannelsIteratively,
-    PruneGradually,
-    PruneHeads,
-    Quantize,
-    QuantizeLogarithmic,
-    Reconstruct,
-    ReduceInputBits,
-    ReestimateNorms,
-    ReplaceHead,
-    ResizeInput,
-    ShareWeights,
-    ShortenFloats,
-    Smooth,
-    Step,
-    SwapActivations,
-    TieLayers,
-    TrainQuantized,
-)
-from workbench.steps.recipe import Recipe
-from workbench.task.metric import Metric
-from workbench.task.task import Task
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.public import *  # noqa: F403  # its `__all__` is this package's
 
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> type[Step]:
-    """Return a registered step by the name of its class, so that code that a session gives runs with others' too."""
-    for step in KINDS.values():
+def __getattr__(name: str) -> Any:
+    """Return a module of the package, a public name, or a registered step by the name of its class.
+
+    All but the first import PyTorch, which takes seconds: the command line has something to say before. Registered
+    steps are here so that code that a session gives runs with others' too.
+    """
+    if name.startswith("__") and name != "__all__":
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    if find_spec(f"workbench.{name}") is not None:
+        return import_module(f"workbench.{name}")
+    public = import_module("workbench.public")
+    if hasattr(public, name):
+        return getattr(public, name)
+    for step in import_module("workbench.steps").KINDS.values():
         if step.__name__ == name:
             return step
     raise AttributeError(f"module 'workbench' has no attribute {name!r}")
 
 
-__all__ = [
-    "ByteInput",
-    "Cancelled",
-    "CorrectBias",
-    "CutChannels",
-    "Distill",
-    "EntropyCode",
-    "Equalize",
-    "Factorize",
-    "FindTicket",
-    "FineTune",
-    "FoldNorms",
-    "Goal",
-    "GreyInput",
-    "KeepSigns",
-    "Latency",
-    "Layer",
-    "Measurement",
-    "MergeFactors",
-    "Metric",
-    "Prune",
-    "PruneBlocks",
-    "PruneChannels",
-    "PruneChannelsIteratively",
-    "PruneGradually",
-    "PruneHeads",
-    "Quantize",
-    "QuantizeLogarithmic",
-    "Recipe",
-    "Reconstruct",
-    "ReduceInputBits",
-    "ReestimateNorms",
-    "ReplaceHead",
-    "ResizeInput",
-    "Score",
-    "Session",
-    "Settings",
-    "ShareWeights",
-    "ShortenFloats",
-    "Size",
-    "Smooth",
-    "Step",
-    "Subject",
-    "SwapActivations",
-    "Task",
-    "TieLayers",
-    "TrainQuantized",
-    "WorkbenchError",
-    "load",
-    "load_model",
-    "register",
-]
+def __dir__() -> list[str]:
+    return sorted({*globals(), *import_module("workbench.public").__all__})

@@ -121,7 +121,10 @@ def _interval(low: float, high: float, unit: str) -> str:
 
 def points(value: float, unit: str) -> str:
     """Return a change as +0.12 points, or with four digits where the metric has no per cent."""
-    return minus(f"{value * 100:+.2f} points" if unit == "%" else f"{value:+.4g}")
+    if unit != "%":
+        return minus(f"{value:+.4g}")
+    rounded = round(value * 100, 2)
+    return minus(f"{rounded:+.2f} points") if rounded else "0.00 points"
 
 
 def change(estimate: Score) -> str:
@@ -135,8 +138,8 @@ def change(estimate: Score) -> str:
 
 
 def ratio(value: float) -> str:
-    """Return 3.9 ×."""
-    return f"{value:.3g} ×"
+    """Return 3.90 ×, with the digits that times have."""
+    return f"{_three(value)} ×"
 
 
 def verdict(timing: Latency) -> str:

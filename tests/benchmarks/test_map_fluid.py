@@ -54,7 +54,7 @@ def test_the_map_of_a_thousand_layers_is_fluid() -> None:
             box.name: [number % 10 / 10, "1.2 MB", False] for number, box in enumerate(view.boxes)
         }},
     }  # fmt: skip
-    page_text = widget_page("names.js", "map_boxes.js", "model_map.js", state=state, style=theme.STYLE)
+    page_text = widget_page("names.js", "part.js", "map_boxes.js", "model_map.js", state=state, style=theme.STYLE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
         page = browser.new_page(viewport={"width": 620, "height": 800})

@@ -106,7 +106,9 @@ def test_states_are_cards_to_name_to_go_to_and_to_compare(panel: Page) -> None:
     for number in (0, 1):
         panel.get_by_label(f"compare state {number}").check()
     panel.get_by_role("button", name="set the ticked states side by side").click()
-    expect(panel.locator(".wb-compared").first).to_contain_text("state 1: half of it", timeout=PATIENCE)
+    expect(panel.get_by_role("table", name="numbers of states")).to_contain_text(
+        "state 1: half of it", timeout=PATIENCE
+    )
     expect(panel.locator(".wb-diff .wb-new")).to_contain_text("+ Prune()")
     panel.get_by_role("button", name="go to state 0").click()
     expect(panel.locator(".wb-state", has_text="the untouched subject")).to_be_visible(timeout=PATIENCE)

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+import workbench as wb
 from tests.report.nets import NAME
 from workbench.errors import WorkbenchError
 from workbench.report import pack, read, unpack
@@ -66,3 +67,15 @@ def test_replay_code_compiles_and_names_every_step(record):
 def test_replay_code_loads_an_embedded_subject(record):
     facts = {**record, "subject": {**record["subject"], "source": "digits-resnet"}}
     assert "subject = wb.load('digits-resnet')" in replay_code(facts)
+
+
+def test_a_report_says_what_people_said_of_states(session, tmp_path):
+    session.apply(wb.Prune(amount=0.3))
+    session.apply(wb.Prune(amount=0.6))
+    session.label(1, name="too large", deleted=True)
+    session.label(2, name="ship <it>", note="half the file, nothing lost", star=True)
+    text = session.report(tmp_path / "report.md").read_text()
+    assert "too large" not in text
+    assert "half the file, nothing lost" in text.split("##")[0]
+    assert "★ ship" in text
+    assert "<it>" not in text

@@ -18,6 +18,7 @@ from workbench.model.subject import Subject
 from workbench.session.session import Session
 from workbench.steps import KINDS
 from workbench.steps.recipe import Recipe
+from workbench.task import device
 
 
 @pytest.fixture
@@ -377,7 +378,7 @@ def test_channels_are_cut_by_hand(panel: Panel, session: Session) -> None:
 
 def test_states_are_set_against_a_cost_and_compared(panel: Panel, session: Session) -> None:
     board, compare = panel.trade_off, panel.compare
-    assert "Tick two or more" in compare.numbers.value
+    assert "Tick two or more" in compare.numbers.hint
     session.apply(KINDS["prune"](amount=0.7))
     session.undo()
     session.apply(KINDS["prune_channels"](amount=0.5))
@@ -392,16 +393,16 @@ def test_states_are_set_against_a_cost_and_compared(panel: Panel, session: Sessi
     panel.states.receive({"compare": [1, 2]})
     panel.states.receive({"show": True})
     assert panel.tabs.titles[panel.tabs.selected_index] == "Compare"
-    assert "state 2" in compare.numbers.value
+    assert compare.numbers.heads == ["quantity", "state 1", "state 2"]
     assert "− Prune(amount=0.7)" in compare.steps.value
     assert "+ PruneChannels()" in compare.steps.value, "what is the default is not said"
     compare.look.click()
     assert session.error == ""
-    assert "conv2" in compare.layers.value
-    assert "worse than in state 1" in compare.samples.value
+    assert "conv2" in [row[0] for row in compare.layers.rows]
+    assert "worse than in state 1" in [row[0] for row in compare.flips.rows]
     flipped = session.impact(number=1).samples
     lost = sum(sample.result_after < sample.result_before for sample in flipped)
-    assert f"<td>{lost:,}</td>" in compare.samples.value
+    assert f"{lost:,}" in compare.flips.rows[0]
 
 
 def test_a_state_has_a_name_a_star_and_a_note_which_are_saved(panel: Panel, session: Session) -> None:
@@ -562,3 +563,18 @@ def test_a_cell_that_runs_again_takes_its_earlier_panels_off(session: Session, m
     assert [alive(panel) for panel in (first, second, third)] == [False, False, True]
     assert third.layers.root.comm is not None
     assert first.layers.root.comm is None, "a closed panel keeps no widget of its own alive"
+
+
+def test_a_device_is_a_word_or_a_menu(session: Session, monkeypatch) -> None:
+    panel = Panel(session)
+    assert panel.subject.device.layout.display == "none"
+    assert panel.work.root.idle.startswith("cpu, ")
+    monkeypatch.setitem(device._COUNTS, "mps", lambda: 1)
+    panel = Panel(session)
+    assert [name for _, name in panel.subject.device.options] == ["cpu", "mps:0"]
+    assert "cpu" not in panel.work.root.idle
+    asked = []
+    monkeypatch.setattr(panel.subject, "_opened", lambda subject, name: asked.append((subject, name)))
+    panel.subject.device.value = "mps:0"
+    assert asked == [(session.subject, "mps:0")]
+    panel.close()

@@ -62,7 +62,7 @@ def test_points_appear_while_it_runs(shown):
     assert view.chart.source.data["role"] == ["baseline", "too much lost", "found", "best"]
     assert [number for _, number in view.list.options] == [2, 1], "what meets the goal, the cheapest first"
     assert view.list.value == 2, "the best is chosen until somebody picks another"
-    assert "6 × less" in view.words.value
+    assert "6.00 × less" in view.words.value
     assert HOSTILE not in view.words.value
     assert "meets the goal" in view.about.value
     assert "wb.Prune(amount=0.3)" in view.about.value

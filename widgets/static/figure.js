@@ -54,15 +54,28 @@ const PICTURED_MS = 400;
 // Figures are made in a grey that is readable on white and on black; where the page's theme is known, a clearer one is.
 const GREYS = { plain: "#7a7a7a", light: "#5a5a5a", dark: "#bdbdbd" };
 const WORDS = ["major_label_text_color", "axis_label_text_color", "label_text_color", "title_text_color", "text_color"];
+// Colours of marks that are too dark on black, and what stands for them there.
+const LIGHTER = { "#0072B2": "#6CBEF0", "#D55E00": "#FF9A62", "#009E73": "#4FD1A5" };
+const DARKER = Object.fromEntries(Object.entries(LIGHTER).map(([light, dark]) => [dark, light]));
+const MARKS = ["fill_color", "line_color", "hatch_color", "hover_line_color"];
 
 const tone = (doc) => {
-  const light = document.body.dataset.jpThemeLight;
-  if (light === undefined) return;
-  const grey = GREYS[light === "false" ? "dark" : "light"];
+  const theme = document.body.dataset.jpThemeLight;
+  if (theme === undefined) return;
+  const dark = theme === "false";
+  const grey = GREYS[dark ? "dark" : "light"];
   const known = Object.values(GREYS);
+  const swapped = dark ? LIGHTER : DARKER;
   for (const model of doc._all_models.values()) {
-    const news = WORDS.filter((name) => known.includes(model[name]?.value ?? model[name]));
-    if (news.length) model.setv(Object.fromEntries(news.map((name) => [name, model[name]?.value ? { value: grey } : grey])));
+    const plain = (name) => model[name]?.value ?? model[name];
+    const news = [
+      ...WORDS.filter((name) => known.includes(plain(name))).map((name) => [name, grey]),
+      ...MARKS.filter((name) => typeof plain(name) === "string" && plain(name) in swapped).map((name) => [name, swapped[plain(name)]]),
+    ];
+    if (news.length) model.setv(Object.fromEntries(news.map(([name, color]) => [name, model[name]?.value ? { value: color } : color])));
+    // Colours of single marks are in columns.
+    const columns = Object.entries(model.type === "ColumnDataSource" ? model.data : {}).filter(([, values]) => typeof values?.[0] === "string" && values.some((one) => one in swapped));
+    if (columns.length) model.data = { ...model.data, ...Object.fromEntries(columns.map(([name, values]) => [name, values.map((one) => swapped[one] ?? one)])) };
   }
 };
 
@@ -118,6 +131,7 @@ export default {
         fed.set(id, text);
         write(found, Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, decode(name, value)])));
       }
+      tone(doc);
     };
 
     const rest = () => {
@@ -165,7 +179,6 @@ export default {
     };
 
     feed();
-    tone(doc);
     // For where there is no kernel, of figures that want it: once what was fed has been drawn.
     if (model.get("pictured")) {
       setTimeout(() => model.send({ picture: picture(view.export("png", false).canvas) }), PICTURED_MS);

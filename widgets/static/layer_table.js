@@ -33,15 +33,8 @@ export default {
       const compare = (a, b) => (typeof a === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true }));
       return [...model.get("rows")].sort((a, b) => (down ? -1 : 1) * compare(a.sort[column], b.sort[column]));
     };
-    const save = () => {
-      const quoted = (value) => `"${String(value).replaceAll('"', '""')}"`;
-      const lines = [HEADS, ...ordered().map((row) => row.sort.map((value, column) => (column === 2 ? row.shape : value)))];
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(new Blob([lines.map((line) => line.map(quoted).join(",")).join("\n")], { type: "text/csv" }));
-      link.download = "layers.csv";
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-    };
+    const save = () =>
+      saveCsv([HEADS, ...ordered().map((row) => row.sort.map((value, column) => (column === 2 ? row.shape : value)))], "layers");
 
     const choose = (names) => {
       model.set("selection", names);
@@ -84,13 +77,7 @@ export default {
       const visible = shown().length;
       const hidden = [...chosen].filter((name) => !shown().includes(name)).length;
       const said = chosen.size ? `, ${chosen.size} chosen${hidden ? `, ${hidden} of them not in sight` : ""}` : ", none chosen: steps go to all";
-      const csv = document.createElement("button");
-      csv.type = "button";
-      csv.className = "wb-small";
-      csv.textContent = "CSV";
-      csv.title = "save the table as CSV";
-      csv.addEventListener("click", save);
-      foot.replaceChildren(`${visible} of ${count} layers${said} `, csv);
+      foot.replaceChildren(`${visible} of ${count} layers${said} `, csvButton(save));
     };
 
     // What a preview would leave, in the colour of previews; else what there is.

@@ -10,7 +10,7 @@ export default {
     menu.hidden = true;
     const search = part("input", "");
     search.type = "search";
-    search.placeholder = "find a method: quantize, channels, distill …";
+    search.placeholder = "find a method: int8, channels, low rank, teacher …";
     search.setAttribute("aria-label", "find a method");
     const shelves = part("div", "wb-method-shelves");
     const list = part("div", "wb-method-list");
@@ -22,7 +22,7 @@ export default {
 
     const fits = (row) => {
       const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const text = `${row.title} ${row.kind} ${row.shelf} ${row.summary}`.toLowerCase();
+      const text = `${row.title} ${row.kind} ${row.shelf} ${row.summary} ${row.also}`.toLowerCase();
       return (!shelf || row.shelf === shelf) && words.every((word) => text.includes(word));
     };
     const rank = (row) => {

@@ -140,7 +140,7 @@ export default {
     const legend = () => {
       const { title, low, high, tone } = model.get("colors");
       color.replaceChildren(...model.get("choices").map(([name, words]) => {
-        const made = part("option", "", `colour: ${words}`);
+        const made = part("option", "", words);
         made.value = name;
         made.selected = name === title;
         return made;

@@ -8,6 +8,7 @@ from threading import RLock
 
 import ipywidgets as W
 
+from widgets.data_table import DataTable
 from widgets.view import View
 from workbench.jobs.progress import Progress
 from workbench.session import comparing
@@ -15,6 +16,7 @@ from workbench.session.comparing import Row
 from workbench.session.session import Session
 
 SIGNS = {"-": ("wb-gone", "−"), "+": ("wb-new", "+"), " ": ("", " ")}
+LAYERS = "The layers that differ: what is not zero, bits of a weight, bytes; sizes where they are not the same."
 INVITATION = "Tick two or more states in the line of states below, and they stand here side by side."
 
 
@@ -23,25 +25,30 @@ class Compare(View):
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
-        self.numbers, self.steps, self.layers, self.samples = W.HTML(), W.HTML(), W.HTML(), W.HTML()
+        self.numbers, self.steps = DataTable("numbers of states"), W.HTML()
+        self.layers, self.flips, self.classes = (
+            DataTable("layers of states"), DataTable("samples of states"), DataTable("classes of states"),
+        )  # fmt: skip
         self.look = W.Button(
             description="Compare layers and samples", icon="columns", button_style="primary", layout={"width": "auto"},
             tooltip="What each state keeps of each layer, which classes pay in it, and which samples flip",
         )  # fmt: skip
         self.look.on_click(self.act(lambda: session.start("Compare states", self.inspect, session.compared)))
-        self.root = W.VBox([self.numbers, self.steps, self.look, self.layers, self.samples])
+        self.root = W.VBox([self.numbers, self.steps, self.look, self.layers, self.flips, self.classes])
         self.watch(self._show, "compared", "measurements", "labels")
 
     def _show(self) -> None:
         history, measurements = self.session.measured_states()
         chosen = [number for number in self.session.compared if number in measurements]
         self.look.layout.display = "" if len(chosen) > 1 else "none"
-        self.layers.value = self.samples.value = ""
+        for table in (self.layers, self.flips, self.classes):
+            table.show((), ())
         if len(chosen) < 2:
-            self.numbers.value, self.steps.value = f"<p class='wb-help'>{INVITATION}</p>", ""
+            self.numbers.show((), (), hint=INVITATION)
+            self.steps.value = ""
             return
         rows = comparing.number_rows([measurements[number] for number in chosen])
-        self.numbers.value = table("", [self._name(number) for number in chosen], rows)
+        _fill(self.numbers, "quantity", [self._name(number) for number in chosen], rows)
         seed = self.session.settings.seed
         first = history.recipe(seed, chosen[0])
         parts = [
@@ -61,12 +68,13 @@ class Compare(View):
             states.append((state, session.layers_of(state), session.measurements[number].bytes))
             impacts[number] = session.impact(progress=part.part(0.3, 1.0), number=number)
         names = [self._name(number) for number in numbers]
-        layers = table("layer", names, comparing.layer_rows(states)) or "<p class='wb-help'>No layer differs.</p>"
-        classes = table("change of the score by class", names, comparing.class_rows(list(impacts.values())))
-        flips = table("validation samples", names, comparing.flip_rows(impacts))
+        layers, classes = comparing.layer_rows(states), comparing.class_rows(list(impacts.values()))
+        flips = comparing.flip_rows(impacts)
         with self.lock:
             if tuple(numbers) == session.compared:
-                self.layers.value, self.samples.value = layers, flips + classes
+                _fill(self.layers, "layer", names, layers, LAYERS if layers else "No layer differs.")
+                _fill(self.flips, "validation samples", names, flips)
+                _fill(self.classes, "change of the score by class", names, classes)
 
     def _name(self, number: int) -> str:
         label = self.session.labels.get(number)
@@ -74,19 +82,11 @@ class Compare(View):
         return f"state {number}{own}" if number else "untouched"
 
 
-def table(what: str, heads: Sequence[str], rows: Sequence[Row]) -> str:
-    """Return a comparison as HTML, "" for no rows; what differs stands out."""
-    if not rows:
-        return ""
-    body = "".join(
-        f"<tr{' class=wb-differs' if row.differs else ''}><th scope='row'>{escape(row.what)}</th>"
-        f"{''.join(f'<td>{escape(value)}</td>' for value in row.values)}</tr>"
-        for row in rows
-    )
-    head = "".join(f"<th scope='col'>{escape(text)}</th>" for text in heads)
-    return (
-        f"<table class='wb-compared'><thead><tr><td>{escape(what)}</td>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
+def _fill(table: DataTable, what: str, heads: Sequence[str], rows: Sequence[Row], hint: str = "") -> None:
+    """Show a comparison; what differs stands out."""
+    differs = [row.differs for row in rows]
+    # Where every row does, none would stand out.
+    table.show([what, *heads], [[row.what, *row.values] for row in rows], [] if all(differs) else differs, hint)
 
 
 def _steps(steps: tuple[tuple[str, str], ...], first: str, second: str) -> str:

@@ -19,7 +19,7 @@ from workbench.session.session import Session
 class LayerTable(anywidget.AnyWidget):
     """A table of layers in the page."""
 
-    _esm = script("names.js", "layer_table.js")
+    _esm = script("part.js", "csv.js", "names.js", "layer_table.js")
     rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     preview = traitlets.Dict(help="Layer name to what a preview would keep of it, and in how many bits.").tag(sync=True)
     selection: traitlets.List[str] = traitlets.List().tag(sync=True)

@@ -8,9 +8,10 @@ from threading import RLock
 
 import ipywidgets as W
 
+from widgets.data_table import DataTable
 from widgets.figure import Figure
 from widgets.fold import Fold
-from widgets.found import details, honesty, row, summary
+from widgets.found import details, honesty, looked_at, row, summary
 from widgets.view import View
 from workbench.charts import Candidate as Point
 from workbench.charts import knob_chart, trade_off_chart
@@ -47,16 +48,16 @@ class SearchView(View):
         self._drawn: object = ()  # no findings yet, not even that there are none
         unit = "points" if session.subject.task.metric.unit == "%" else session.subject.task.metric.name
         self.lose = W.BoundedFloatText(
-            value=0.5, min=0.0, max=1e6, step=0.1, layout={"width": "74px"},
+            value=0.5, min=0.0, max=1e6, step=0.1, layout={"width": "56px"},
             tooltip="What the score may be worse than the untouched model's",
         )  # fmt: skip
         names = [name for name in quantities() if name.partition(":")[2] in ("", *session.settings.runtimes)]
         self.least = W.Dropdown(
-            options=[(quantity_title(name), name) for name in names], layout={"width": "160px"},
+            options=[(quantity_title(name), name) for name in names], layout={"width": "124px"},
             tooltip="What is to be as small as can be",
         )  # fmt: skip
         self.minutes = W.BoundedFloatText(
-            value=10.0, min=0.1, max=1e5, step=1.0, layout={"width": "74px"}, tooltip="Time to search"
+            value=10.0, min=0.1, max=1e5, step=1.0, layout={"width": "52px"}, tooltip="Time to search"
         )
         self.search = W.Button(
             description="Search", icon="search", button_style="primary", layout=NARROW,
@@ -85,8 +86,12 @@ class SearchView(View):
         self.fold = Fold(
             "Which knobs mattered, and how good the guesses were", W.VBox([self.mattered, self.knob_figure])
         )
+        self.all = DataTable("search")
         self.found = W.VBox(
-            [self.board, self.list, W.HBox([self.take, self.plan]), self.about, self.fold]
+            [
+                self.board, self.list, W.HBox([self.take, self.plan]), self.about, self.fold,
+                Fold("All that was looked at, as a table", self.all),
+            ]
         )  # fmt: skip
         self.root = W.VBox([sentence, self.words, self.found])
         self.search.on_click(self.act(self._search))
@@ -156,6 +161,7 @@ class SearchView(View):
             self.list.options = options
             self.list.value = chosen if chosen is not None else best.number if best else None
         self._show_chosen()
+        self.all.show(*looked_at(findings))
         rows = findings.mattered
         self.fold.layout.display = "" if rows or findings.proxy_correlation else "none"
         self.knob_figure.layout.display = "" if rows else "none"

@@ -8,13 +8,16 @@ from threading import RLock
 
 import ipywidgets as W
 
+from widgets.data_table import DataTable
 from widgets.figure import Figure
 from widgets.fold import Fold
 from widgets.forms import Forms
 from widgets.view import View
 from workbench.charts import sensitivity_curves, sensitivity_map
+from workbench.charts.drop import drop_of
 from workbench.charts.theme import rows_height
 from workbench.errors import WorkbenchError
+from workbench.search.sensitivity import Point
 from workbench.session.session import Session
 from workbench.steps import KINDS
 from workbench.steps.recipe import read_step
@@ -61,7 +64,9 @@ class Sensitivity(View):
         )
         self.tall = W.VBox([self.map_figure])
         self.tall.add_class("wb-tall")
-        self.charts = W.VBox([self.tall, self.curves_figure])
+        self.cells = DataTable("scan")
+        self.as_table = Fold("All drops as a table", self.cells)
+        self.charts = W.VBox([self.tall, self.curves_figure, self.as_table])
         self.kind.observe(self.act(self._choose), "value")
         self.scan.on_click(self.act(self._scan))
         fields = [self.kind, self.strengths, self.tolerance, self.limit, self.scan]
@@ -122,3 +127,12 @@ class Sensitivity(View):
             self.map.show(table)
         with self.curves_figure.update():
             self.curves.show(table)
+        heads = ["layer or group", *(f"{strength:g}" for strength in table.strengths)]
+        rows = [[target, *(_cell(table.at(target, one)) for one in table.strengths)] for target in table.targets]
+        self.cells.show(heads, rows, hint="Change of the score by the step on one part alone, at each strength.")
+
+
+def _cell(point: Point | None) -> str:
+    if point is None:
+        return "–"
+    return drop_of(point.score).text if point.score is not None else f"cannot be: {point.reason}"

@@ -26,7 +26,7 @@ class Methods(SendingWidget):
     sent = "value"
     _esm = script("part.js", "tell.js", "methods.js")
     rows: traitlets.List[dict[str, Any]] = traitlets.List(
-        help="kind, title, shelf and summary of each, and why it can do nothing here."
+        help="kind, title, shelf, summary and other words of each, and why it can do nothing here."
     ).tag(sync=True)
     value = traitlets.Unicode(help="The kind that is chosen.").tag(sync=True)
 
@@ -92,6 +92,7 @@ class Steps(View):
                 "title": kind.title,
                 "shelf": kind.shelf,
                 "summary": kind.summary,
+                "also": kind.also,
                 "lacks": kind().lacks(task)
                 or ("" if any(map(kind().acts_on, layers)) else f"the model has no {' or '.join(kind.layer_kinds)}"),
             }

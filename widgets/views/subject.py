@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import RLock
 
 import ipywidgets as W
+import torch
 
 from widgets import theme
 from widgets.file_list import FileList
@@ -18,6 +19,7 @@ from workbench.inspection.contents import contents_of
 from workbench.loading.embedded import NAMES
 from workbench.model.subject import Subject
 from workbench.session.session import Session
+from workbench.task.device import device_names, device_words
 
 FIELDS = {
     "checkpoint": "weights: .safetensors, .pt, .th",
@@ -34,15 +36,15 @@ FIELDS = {
 
 
 class SubjectChoice(View):
-    """Name and device of the subject, and a form to open another.
+    """Name and device of the subject, and a form to open another. Where there is one device it is a word elsewhere.
 
     Args:
         session: What is shown.
         lock: The panel's lock.
-        opened: Called with a newly loaded subject.
+        opened: Called with a newly loaded subject, and the name of a device to be on, "" for the same.
     """
 
-    def __init__(self, session: Session, lock: RLock, opened: Callable[[Subject], None]) -> None:
+    def __init__(self, session: Session, lock: RLock, opened: Callable[[Subject, str], None]) -> None:
         super().__init__(session, lock)
         self._opened = opened
         name = session.subject.name
@@ -52,6 +54,12 @@ class SubjectChoice(View):
         )
         self.facts = W.HTML(_facts(session))
         self.facts.add_class("wb-facts")
+        names = dict.fromkeys([*device_names(), str(session.device)])
+        self.device = W.Dropdown(
+            options=[(device_words(torch.device(name)), name) for name in names], value=str(session.device),
+            layout={"width": "130px", "display": "" if len(names) > 1 else "none"},
+            tooltip="Where models compute; another one is a new session, which takes the states up",
+        )  # fmt: skip
         self.what = W.Text(
             placeholder="nets.py:resnet20, timm:NAME, hf:FOLDER, out/", description="model", layout={"width": "420px"}
         )
@@ -102,12 +110,14 @@ class SubjectChoice(View):
         self.ask = W.HBox([self.question, self.sure, self.stay], layout={"display": "none"})
         self.ask.add_class("wb-sheet")
         self._wanted: Callable[[], Subject] | None = None
+        self._where = ""
         self.choice.observe(self.act(self._choose), "value")
+        self.device.observe(self.act(self._move), "value")
         self.more.observe(self.act(self._unfold), "value")
         self.open.on_click(self.act(self._load))
         self.sure.on_click(self.act(self._go))
         self.stay.on_click(self.act(self._stay))
-        self.root = W.HBox([self.choice, self.more, self.facts])
+        self.root = W.HBox([self.choice, self.more, self.device, self.facts])
         self.root.add_class("wb-subject")
 
     def _unfold(self) -> None:
@@ -142,9 +152,14 @@ class SubjectChoice(View):
         if name in NAMES and name != self.session.subject.name:
             self._want(name, lambda: load(name))
 
-    def _want(self, title: str, opening: Callable[[], Subject]) -> None:
+    def _move(self) -> None:
+        name, subject = self.device.value, self.session.subject
+        if name != str(self.session.device):
+            self._want(f"{subject.name} on {name}", lambda: subject, name)
+
+    def _want(self, title: str, opening: Callable[[], Subject], where: str = "") -> None:
         """Open a subject, after asking if work would be lost."""
-        self._wanted = opening
+        self._wanted, self._where = opening, where
         harmless = ("Measure the baseline", "Map of the model")
         lost = ", ".join(job.title for job in self.session.jobs if job.active and job.title not in harmless)
         if not lost:
@@ -160,7 +175,7 @@ class SubjectChoice(View):
             return
         self.facts.value = "<span class='wb-state'>opening …</span>"
         try:
-            self._opened(opening())
+            self._opened(opening(), self._where)
         except Exception:
             self._stay()
             self.facts.value = _facts(self.session)
@@ -170,7 +185,7 @@ class SubjectChoice(View):
         self._wanted = None
         self.ask.layout.display = "none"
         with self.quietly():
-            self.choice.value = self.session.subject.name
+            self.choice.value, self.device.value = self.session.subject.name, str(self.session.device)
 
     def _load(self) -> None:
         values = {key: field.value.strip() for key, field in self.fields.items() if field.value.strip()}

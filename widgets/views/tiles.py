@@ -28,7 +28,7 @@ HELP = {
     "nonzero": "Weights and biases that are not zero, of all that are stored.",
     "macs": "Multiply-accumulates: a product and a sum each, for one sample.",
     "peak_memory": "The most that is held at once in one pass of a batch.",
-    "energy": "Modelled from MACs, widths and bytes moved; no meter was read.",
+    "energy": "Of one sample, modelled from MACs, widths and bytes moved; no meter was read.",
 }
 
 
@@ -62,7 +62,7 @@ class Tiles(View):
             self.state.value = (
                 f"<div class='wb-state' title='What {escape(preview.step.title)} would do to {escape(where)}; it is "
                 f"not applied'><span class='wb-preview'>preview</span><b>{escape(preview.step.title)}</b> "
-                f"on {escape(where)}</div>"
+                f"<span>on {escape(where)}</span></div>"
             )
             self.html.value = theme.tiles(slots.of_preview(preview))
             return
@@ -124,7 +124,10 @@ class _Slots:
         if latency.verdict == "baseline":
             return Tile(title, formatting.latency(latency.median), f"|{words}", HOW["latency"], "", trace, explain)
         kind = {"faster": "good", "slower": "bad", "unknown": "unknown"}.get(latency.verdict, "")
-        line = f"{formatting.verdict(latency)}|· was {formatting.latency(latency.baseline_median)}, {words}"
+        # The interval, or why it is unknown, has room in the open tile alone.
+        words = formatting.verdict(latency)
+        verdict, cut, rest = words.partition(": ") if latency.verdict == "unknown" else words.partition(" [")
+        line = f"{verdict}|{cut.strip(': ')}{rest} · was {formatting.latency(latency.baseline_median)}, {words}"
         return Tile(title, formatting.latency(latency.median), line, HOW["latency"], kind, trace, explain)
 
     def _rest(self, now: Measurement | Preview | None, staged: bool) -> list[Tile]:
@@ -137,7 +140,7 @@ class _Slots:
             ("Not zero", "nonzero", nonzero, formatting.count, "fewer", stored, lambda m: m.nonzero),
             ("MACs a sample", "macs", macs, formatting.count, "fewer", "", lambda m: m.macs),
             ("Peak memory", "peak_memory", memory, formatting.size, "less", "", lambda m: m.peak_memory),
-            ("Energy a sample", "energy", energy, formatting.joules, "less", "", lambda m: m.energy),
+            ("Energy", "energy", energy, formatting.joules, "less", "", lambda m: m.energy),
         ]
         return [self._quantity(*row, staged=staged) for row in rows]
 
@@ -154,7 +157,7 @@ class _Slots:
         staged: bool,
     ) -> Tile:
         if value is None:
-            waits = "|measured when applied" if staged else "|being measured"
+            waits = "|when applied" if staged else "|being measured"
             return Tile(title, "…", waits, "", help=HELP[field])
         old = read(self._base) if self._base is not None else value
         line, verdict = _against(old, value, word) if len(self._past) > 1 or staged else ("", "")
@@ -173,14 +176,14 @@ def _part(latency: Latency | None) -> float | None:
 def _score(score: Score, trace: str) -> Tile:
     how, title = "measured" if score.exact else "estimated", score.metric.capitalize()
     seen = f"all {score.total:,} validation samples" if score.exact else f"{score.n:,} of {score.total:,} samples"
-    value = f"{formatting.score_value(score.value, score.unit)} {formatting.half_width(score)}".rstrip()
+    value, spread = formatting.score_value(score.value, score.unit), formatting.half_width(score)
     other = f" · {words}" if (words := formatting.elsewhere(score)) else ""
     if score.change == score.change_low == score.change_high == 0.0:
-        return Tile(title, value, f"|{seen}{other}", how, "", trace, HELP["score"])
+        return Tile(title, value, f"|{seen}{other}", how, "", trace, HELP["score"], spread)
     loss = score.change_high < 0 if score.higher_is_better else score.change_low > 0
     gain = score.change_low > 0 if score.higher_is_better else score.change_high < 0
     line = f"{formatting.points(score.change, score.unit)}|· {seen}{other}"
-    return Tile(title, value, line, how, "bad" if loss else "good" if gain else "", trace, HELP["score"])
+    return Tile(title, value, line, how, "bad" if loss else "good" if gain else "", trace, HELP["score"], spread)
 
 
 def _against(old: float, new: float, word: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import traitlets
 from widgets.figure import script
 from widgets.view import View
 from workbench.session.session import Session
-from workbench.task.device import device_words
+from workbench.task.device import device_names, device_words
 
 
 class WorkLine(anywidget.AnyWidget):
@@ -34,7 +34,10 @@ class Work(View):
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
         threads = torch.get_num_threads()
-        self.root = WorkLine(idle=f"{device_words(session.device)}, {threads} thread{'' if threads == 1 else 's'}")
+        words = "1 thread" if threads == 1 else f"{threads} threads"
+        # Where there are several devices a menu beside it names the one.
+        where = f"{device_words(session.device)}, " if len(device_names()) == 1 else ""
+        self.root = WorkLine(idle=f"{where}{words}")
         self.root.on_msg(lambda _, message, __: self.receive(message))
         self.watch(self._show_jobs, "jobs")
         self.watch(self._show_messages, "error", "saved_to", "notice")

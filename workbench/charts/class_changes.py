@@ -71,7 +71,8 @@ class ClassChart:
             factor, unit = (100.0, "points") if impact.unit == "%" else (1.0, impact.unit or impact.metric)
             mean = (impact.after - impact.before) * factor
             self.mean.location = mean
-            self.figure.xaxis.axis_label = f"change of {impact.metric}, {unit} (dashed: the mean, {mean:+.2f})"
+            said = formatting.minus(f"{mean:+.2f}")
+            self.figure.xaxis.axis_label = f"change of {impact.metric}, {unit} (dashed: the mean, {said})"
             ends = [*self.source.data["low"], *self.source.data["high"], mean, 0.0]
             room = max((max(ends) - min(ends)) * 0.06, 1e-9)
             self.figure.x_range.update(start=min(ends) - room, end=max(ends) + room)

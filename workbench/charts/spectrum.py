@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bokeh.models import ColumnDataSource
-from bokeh.models.annotations import Span
+from bokeh.models.annotations import LegendItem
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
 from workbench import formatting
@@ -36,23 +36,27 @@ def spectrum_data(spectrum: Spectrum | None) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True)
 class SpectrumChart:
-    """The figure and what feeds it; the lines mark effective rank and energy rank of what was drawn last."""
+    """The figure and what feeds it; the upright lines mark effective rank and energy rank of what was drawn last."""
 
     figure: Figure
     before: ColumnDataSource
     after: ColumnDataSource
-    effective: Span
-    energy: Span
+    effective: ColumnDataSource
+    energy: ColumnDataSource
 
     def show(self, before: Spectrum | None, after: Spectrum | None = None) -> None:
         """Draw another weight's spectrum."""
         self.before.data, self.after.data = spectrum_data(before), spectrum_data(after)
         shown = after or before
-        for span, rank in (
+        lowest = min(self.before.data["value"] + self.after.data["value"], default=FLOOR)
+        for source, rank in (
             (self.effective, shown.effective_rank if shown else 0),
             (self.energy, shown.energy_rank if shown else 0),
         ):
-            span.location, span.visible = rank, bool(rank)
+            source.data = {"x": [rank, rank], "y": [lowest, 1.0]} if rank else {"x": [], "y": []}
+        for item, source in zip(self.figure.legend[0].items, (self.before, self.after), strict=False):
+            if isinstance(item, LegendItem):
+                item.visible = bool(source.data["rank"])
 
 
 def spectrum_chart(
@@ -66,10 +70,12 @@ def spectrum_chart(
         lines.append(
             figure.line("rank", "value", source=source, line_color=color, line_width=2.5, legend_label=label),
         )
-    effective = Span(dimension="height", visible=False, line_color=theme.ORANGE, line_dash="dashed", line_width=1.5)
-    energy = Span(dimension="height", visible=False, line_color=theme.PURPLE, line_dash="dotted", line_width=2)
-    figure.add_layout(effective)
-    figure.add_layout(energy)
+    effective, energy = (ColumnDataSource({"x": [], "y": []}) for _ in range(2))
+    for source, label, color, dash in (
+        (effective, "effective rank", theme.ORANGE, "dashed"),
+        (energy, "holds 99 % of the energy", theme.PURPLE, "dotted"),
+    ):
+        figure.line("x", "y", source=source, line_color=color, line_dash=dash, line_width=2, legend_label=label)
     theme.place_legend(figure)
     rows = [("rank", "@rank"), ("singular value", "@text"), ("energy held up to here", "@held")]
     theme.add_tooltip(figure, rows, *lines)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bokeh.models import ColumnDataSource, NumeralTickFormatter
-from bokeh.models.annotations import Span
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
 from workbench import formatting
@@ -15,6 +14,7 @@ from workbench.charts import theme
 
 News = tuple[float, str, float]
 MOST = 400
+BORDER = 72
 
 
 def training_data(curve: Sequence[News], name: str, unit: str = "") -> dict[str, list[Any]]:
@@ -49,7 +49,7 @@ class TrainingChart:
     figure: Figure
     source: ColumnDataSource
     best: ColumnDataSource
-    level: Span
+    level: ColumnDataSource
     name: str
 
     def show(
@@ -73,18 +73,20 @@ class TrainingChart:
         self.source.data = data
         self.best.data = best_data(data if best else training_data((), self.name), higher_is_better)
         self.figure.yaxis.axis_label = f"{self.name}, {unit}" if unit else self.name
-        self.level.visible = baseline is not None
-        self.level.location = (baseline or 0.0) * (100.0 if unit == "%" else 1.0)
+        height = None if baseline is None else baseline * (100.0 if unit == "%" else 1.0)
+        self.level.data = {"x": [], "y": []} if height is None else {"x": [0.0, 1.02], "y": [height, height]}
 
 
 def training_chart(name: str = "loss", curve: Sequence[News] = (), height: int = 220) -> TrainingChart:
     """Return the curve of one reported figure, such as "loss" or "score"."""
     # From nothing to all, so that the curve grows to the right and its end is in sight.
     figure = theme.plot(x="training done", y=name, height=height, x_range=(0, 1.02))
-    figure.xaxis.formatter = NumeralTickFormatter(format="0%")
+    figure.xaxis.formatter = NumeralTickFormatter(format="0 %")
+    figure.min_border_left = BORDER  # loss and score stand above each other, at one time axis
     source, best = ColumnDataSource(training_data(curve, name)), ColumnDataSource(training_data((), name))
-    level = Span(dimension="width", location=0, line_color=theme.LINE, line_dash="dashed", visible=False)
-    figure.add_layout(level)
+    level = ColumnDataSource({"x": [], "y": []})
+    # A glyph and no span, so that the axis reaches to it.
+    figure.line("x", "y", source=level, line_color=theme.LINE, line_dash="dashed", line_width=1.5)
     figure.line("x", "y", source=source, line_color=theme.AFTER, line_width=2)
     marks = figure.scatter("x", "y", source=source, size=4 if name == "loss" else 8, color=theme.AFTER)
     figure.scatter("x", "y", source=best, marker="star", size=20, color=theme.ORANGE, line_color=theme.TEXT)

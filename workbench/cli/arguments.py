@@ -1,21 +1,14 @@
-"""What can be said on the command line."""
+"""What can be said on the command line. Nothing here imports PyTorch, which takes seconds, unless a help is read."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-from workbench.cli import commands, course, lab, serve
-from workbench.lessons.leaderboard import Rules
-from workbench.loading.embedded import NAMES
-from workbench.measure.runtimes import RUNTIMES
-from workbench.search.goal import quantities
-from workbench.steps import KINDS
-from workbench.task.classes import IGNORED
-from workbench.task.device import FORMS
-from workbench.task.loss import LOSSES
-from workbench.task.metric import NAMES as METRIC_NAMES
+from workbench.cli.starting import LOOPBACK, say
+from workbench.loading.named import EMBEDDED
 
 EXIT_CODES = """exit codes:
   0    done
@@ -25,7 +18,7 @@ EXIT_CODES = """exit codes:
   130  interrupted
 """
 SUBJECT = (
-    f"{', '.join(NAMES)}, torchvision:NAME, timm:NAME, hf:FOLDER, path/to/nets.py:factory, "
+    f"{', '.join(EMBEDDED)}, torchvision:NAME, timm:NAME, hf:FOLDER, path/to/nets.py:factory, "
     "or a folder that export wrote"
 )
 DATA = (
@@ -34,9 +27,28 @@ DATA = (
 )
 
 
-def parser() -> ArgumentParser:
-    """Return the parser of all subcommands; each sets `work` to the function that does it."""
-    made = ArgumentParser(
+class Parser(ArgumentParser):
+    """A parser with helps that list what is registered: they are made when somebody reads them."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.late: dict[Action, Callable[[], str]] = {}
+
+    def format_help(self) -> str:
+        """Return the help, with what is known by now."""
+        if self.late:
+            say("looking up what can be named")
+        for action, words in self.late.items():
+            action.help = words()
+        return super().format_help()
+
+
+def parser() -> Parser:
+    """Return the parser of all subcommands.
+
+    Each sets `work` to the module of `workbench.cli` and the function that do it, `doing` to what is said meanwhile.
+    """
+    made = Parser(
         prog="workbench",
         description="Compress PyTorch models by hand, with every number measured.",
         epilog=EXIT_CODES,
@@ -45,7 +57,7 @@ def parser() -> ArgumentParser:
     made.add_argument("--version", action="version", version=f"workbench {_version()}")
     commands_ = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, help: str) -> ArgumentParser:  # noqa: A002  # argparse's name for it
+    def add(name: str, help: str) -> Parser:  # noqa: A002  # argparse's name for it
         return commands_.add_parser(
             name, help=help, description=help, epilog=EXIT_CODES, formatter_class=RawDescriptionHelpFormatter
         )
@@ -69,17 +81,16 @@ def _version() -> str:
         return "from its source, which is not installed"
 
 
-def _inspect(made: ArgumentParser) -> None:
+def _inspect(made: Parser) -> None:
     made.add_argument("subject", help=SUBJECT)
     made.add_argument("--measure", action="store_true", help="measure the model too")
     _common(made)
-    made.set_defaults(work=commands.inspect)
+    made.set_defaults(work=("commands", "inspect"), doing="inspecting {subject}")
 
 
-def _scan(made: ArgumentParser) -> None:
-    scannable = [kind for kind, step in KINDS.items() if step.strength]
+def _scan(made: Parser) -> None:
     made.add_argument("subject", help=SUBJECT)
-    made.add_argument("--step", required=True, choices=scannable, help="what is tried; see `workbench steps`")
+    made.add_argument("--step", required=True, metavar="STEP", help="what is tried; see `workbench steps`")
     made.add_argument(
         "--set", action="append", default=[], type=_pair, metavar="FIELD=VALUE", help="a field of the step; repeatable"
     )
@@ -91,19 +102,16 @@ def _scan(made: ArgumentParser) -> None:
         help="time to spend, most of it on what is least certain",
     )
     _common(made)
-    made.set_defaults(work=commands.scan)
+    made.set_defaults(work=("commands", "scan"), doing="scanning {subject}", misused=made.error)
 
 
-def _search(made: ArgumentParser) -> None:
+def _search(made: Parser) -> None:
     made.add_argument("subject", help=SUBJECT)
     goal = made.add_argument_group("the goal")
     goal.add_argument(
         "--lose", type=_share, default=0.5, metavar="POINTS", help="what the score may lose (default: 0.5)"
     )
-    goal.add_argument(
-        "--least", type=_words, default=("bytes",), metavar="A,B,…",
-        help=f"what is to be small: {', '.join(quantities())}; several give a front (default: bytes)",
-    )  # fmt: skip
+    made.late[goal.add_argument("--least", type=_words, default=("bytes",), metavar="A,B,…")] = _least
     goal.add_argument(
         "--seconds", dest="limit", type=_share, default=600.0, metavar="SECONDS", help="time to search (default: 600)"
     )
@@ -127,10 +135,10 @@ def _search(made: ArgumentParser) -> None:
     )  # fmt: skip
     made.add_argument("--report", metavar="FILE", help="a report: .html, .ipynb, .md or .pdf")
     _common(made, "--latency-seconds")
-    made.set_defaults(work=commands.search)
+    made.set_defaults(work=("commands", "search"), doing="searching recipes for {subject}")
 
 
-def _run(made: ArgumentParser) -> None:
+def _run(made: Parser) -> None:
     made.add_argument("subject", nargs="?", help=SUBJECT)
     made.add_argument("--subject", dest="subject_option", metavar="SUBJECT", help="the same, as an option")
     made.add_argument("--recipe", required=True, metavar="FILE", help="the steps, as JSON")
@@ -142,16 +150,16 @@ def _run(made: ArgumentParser) -> None:
     )  # fmt: skip
     made.add_argument("--scan", action="store_true", help="scan sensitivity first, for the report")
     _common(made)
-    made.set_defaults(work=commands.run)
+    made.set_defaults(work=("commands", "run"), doing="running {recipe}")
 
 
-def _steps(made: ArgumentParser) -> None:
+def _steps(made: Parser) -> None:
     made.add_argument("names", nargs="*", metavar="NAME", help="steps to show with all their fields; without, a list")
     made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
-    made.set_defaults(work=commands.steps)
+    made.set_defaults(work=("commands", "steps"), doing="reading the declarations of the steps")
 
 
-def _grade(made: ArgumentParser) -> None:
+def _grade(made: Parser) -> None:
     made.add_argument("folder", metavar="FOLDER", help="with a folder for each learner, or all notebooks side by side")
     made.add_argument("--out", default="grades.csv", metavar="FILE", help="the table (default: grades.csv)")
     made.add_argument("--lessons", metavar="FOLDER", help="sources of the lessons (default: those of the checkout)")
@@ -165,16 +173,14 @@ def _grade(made: ArgumentParser) -> None:
         "--board", metavar="FILE", help="run the recipes of the capstone anew, into a table of this name"
     )
     board.add_argument(
-        "--subject", choices=NAMES, default=Rules.subject, help=f"of the recipes (default: {Rules.subject})"
+        "--subject", choices=EMBEDDED, default="digits-transformer", help="of the recipes (default: digits-transformer)"
     )
-    board.add_argument(
-        "--lose", type=_share, default=Rules.lose, metavar="POINTS", help="what an entry may lose (default: 1)"
-    )
-    board.add_argument("--entry-seconds", type=_share, default=Rules.seconds, help="for each recipe (default: 600)")
-    made.set_defaults(work=course.grade_folder)
+    board.add_argument("--lose", type=_share, default=1.0, metavar="POINTS", help="what an entry may lose (default: 1)")
+    board.add_argument("--entry-seconds", type=_share, default=600.0, help="for each recipe (default: 600)")
+    made.set_defaults(work=("course", "grade_folder"), doing="grading {folder}")
 
 
-def _clean(made: ArgumentParser) -> None:
+def _clean(made: Parser) -> None:
     made.add_argument("folders", nargs="*", default=["."], metavar="FOLDER", help="where to look (default: here)")
     made.add_argument("--yes", action="store_true", help="remove what is shown; exports and reports are never touched")
     made.add_argument(
@@ -182,18 +188,18 @@ def _clean(made: ArgumentParser) -> None:
     )
     made.add_argument("--sessions", action="store_true", help="saved sessions too, which can then not be restored")
     made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
-    made.set_defaults(work=commands.clean)
+    made.set_defaults(work=("commands", "clean"), doing="looking for what can be removed")
 
 
-def _lab(made: ArgumentParser) -> None:
+def _lab(made: Parser) -> None:
     made.add_argument("--port", type=_whole(1, 65535), help="port of the server")
-    made.set_defaults(work=lab.open_lab)
+    made.set_defaults(work=("lab", "open_lab"), doing="starting JupyterLab")
 
 
-def _serve(made: ArgumentParser) -> None:
-    made.add_argument("subject", nargs="?", default=NAMES[0], help=f"{SUBJECT} (default: {NAMES[0]})")
+def _serve(made: Parser) -> None:
+    made.add_argument("subject", nargs="?", default=EMBEDDED[0], help=f"{SUBJECT} (default: {EMBEDDED[0]})")
     page = made.add_argument_group("the page")
-    page.add_argument("--host", default=serve.LOOPBACK, help="address to listen at (default: this machine only)")
+    page.add_argument("--host", default=LOOPBACK, help="address to listen at (default: this machine only)")
     page.add_argument("--port", type=_whole(1, 65535), help="port to listen at (default: 8866, or one near it)")
     page.add_argument("--theme", choices=("light", "dark"), default="light")
     page.add_argument("--apart", action="store_true", help="a folder for each page's files, in visitors/")
@@ -207,10 +213,10 @@ def _serve(made: ArgumentParser) -> None:
     course_.add_argument("--folder", default="class", help="where the learners' folders are (default: class)")
     _subject(made)
     _measuring(made)
-    made.set_defaults(work=serve.serve)
+    made.set_defaults(work=("serve", "serve"), doing="starting a server")
 
 
-def _common(made: ArgumentParser, seconds: str = "--seconds") -> None:
+def _common(made: Parser, seconds: str = "--seconds") -> None:
     """Add what every command on a subject takes; `seconds` is what the time of a latency is called."""
     _subject(made)
     _measuring(made, seconds)
@@ -219,7 +225,7 @@ def _common(made: ArgumentParser, seconds: str = "--seconds") -> None:
     out.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
-def _subject(made: ArgumentParser) -> None:
+def _subject(made: Parser) -> None:
     data = made.add_argument_group("the subject")
     data.add_argument(
         "--checkpoint",
@@ -235,30 +241,54 @@ def _subject(made: ArgumentParser) -> None:
         "--columns", type=_words, default=(), metavar="A,B,…", help="columns of a table that enter the model"
     )
     data.add_argument("--classes", type=_words, default=(), metavar="A,B,…", help="class names, in order of the labels")
-    data.add_argument("--metric", default="accuracy", help=f"{', '.join(METRICS)}, or top3 and the like")
-    data.add_argument("--loss", help=f"{', '.join(LOSSES)} (default: what fits the metric)")
+    made.late[data.add_argument("--metric", default="accuracy")] = _metrics
+    made.late[data.add_argument("--loss")] = _losses
     data.add_argument("--output", type=_output, metavar="KEY", help="what of the output is judged: a name or a place")
     data.add_argument("--class-dim", type=int, metavar="N", help="dimension of the output that counts classes")
-    data.add_argument("--ignored", type=int, default=IGNORED, metavar="LABEL", help="a label that does not count")
+    data.add_argument("--ignored", type=int, metavar="LABEL", help="a label that does not count (default: -100)")
     data.add_argument("--pretrained", action="store_true", help="download the library's weights")
     data.add_argument("--name", default="", help="what to call the model")
 
 
-def _measuring(made: ArgumentParser, seconds: str = "--seconds") -> None:
+def _measuring(made: Parser, seconds: str = "--seconds") -> None:
     how = made.add_argument_group("the measuring")
     how.add_argument("--batch", type=_whole(1), default=1, help="samples in one pass, for latency and memory")
     how.add_argument("--tolerance", type=_share, help="half-width of a score's interval that is enough, such as 0.01")
     how.add_argument(seconds, dest="seconds", type=_share, default=1.0, help="time for each runtime's latency")
-    how.add_argument(
-        "--runtimes", type=_words, metavar="A,B,…", help=f"what latency is measured on: {', '.join(RUNTIMES)}"
-    )
+    made.late[how.add_argument("--runtimes", type=_words, metavar="A,B,…")] = _runtimes
     how.add_argument("--seed", type=int, help="of all chance in steps")
-    how.add_argument(
-        "--device",
-        default="auto",
-        help=f"where models compute: {FORMS} (default: auto, the first CUDA device or the CPU)",
-    )
+    made.late[how.add_argument("--device", default="auto")] = _devices
     how.add_argument("--threads", type=_whole(1), help="processor threads to use")
+
+
+def _least() -> str:
+    from workbench.search.goal import quantities
+
+    return f"what is to be small: {', '.join(quantities())}; several give a front (default: bytes)"
+
+
+def _metrics() -> str:
+    from workbench.task.metric import NAMES
+
+    return f"{', '.join(name for name in NAMES if name != 'top')}, or top3 and the like (default: accuracy)"
+
+
+def _losses() -> str:
+    from workbench.task.loss import LOSSES
+
+    return f"{', '.join(LOSSES)} (default: what fits the metric)"
+
+
+def _runtimes() -> str:
+    from workbench.measure.runtimes import RUNTIMES
+
+    return f"what latency is measured on: {', '.join(RUNTIMES)}"
+
+
+def _devices() -> str:
+    from workbench.task.device import FORMS
+
+    return f"where models compute: {FORMS} (default: auto, the first CUDA device or the CPU)"
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -270,9 +300,6 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-METRICS = [name for name in METRIC_NAMES if name != "top"]
 
 
 def _output(text: str) -> str | int:

@@ -52,6 +52,8 @@ def inspect(chosen: Namespace) -> None:
 
 def scan(chosen: Namespace) -> None:
     """Print how the score takes a step on each part of the model."""
+    if chosen.step not in (scannable := [kind for kind, step in KINDS.items() if step.strength]):
+        chosen.misused(f"argument --step: invalid choice: {chosen.step!r} (choose from {', '.join(scannable)})")
     step = _step(chosen.step, dict(chosen.set))
     tolerance = Tolerance.half_width if chosen.tolerance is None else chosen.tolerance
     with _session(chosen) as (session, progress):
@@ -116,9 +118,6 @@ def _check_outputs(chosen: Namespace) -> None:
 
 def run(chosen: Namespace) -> None:
     """Do a recipe, export and report."""
-    if bool(chosen.subject) == bool(chosen.subject_option):
-        raise WorkbenchError("name one subject: `workbench run SUBJECT --recipe FILE`")
-    chosen.subject = chosen.subject or chosen.subject_option
     recipe = Recipe.load(chosen.recipe)
     if chosen.seed is not None:
         recipe = dataclasses.replace(recipe, seed=chosen.seed)

@@ -7,8 +7,10 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
+from importlib import import_module
 
 from workbench.cli.arguments import parser
+from workbench.cli.starting import check, say
 from workbench.errors import WorkbenchError
 
 DONE, REFUSED, DEFECT, INTERRUPTED = 0, 1, 3, 130
@@ -30,7 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _guarded(chosen: Namespace) -> int:
     try:
-        chosen.work(chosen)
+        check(chosen)
+        module, work = chosen.work
+        if not getattr(chosen, "quiet", False):
+            say(chosen.doing.format_map(vars(chosen)))
+        getattr(import_module(f"workbench.cli.{module}"), work)(chosen)
         sys.stdout.flush()
     except WorkbenchError as error:
         print(f"workbench: error: {' '.join(str(error).split())}", file=sys.stderr)

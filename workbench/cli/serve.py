@@ -17,7 +17,6 @@ from workbench.cli.subject import fields, settings
 from workbench.errors import WorkbenchError
 from workbench.loading.load import load
 
-LOOPBACK = "127.0.0.1"
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 

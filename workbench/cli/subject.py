@@ -14,8 +14,8 @@ FIELDS = (
 
 
 def fields(chosen: Namespace) -> dict[str, Any]:
-    """Return the keywords of `load`."""
-    return {name: getattr(chosen, name) for name in FIELDS}
+    """Return the keywords of `load`; what was not said is left to its defaults."""
+    return {name: value for name in FIELDS if (value := getattr(chosen, name)) is not None}
 
 
 def settings(chosen: Namespace) -> Settings:

@@ -18,7 +18,8 @@ from workbench.export import checkpoint, onnx, program
 from workbench.export.card import card
 from workbench.export.fresh import FRESH
 from workbench.export.verify import Verification, verify
-from workbench.loading.exported import CHECKSUMS, RECORD, hash_file
+from workbench.loading.exported import RECORD, hash_file
+from workbench.loading.named import CHECKSUMS
 from workbench.measure import Reference
 from workbench.measure.runtimes import Forward, eager
 from workbench.steps import Context, State

@@ -17,14 +17,10 @@ from workbench.checkpoint.reading import open_plain, read_packed, read_plain
 from workbench.errors import WorkbenchError, within
 from workbench.graph.reader import read_program, text_limit
 from workbench.graph.walk import canonical_names
+from workbench.loading.named import CHECKSUMS, is_exported
 from workbench.loading.source import Loaded, Source
 
-CHECKSUMS, WEIGHTS, PROGRAM, RECORD = (
-    "checksums.txt",
-    "model.safetensors",
-    "program.json.gz",
-    "measurement.json",
-)
+WEIGHTS, PROGRAM, RECORD = "model.safetensors", "program.json.gz", "measurement.json"
 
 LIST_BYTES, RECORD_BYTES = 1 << 20, 2 << 20
 FILES = 1000
@@ -114,4 +110,4 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= 200 and value.isprintable()
 
 
-SOURCE = Source("a folder that export wrote", lambda text: (Path(text) / CHECKSUMS).is_file(), get)
+SOURCE = Source(is_exported, get)

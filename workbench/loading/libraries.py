@@ -25,7 +25,7 @@ def _timm(name: str, pretrained: bool) -> nn.Module:
     return model
 
 
-def _source(prefix: str, extra: str, make: Callable[[str, bool], nn.Module | Loaded], example: str) -> Source:
+def _source(prefix: str, extra: str, make: Callable[[str, bool], nn.Module | Loaded]) -> Source:
     def get(text: str, pretrained: bool) -> Loaded:
         name = text.removeprefix(f"{prefix}:")
         try:
@@ -40,11 +40,11 @@ def _source(prefix: str, extra: str, make: Callable[[str, bool], nn.Module | Loa
             raise WorkbenchError(f"{text} cannot be made: {first_line(error)}") from error
         return model if isinstance(model, Loaded) else Loaded(model.eval(), name)
 
-    return Source(f"{prefix}:{example}", lambda text: text.startswith(f"{prefix}:"), get)
+    return Source(lambda text: text.startswith(f"{prefix}:"), get)
 
 
 SOURCES = (
-    _source("torchvision", "vision", _torchvision, "resnet18"),
-    _source("timm", "vision", _timm, "mobilenetv3_small_100"),
-    _source("hf", "text", load_transformers, "FOLDER"),
+    _source("torchvision", "vision", _torchvision),
+    _source("timm", "vision", _timm),
+    _source("hf", "text", load_transformers),
 )

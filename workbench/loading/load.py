@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from workbench.checkpoint.folders import BEFORE, left_over
-from workbench.errors import WorkbenchError, shown
+from workbench.errors import WorkbenchError
 from workbench.loading import embedded, exported, libraries, python_file
 from workbench.loading.data import Data, read_task
+from workbench.loading.named import check_named
 from workbench.loading.source import Source
 from workbench.loading.weights import load_weights
 from workbench.model.subject import Subject
@@ -84,16 +84,8 @@ def load(
         if task is None and any(data is not None for data in (validation, train, test)):
             raise WorkbenchError(f"{text} brings its own data; give task=... to judge it by other data")
         return _embedded(text, task, checkpoint, name)
-    source = next((source for source in SOURCES if source.takes(text)), None)
-    if source is None:
-        if left_over(Path(text).absolute(), BEFORE):
-            raise WorkbenchError(
-                f"{text} was being replaced when its process was killed; `workbench clean --yes` in the folder above "
-                "it, or the next export to it, puts the earlier one back"
-            )
-        examples = ", ".join((*embedded.NAMES, *(source.example for source in SOURCES)))
-        raise WorkbenchError(f"{shown(repr(text), 200)} is not known; known are {examples}")
-    loaded = source.get(text, pretrained)
+    check_named(text)
+    loaded = next(source for source in SOURCES if source.takes(text)).get(text, pretrained)
     left_out = load_weights(loaded.model, Path(checkpoint)) if checkpoint is not None else ""
     if task is None and validation is None and loaded.task_source in embedded.NAMES:
         task = embedded.build(loaded.task_source).task

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 from pathlib import Path
 
 from torch import nn
 
 from workbench.errors import WorkbenchError
+from workbench.loading.named import FACTORY, check_named, is_factory
 from workbench.loading.source import Loaded, Source
-
-PATTERN = re.compile(r"(?P<file>.+\.py):(?P<factory>[A-Za-z_]\w*)")
 
 
 def get(text: str, pretrained: bool) -> Loaded:
     """Return the model that a factory without arguments makes. The file is the user's code, and is run."""
-    match = PATTERN.fullmatch(text)
+    match = FACTORY.fullmatch(text)
     if match is None:
         raise WorkbenchError(f"{text!r} must look like path/to/nets.py:factory")
+    check_named(text)
     path, name = Path(match["file"]), match["factory"]
-    if not path.is_file():
-        raise WorkbenchError(f"there is no file {path}")
     if pretrained:
         raise WorkbenchError("a factory in a file has no weights to download; give checkpoint=...")
     module_name = f"workbench_user_{path.stem}"
@@ -51,4 +48,4 @@ def get(text: str, pretrained: bool) -> Loaded:
     return Loaded(model.eval(), name)
 
 
-SOURCE = Source("path/to/nets.py:factory", lambda text: PATTERN.fullmatch(text) is not None, get)
+SOURCE = Source(is_factory, get)

@@ -39,11 +39,9 @@ class Source:
     """A way to get a model from a text.
 
     Attributes:
-        example: How such a text looks.
         takes: Whether a text is one for this source.
         get: `(text, pretrained) -> Loaded`. `pretrained` is the user's wish to download weights.
     """
 
-    example: str
     takes: Callable[[str], bool]
     get: Callable[[str, bool], Loaded]

@@ -40,18 +40,23 @@ def number_rows(measured: Sequence[Measurement]) -> tuple[Row, ...]:
 def layer_rows(states: Sequence[tuple[State, Sequence[Layer], Size]]) -> tuple[Row, ...]:
     """Return what is kept of each layer and in how many bits, for the layers in which states differ."""
     columns = [{layer.name: _layer(state, layer, size) for layer in layers} for state, layers, size in states]
-    names = dict.fromkeys(name for column in columns for name in column)
-    rows = (Row(name, tuple(column.get(name, "–") for column in columns)) for name in names)
+    rows = []
+    for name in dict.fromkeys(name for column in columns for name in column):
+        facts = [column.get(name) for column in columns]
+        # A shape that all have says nothing here.
+        first = 0 if len({one[0] for one in facts if one is not None}) > 1 else 1
+        rows.append(Row(name, tuple("–" if one is None else " · ".join(one[first:]) for one in facts)))
     return tuple(row for row in rows if row.differs)
 
 
-def _layer(state: State, layer: Layer, size: Size) -> str:
+def _layer(state: State, layer: Layer, size: Size) -> tuple[str, ...]:
+    """Return shape, part that is not zero, bits a weight, and bytes where they are known."""
     weight, coding = state.model.get_parameter(layer.parameter), state.codings.get(layer.parameter)
     shape = "×".join(str(side) for side in weight.shape)
     share = int(weight.count_nonzero()) / max(weight.numel(), 1)
-    bits = coding.bits if coding else weight.element_size() * 8
-    held = f", {formatting.size(size.layers[layer.parameter])}" if layer.parameter in size.layers else ""
-    return f"{shape}, {formatting.percent(share)} not zero, {bits} bits{held}"
+    bits = f"{coding.bits if coding else weight.element_size() * 8} bits"
+    held = (formatting.size(size.layers[layer.parameter]),) if layer.parameter in size.layers else ()
+    return shape, formatting.percent(share), bits, *held
 
 
 def class_rows(impacts: Sequence[Impact]) -> tuple[Row, ...]:

@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +22,7 @@ from workbench.measure import Measurement, Score
 from workbench.measure.record import FORMAT, VERSION
 from workbench.model.subject import Subject
 from workbench.search.sensitivity import Table
+from workbench.session.labels import StateLabel
 from workbench.session.layer_facts import layer_facts, untouched, weight_facts
 from workbench.session.settings import Settings
 from workbench.steps import Context, State, Step
@@ -44,6 +45,7 @@ class Recorded:
         test: The current state's score on the test split, None if the task has none.
         test_baseline: The subject's.
         model: Of the current state.
+        labels: What people said of states, by number.
     """
 
     subject: Subject
@@ -53,6 +55,7 @@ class Recorded:
     test: Score | None
     test_baseline: Score | None
     model: nn.Module
+    labels: Mapping[int, StateLabel] = field(default_factory=dict)
 
 
 def record(of: Recorded) -> dict[str, Any]:
@@ -131,10 +134,11 @@ def _task(subject: Subject, model: nn.Module) -> dict[str, Any]:
 
 
 def _states(of: Recorded) -> list[dict[str, Any]]:
-    """Return every state that was measured, with the steps that lead to it."""
+    """Return every state that was measured, with the steps that lead to it; those that were deleted are left out."""
     return [
         {
             "number": node.number,
+            "label": label.facts(),
             "steps": [step_title(step) for step in of.history.recipe(of.settings.seed, node.number)],
             "role": "current" if node.number == of.history.at else "baseline" if node.number == 0 else "other",
             "score": dataclasses.asdict(of.measurements[node.number].score),
@@ -146,6 +150,7 @@ def _states(of: Recorded) -> list[dict[str, Any]]:
         }
         for node in of.history.nodes
         if node.number in of.measurements
+        and (not (label := of.labels.get(node.number, StateLabel())).deleted or node.number == of.history.at)
     ]
 
 

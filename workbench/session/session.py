@@ -208,7 +208,9 @@ class Session(SessionSearching):
         self.measure(progress=progress.part(0.3, 0.7, "current state"))
         test = self.test_score(progress.part(0.7, 1.0, "test split"))
         base = self.reference("test").score if test is not None else None
-        return Recorded(self.subject, self.settings, self.history, self.measurements, test, base, self.state.model)
+        return Recorded(
+            self.subject, self.settings, self.history, self.measurements, test, base, self.state.model, self.labels
+        )  # fmt: skip
 
     def _facts(self) -> dict[str, Any]:
         return {

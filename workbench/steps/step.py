@@ -62,6 +62,7 @@ class Step(ABC):
         kind: The name in a recipe.
         title: The name that people read.
         summary: One sentence on what it does and what it does not.
+        also: Other words that people look for it by.
         shelf: Where people look for it: one of `SHELVES`, or a new one.
         position: Where it stands on its shelf.
         layer_kinds: Beginnings of the kinds of layers on which it can do something, () for all.
@@ -77,6 +78,7 @@ class Step(ABC):
     kind: ClassVar[str]
     title: ClassVar[str]
     summary: ClassVar[str]
+    also: ClassVar[str] = ""
     shelf: ClassVar[str] = "Other"
     position: ClassVar[int] = 100
     layer_kinds: ClassVar[tuple[str, ...]] = ()

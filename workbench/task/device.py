@@ -47,6 +47,13 @@ def device_named(name: str) -> torch.device:
     return CPU if kind == "cpu" else torch.device(kind, int(number or 0))
 
 
+def device_names() -> tuple[str, ...]:
+    """Return the names of the devices that are here, the CPU first."""
+    return tuple(
+        "cpu" if kind == "cpu" else f"{kind}:{number}" for kind, count in _COUNTS.items() for number in range(count())
+    )
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Return where a model's first parameter is; the CPU, where it has none."""
     first = next(model.parameters(), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from workbench import formatting
 from workbench.charts.labels import runtime_title
@@ -25,11 +26,23 @@ def headline(record: Record) -> Section:
         [
             Heading(title),
             Prose(where, "byline"),
+            *called(record),
             Prose([*size_words(before, after), *score_words(after.score), *test_words(record)], "lead"),
             Prose(speed_words(after.latency), "lead"),
             Tiles(tiles(before, after)),
         ]
     )
+
+
+def called(record: Record) -> list[Prose]:
+    """Return what people called the state, and what they noted of it: why it is this one, if they said so."""
+    label: Mapping[str, Any] = next(
+        (row.get("label", {}) for row in record.get("states", ()) if row["role"] == "current"), {}
+    )
+    name, note = label.get("name", ""), label.get("note", "")
+    if not name and not note:
+        return []
+    return [Prose([*([Strong(name)] if name else []), f"{': ' if name and note else ''}{note}"], "lead")]
 
 
 def size_words(before: Measurement, after: Measurement) -> list[Fragment]:

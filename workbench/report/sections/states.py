@@ -16,24 +16,36 @@ from workbench.report.blocks import Block, Chart, Section, Table
 def states(record: Record) -> Section:
     """Return the trade-off of all states that were measured, and the last training's curves."""
     candidates = [
-        Candidate(_title(row["steps"]), Score(**row["score"]), row["bytes"], row["role"], row["number"])
+        Candidate(_title(row), Score(**row["score"]), row["bytes"], row["role"], row["number"])
         for row in record["states"]
     ]
     runtimes = list(dict.fromkeys(name for row in record["states"] for name in row.get("latency", {})))
+    noted = any(row.get("label", {}).get("note") for row in record["states"])
     rows = [
         (
-            f"{'● ' if row.role == 'current' else ''}{row.title}",
+            f"{'● ' if row.role == 'current' else ''}{'★ ' if facts.get('label', {}).get('star') else ''}{row.title}",
             formatting.size(row.cost),
             formatting.score(row.score),
             drop_of(row.score).text,
             *(_time(facts.get("latency", {}).get(name)) for name in runtimes),
+            *((facts.get("label", {}).get("note", ""),) if noted else ()),
         )
         for row, facts in zip(candidates, record["states"], strict=True)
     ]
-    heads = ("state", "file", "score on validation", "change", *(runtime_title(name) for name in runtimes))
+    heads = (
+        "state",
+        "file",
+        "score on validation",
+        "change",
+        *map(runtime_title, runtimes),
+        *(("note",) if noted else ()),
+    )
     table = Table(heads, rows, numeric=(1, 2, 3))
     lines = " Lines are 95 % intervals." if any(row.score.low < row.score.high for row in candidates) else ""
-    caption = f"Every state of the session that was measured; ● in the table is the one this report is on.{lines}"
+    caption = (
+        "Every state of the session that was measured; in the table ● is the one this report is on, and ★ are those "
+        f"that were starred.{lines}"
+    )
     blocks: list[Block] = [Chart([("", trade_off_chart(candidates).figure)], table, caption), table]
     curve = [(float(done), str(name), float(value)) for done, name, value in record["curve"]]
     for name in dict.fromkeys(what for _, what, _ in curve):
@@ -48,5 +60,7 @@ def _time(facts: dict[str, Any] | None) -> str:
     return f"{formatting.latency(facts['median'])}, {facts['verdict']}" if facts else "–"
 
 
-def _title(steps: list[str]) -> str:
-    return " → ".join(steps) or "original"
+def _title(row: dict[str, Any]) -> str:
+    """Return what people called a state, and the steps that lead to it."""
+    name, steps = row.get("label", {}).get("name", ""), " → ".join(row["steps"]) or "original"
+    return f"{name}: {steps}" if name else steps

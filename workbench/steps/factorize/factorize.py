@@ -53,6 +53,7 @@ class Factorize(GraphStep):
 
     kind: ClassVar[str] = "factorize"
     title: ClassVar[str] = "Factorize"
+    also: ClassVar[str] = "low rank SVD Tucker decomposition separable"
     stage: ClassVar[Stage] = Stage.REPLACE
     summary: ClassVar[str] = (
         "Writes a layer as two or three smaller ones of low rank: vertical, then horizontal filters, or few channels "

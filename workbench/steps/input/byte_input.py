@@ -110,6 +110,7 @@ class ByteInput(GraphStep):
 
     kind: ClassVar[str] = "byte_input"
     title: ClassVar[str] = "Byte input"
+    also: ClassVar[str] = "uint8"
     summary: ClassVar[str] = (
         "Lets the model take images as bytes, with their normalisation folded into its first convolution: a quarter of "
         "the input, and nobody has to normalise. Of images that were bytes outputs stay the same."

@@ -81,6 +81,7 @@ class GreyInput(GraphStep):
 
     kind: ClassVar[str] = "grey_input"
     title: ClassVar[str] = "Grey input"
+    also: ClassVar[str] = "gray grayscale colour channels"
     summary: ClassVar[str] = (
         "Feeds the model one grey channel in the place of several, with the sum folded into its first convolution: a "
         "third of the input, and fewer computations there. Train afterwards where colours matter."

@@ -76,6 +76,7 @@ class ResizeInput(GraphStep):
 
     kind: ClassVar[str] = "resize_input"
     title: ClassVar[str] = "Resize input"
+    also: ClassVar[str] = "resolution image size"
     summary: ClassVar[str] = (
         "Feeds the model smaller images, so that there is less to store and to compute. It must run on any size, as "
         "nets do that end in a mean over places; train afterwards, since what it sees has another scale."

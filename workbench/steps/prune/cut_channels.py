@@ -54,6 +54,7 @@ class CutChannels(GraphStep):
 
     kind: ClassVar[str] = "cut_channels"
     title: ClassVar[str] = "Cut channels by hand"
+    also: ClassVar[str] = "structured filters by hand"
     shelf: ClassVar[str] = "Prune"
     position: ClassVar[int] = 3
     summary: ClassVar[str] = (

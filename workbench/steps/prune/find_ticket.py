@@ -58,6 +58,7 @@ class FindTicket(GradientStep):
 
     kind: ClassVar[str] = "find_ticket"
     title: ClassVar[str] = "Find a lottery ticket"
+    also: ClassVar[str] = "lottery ticket rewinding"
     shelf: ClassVar[str] = "Prune"
     position: ClassVar[int] = 7
     summary: ClassVar[str] = (

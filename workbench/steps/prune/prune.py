@@ -38,6 +38,7 @@ class Prune(WeightStep):
 
     kind: ClassVar[str] = "prune"
     title: ClassVar[str] = "Prune weights"
+    also: ClassVar[str] = "sparsity unstructured N:M 2:4 SparseGPT wanda zeros"
     shelf: ClassVar[str] = "Prune"
     position: ClassVar[int] = 1
     stage: ClassVar[Stage] = Stage.PRUNE

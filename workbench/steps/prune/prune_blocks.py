@@ -70,6 +70,7 @@ class PruneBlocks(GraphStep):
 
     kind: ClassVar[str] = "prune_blocks"
     title: ClassVar[str] = "Prune residual blocks"
+    also: ClassVar[str] = "depth layer dropping residual"
     summary: ClassVar[str] = (
         "Removes whole residual branches, so that only the shortcut is left: blocks of a residual net, attention and "
         "feed-forward parts of a transformer. Fewer layers are faster on every machine; accuracy needs a recovery."

@@ -32,6 +32,7 @@ class PruneChannels(GraphStep):
 
     kind: ClassVar[str] = "prune_channels"
     title: ClassVar[str] = "Prune channels"
+    also: ClassVar[str] = "structured filters width torch-pruning"
     shelf: ClassVar[str] = "Prune"
     position: ClassVar[int] = 2
     stage: ClassVar[Stage] = Stage.PRUNE

@@ -35,6 +35,7 @@ class PruneChannelsIteratively(GradientStep):
 
     kind: ClassVar[str] = "prune_channels_iteratively"
     title: ClassVar[str] = "Prune channels iteratively"
+    also: ClassVar[str] = "structured filters rounds"
     summary: ClassVar[str] = (
         "In rounds: ranks channels anew, removes the same part of what is left, and trains. The best epoch after the "
         "last removal is kept. Takes longer than removing all at once, and usually loses less."

@@ -77,6 +77,7 @@ class PruneGradually(TaughtStep):
 
     kind: ClassVar[str] = "prune_gradually"
     title: ClassVar[str] = "Prune gradually"
+    also: ClassVar[str] = "sparsity schedule RigL dynamic sparse training"
     shelf: ClassVar[str] = "Prune"
     position: ClassVar[int] = 6
     summary: ClassVar[str] = (

@@ -32,6 +32,7 @@ class PruneHeads(GraphStep):
 
     kind: ClassVar[str] = "prune_heads"
     title: ClassVar[str] = "Prune attention heads"
+    also: ClassVar[str] = "attention structured"
     stage: ClassVar[Stage] = Stage.PRUNE
     summary: ClassVar[str] = (
         "Removes whole attention heads: their queries, keys and values, and what reads them. At least one stays in "

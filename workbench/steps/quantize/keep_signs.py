@@ -57,6 +57,7 @@ class KeepSigns(CodingStep):
 
     kind: ClassVar[str] = "keep_signs"
     title: ClassVar[str] = "Keep signs"
+    also: ClassVar[str] = "binary ternary 1 bit XNOR"
     shelf: ClassVar[str] = "Quantize"
     position: ClassVar[int] = 4
     summary: ClassVar[str] = (

@@ -39,6 +39,7 @@ class Quantize(CodingStep):
 
     kind: ClassVar[str] = "quantize"
     title: ClassVar[str] = "Quantize"
+    also: ClassVar[str] = "int8 int4 PTQ integers grid GPTQ AdaRound QuantEase"
     shelf: ClassVar[str] = "Quantize"
     position: ClassVar[int] = 1
     stage: ClassVar[Stage] = Stage.QUANTIZE

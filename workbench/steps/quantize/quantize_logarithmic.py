@@ -32,6 +32,7 @@ class QuantizeLogarithmic(CodingStep):
 
     kind: ClassVar[str] = "quantize_logarithmic"
     title: ClassVar[str] = "Quantize to powers of two"
+    also: ClassVar[str] = "powers of two shift"
     shelf: ClassVar[str] = "Quantize"
     position: ClassVar[int] = 2
     stage: ClassVar[Stage] = Stage.QUANTIZE

@@ -61,6 +61,7 @@ class ShareWeights(CodingStep):
 
     kind: ClassVar[str] = "share_weights"
     title: ClassVar[str] = "Share weights"
+    also: ClassVar[str] = "k-means clustering codebook palettization"
     shelf: ClassVar[str] = "Quantize"
     position: ClassVar[int] = 3
     stage: ClassVar[Stage] = Stage.QUANTIZE

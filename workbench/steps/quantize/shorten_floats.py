@@ -46,6 +46,7 @@ class ShortenFloats(CodingStep):
 
     kind: ClassVar[str] = "shorten_floats"
     title: ClassVar[str] = "Shorten floats"
+    also: ClassVar[str] = "fp16 bf16 fp8 half precision"
     shelf: ClassVar[str] = "Quantize"
     position: ClassVar[int] = 5
     summary: ClassVar[str] = (

@@ -159,6 +159,7 @@ class TrainQuantized(TaughtStep):
 
     kind: ClassVar[str] = "train_quantized"
     title: ClassVar[str] = "Train quantized"
+    also: ClassVar[str] = "QAT int8 int4 LSQ quantization-aware training"
     shelf: ClassVar[str] = "Quantize"
     position: ClassVar[int] = 6
     stage: ClassVar[Stage] = Stage.REFINE

@@ -75,6 +75,7 @@ class Equalize(GraphStep):
 
     kind: ClassVar[str] = "equalize"
     title: ClassVar[str] = "Equalize channels"
+    also: ClassVar[str] = "cross-layer equalization"
     shelf: ClassVar[str] = "Repair"
     position: ClassVar[int] = 2
     layer_kinds: ClassVar[tuple[str, ...]] = ("conv", "linear")

@@ -28,6 +28,7 @@ class FoldNorms(GraphStep):
 
     kind: ClassVar[str] = "fold_norms"
     title: ClassVar[str] = "Fold norms"
+    also: ClassVar[str] = "batch norm fusion BN folding"
     summary: ClassVar[str] = (
         "Folds batch norms into the convolutions and linear layers before them. Outputs stay the same and the file "
         "loses four numbers a channel, but training on is harder without norms: recover first."

@@ -103,6 +103,7 @@ class Smooth(GraphStep):
 
     kind: ClassVar[str] = "smooth"
     title: ClassVar[str] = "Smooth activations"
+    also: ClassVar[str] = "SmoothQuant AWQ outliers"
     summary: ClassVar[str] = (
         "Moves scales between layer norms and the linear layers that read them, from calibration data. Outputs stay "
         "the same; quantization loses less afterwards where some channels are much larger than others."

@@ -89,6 +89,7 @@ class TieLayers(GraphStep):
 
     kind: ClassVar[str] = "tie_layers"
     title: ClassVar[str] = "Tie layers"
+    also: ClassVar[str] = "weight tying ALBERT universal transformer recursive"
     summary: ClassVar[str] = (
         "Lets repeated layers share one weight, which is stored once; norms and biases stay each layer's own, and so "
         "may a difference of low rank. The file gets smaller, not faster; train afterwards."

@@ -22,6 +22,7 @@ class EntropyCode(WeightStep):
 
     kind: ClassVar[str] = "entropy_code"
     title: ClassVar[str] = "Entropy-code"
+    also: ClassVar[str] = "Huffman compression"
     shelf: ClassVar[str] = "Store"
     position: ClassVar[int] = 1
     stage: ClassVar[Stage] = Stage.CODE

@@ -161,6 +161,7 @@ class Distill(TaughtStep):
 
     kind: ClassVar[str] = "distill"
     title: ClassVar[str] = "Distill"
+    also: ClassVar[str] = "knowledge distillation teacher student"
     shelf: ClassVar[str] = "Recover"
     position: ClassVar[int] = 2
     stage: ClassVar[Stage] = Stage.RECOVER

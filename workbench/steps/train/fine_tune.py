@@ -24,6 +24,7 @@ class FineTune(GradientStep):
 
     kind: ClassVar[str] = "fine_tune"
     title: ClassVar[str] = "Fine-tune"
+    also: ClassVar[str] = "retrain recover"
     shelf: ClassVar[str] = "Recover"
     position: ClassVar[int] = 1
     stage: ClassVar[Stage] = Stage.RECOVER
