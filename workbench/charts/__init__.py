@@ -6,7 +6,7 @@ same figure. The columns come from pure functions, `..._data(...)`, beside each 
 
 from workbench.charts.activation_ranges import ActivationChart, activation_chart
 from workbench.charts.bars import LayerBars, layer_bars
-from workbench.charts.batch_curve import BatchCurve, batch_curve
+from workbench.charts.batches import BatchCurve, batch_curve
 from workbench.charts.channel_spread import SpreadChart, spread_chart
 from workbench.charts.class_changes import ClassChart, class_chart
 from workbench.charts.contest_correlations import ContestMap, contest_map

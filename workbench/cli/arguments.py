@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import Action, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from workbench.cli.starting import LOOPBACK, say
+from workbench.cli.values import amount, field_value, key_or_place, numbers, several, whole_number
 from workbench.loading.named import EMBEDDED
 
 EXIT_CODES = """exit codes:
@@ -92,12 +93,17 @@ def _scan(made: Parser) -> None:
     made.add_argument("subject", help=SUBJECT)
     made.add_argument("--step", required=True, metavar="STEP", help="what is tried; see `workbench steps`")
     made.add_argument(
-        "--set", action="append", default=[], type=_pair, metavar="FIELD=VALUE", help="a field of the step; repeatable"
+        "--set",
+        action="append",
+        default=[],
+        type=field_value,
+        metavar="FIELD=VALUE",
+        help="a field of the step; repeatable",
     )
-    made.add_argument("--amounts", type=_floats, default=(), metavar="A,B,…", help="strengths to try")
+    made.add_argument("--amounts", type=numbers, default=(), metavar="A,B,…", help="strengths to try")
     made.add_argument(
         "--limit",
-        type=_share,
+        type=amount,
         metavar="SECONDS",
         help="time to spend, most of it on what is least certain",
     )
@@ -109,28 +115,33 @@ def _search(made: Parser) -> None:
     made.add_argument("subject", help=SUBJECT)
     goal = made.add_argument_group("the goal")
     goal.add_argument(
-        "--lose", type=_share, default=0.5, metavar="POINTS", help="what the score may lose (default: 0.5)"
+        "--lose", type=amount, default=0.5, metavar="POINTS", help="what the score may lose (default: 0.5)"
     )
-    made.late[goal.add_argument("--least", type=_words, default=("bytes",), metavar="A,B,…")] = _least
+    made.late[goal.add_argument("--least", type=several, default=("bytes",), metavar="A,B,…")] = _least
     goal.add_argument(
-        "--seconds", dest="limit", type=_share, default=600.0, metavar="SECONDS", help="time to search (default: 600)"
+        "--seconds", dest="limit", type=amount, default=600.0, metavar="SECONDS", help="time to search (default: 600)"
     )
     goal.add_argument(
-        "--most", action="append", default=[], type=_pair, metavar="NAME=VALUE",
+        "--most", action="append", default=[], type=field_value, metavar="NAME=VALUE",
         help="a limit besides, of any of these or of 'worst class' in points; repeatable",
     )  # fmt: skip
     how = made.add_argument_group("the way")
-    how.add_argument("--methods", type=_words, default=(), metavar="A,B,…", help="steps to try besides the usual ones")
-    how.add_argument("--forbid", type=_words, default=(), metavar="A,B,…", help="steps not to try, as globs")
+    how.add_argument("--methods", type=several, default=(), metavar="A,B,…", help="steps to try besides the usual ones")
+    how.add_argument("--forbid", type=several, default=(), metavar="A,B,…", help="steps not to try, as globs")
     how.add_argument("--layers", default="*", help="layers that may be changed: names or globs")
     how.add_argument("--exclude", default="", help="layers that may not")
     how.add_argument("--improve", metavar="FILE", help="a recipe that is known to be good, looked at first")
-    how.add_argument("--workers", type=_whole(1), default=1, help="processes that look at candidates (default: 1)")
+    how.add_argument(
+        "--sampler", choices=("tpe", "evolutionary"), default="tpe", help="what thinks of candidates (default: tpe)"
+    )
+    how.add_argument(
+        "--workers", type=whole_number(1), default=1, help="processes that look at candidates (default: 1)"
+    )
     made.add_argument(
         "--out", metavar="FOLDER", help="where recipe.json and the verified files of the winner are written"
     )
     made.add_argument(
-        "--formats", type=_words, default=("safetensors", "onnx", "pt2"), metavar="A,B,…",
+        "--formats", type=several, default=("safetensors", "onnx", "pt2"), metavar="A,B,…",
         help="files to export, of safetensors, onnx, pt2 (default: all)",
     )  # fmt: skip
     made.add_argument("--report", metavar="FILE", help="a report: .html, .ipynb, .md or .pdf")
@@ -145,7 +156,7 @@ def _run(made: Parser) -> None:
     made.add_argument("--out", metavar="FOLDER", help="where the verified files are written")
     made.add_argument("--report", metavar="FILE", help="a report: .html, .ipynb, .md or .pdf")
     made.add_argument(
-        "--formats", type=_words, default=("safetensors", "onnx", "pt2"), metavar="A,B,…",
+        "--formats", type=several, default=("safetensors", "onnx", "pt2"), metavar="A,B,…",
         help="files to export, of safetensors, onnx, pt2 (default: all)",
     )  # fmt: skip
     made.add_argument("--scan", action="store_true", help="scan sensitivity first, for the report")
@@ -163,8 +174,8 @@ def _grade(made: Parser) -> None:
     made.add_argument("folder", metavar="FOLDER", help="with a folder for each learner, or all notebooks side by side")
     made.add_argument("--out", default="grades.csv", metavar="FILE", help="the table (default: grades.csv)")
     made.add_argument("--lessons", metavar="FOLDER", help="sources of the lessons (default: those of the checkout)")
-    made.add_argument("--seconds", type=_share, default=20.0, help="for each cell of a learner (default: 20)")
-    made.add_argument("--memory", type=_share, default=8.0, metavar="GB", help="for each learner (default: 8)")
+    made.add_argument("--seconds", type=amount, default=20.0, help="for each cell of a learner (default: 20)")
+    made.add_argument("--memory", type=amount, default=8.0, metavar="GB", help="for each learner (default: 8)")
     made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
     made.add_argument("--quiet", action="store_true", help="no progress on stderr")
     made.add_argument("--page", metavar="FILE", help="the class at a glance, as HTML")
@@ -175,8 +186,8 @@ def _grade(made: Parser) -> None:
     board.add_argument(
         "--subject", choices=EMBEDDED, default="digits-transformer", help="of the recipes (default: digits-transformer)"
     )
-    board.add_argument("--lose", type=_share, default=1.0, metavar="POINTS", help="what an entry may lose (default: 1)")
-    board.add_argument("--entry-seconds", type=_share, default=600.0, help="for each recipe (default: 600)")
+    board.add_argument("--lose", type=amount, default=1.0, metavar="POINTS", help="what an entry may lose (default: 1)")
+    board.add_argument("--entry-seconds", type=amount, default=600.0, help="for each recipe (default: 600)")
     made.set_defaults(work=("course", "grade_folder"), doing="grading {folder}")
 
 
@@ -184,7 +195,7 @@ def _clean(made: Parser) -> None:
     made.add_argument("folders", nargs="*", default=["."], metavar="FOLDER", help="where to look (default: here)")
     made.add_argument("--yes", action="store_true", help="remove what is shown; exports and reports are never touched")
     made.add_argument(
-        "--older", type=_share, default=1.0, metavar="DAYS", help="only what is older than so many days (default: 1)"
+        "--older", type=amount, default=1.0, metavar="DAYS", help="only what is older than so many days (default: 1)"
     )
     made.add_argument("--sessions", action="store_true", help="saved sessions too, which can then not be restored")
     made.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
@@ -192,7 +203,7 @@ def _clean(made: Parser) -> None:
 
 
 def _lab(made: Parser) -> None:
-    made.add_argument("--port", type=_whole(1, 65535), help="port of the server")
+    made.add_argument("--port", type=whole_number(1, 65535), help="port of the server")
     made.set_defaults(work=("lab", "open_lab"), doing="starting JupyterLab")
 
 
@@ -200,7 +211,7 @@ def _serve(made: Parser) -> None:
     made.add_argument("subject", nargs="?", default=EMBEDDED[0], help=f"{SUBJECT} (default: {EMBEDDED[0]})")
     page = made.add_argument_group("the page")
     page.add_argument("--host", default=LOOPBACK, help="address to listen at (default: this machine only)")
-    page.add_argument("--port", type=_whole(1, 65535), help="port to listen at (default: 8866, or one near it)")
+    page.add_argument("--port", type=whole_number(1, 65535), help="port to listen at (default: 8866, or one near it)")
     page.add_argument("--theme", choices=("light", "dark"), default="light")
     page.add_argument("--apart", action="store_true", help="a folder for each page's files, in visitors/")
     course_ = made.add_argument_group("the lessons")
@@ -234,16 +245,20 @@ def _subject(made: Parser) -> None:
     )
     for split in ("validation", "train", "test"):
         data.add_argument(f"--{split}", metavar="DATA", help=DATA)
-    data.add_argument("--mean", type=_floats, metavar="A,B,…", help="per channel, after division by 255")
-    data.add_argument("--std", type=_floats, metavar="A,B,…", help="per channel")
-    data.add_argument("--size", type=_whole(1), default=224, metavar="PIXELS", help="side of a folder's images")
+    data.add_argument("--mean", type=numbers, metavar="A,B,…", help="per channel, after division by 255")
+    data.add_argument("--std", type=numbers, metavar="A,B,…", help="per channel")
+    data.add_argument("--size", type=whole_number(1), default=224, metavar="PIXELS", help="side of a folder's images")
     data.add_argument(
-        "--columns", type=_words, default=(), metavar="A,B,…", help="columns of a table that enter the model"
+        "--columns", type=several, default=(), metavar="A,B,…", help="columns of a table that enter the model"
     )
-    data.add_argument("--classes", type=_words, default=(), metavar="A,B,…", help="class names, in order of the labels")
+    data.add_argument(
+        "--classes", type=several, default=(), metavar="A,B,…", help="class names, in order of the labels"
+    )
     made.late[data.add_argument("--metric", default="accuracy")] = _metrics
     made.late[data.add_argument("--loss")] = _losses
-    data.add_argument("--output", type=_output, metavar="KEY", help="what of the output is judged: a name or a place")
+    data.add_argument(
+        "--output", type=key_or_place, metavar="KEY", help="what of the output is judged: a name or a place"
+    )
     data.add_argument("--class-dim", type=int, metavar="N", help="dimension of the output that counts classes")
     data.add_argument("--ignored", type=int, metavar="LABEL", help="a label that does not count (default: -100)")
     data.add_argument("--pretrained", action="store_true", help="download the library's weights")
@@ -252,13 +267,13 @@ def _subject(made: Parser) -> None:
 
 def _measuring(made: Parser, seconds: str = "--seconds") -> None:
     how = made.add_argument_group("the measuring")
-    how.add_argument("--batch", type=_whole(1), default=1, help="samples in one pass, for latency and memory")
-    how.add_argument("--tolerance", type=_share, help="half-width of a score's interval that is enough, such as 0.01")
-    how.add_argument(seconds, dest="seconds", type=_share, default=1.0, help="time for each runtime's latency")
-    made.late[how.add_argument("--runtimes", type=_words, metavar="A,B,…")] = _runtimes
+    how.add_argument("--batch", type=whole_number(1), default=1, help="samples in one pass, for latency and memory")
+    how.add_argument("--tolerance", type=amount, help="half-width of a score's interval that is enough, such as 0.01")
+    how.add_argument(seconds, dest="seconds", type=amount, default=1.0, help="time for each runtime's latency")
+    made.late[how.add_argument("--runtimes", type=several, metavar="A,B,…")] = _runtimes
     how.add_argument("--seed", type=int, help="of all chance in steps")
     made.late[how.add_argument("--device", default="auto")] = _devices
-    how.add_argument("--threads", type=_whole(1), help="processor threads to use")
+    how.add_argument("--threads", type=whole_number(1), help="processor threads to use")
 
 
 def _least() -> str:
@@ -289,46 +304,3 @@ def _devices() -> str:
     from workbench.task.device import FORMS
 
     return f"where models compute: {FORMS} (default: auto, the first CUDA device or the CPU)"
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise ArgumentTypeError(f"{text!r} must look like field=value")
-    return name.strip(), value.strip()
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _output(text: str) -> str | int:
-    """Return a key, or a place for whole numbers."""
-    return int(text) if text.lstrip("-").isdigit() else text
-
-
-def _floats(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in _words(text))
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} must be numbers with commas between them") from None
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise ArgumentTypeError(f"{text!r} must be a number of at least 0")
-    return value
-
-
-def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        value = int(text) if text.isdecimal() else low - 1
-        if value < low or (high is not None and value > high):
-            raise ArgumentTypeError(f"{text!r} must be a whole number from {low}" + (f" to {high}" if high else " on"))
-        return value
-
-    return read

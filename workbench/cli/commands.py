@@ -70,7 +70,7 @@ def search(chosen: Namespace) -> None:
     with _session(chosen) as (session, progress), _processes(chosen.workers) as executor:
         findings = session.search(
             goal, methods=chosen.methods, forbid=chosen.forbid, layers=chosen.layers, exclude=chosen.exclude,
-            improve=improve, executor=executor, progress=progress.part(0.0, 0.9, "search"),
+            improve=improve, sampler=chosen.sampler, executor=executor, progress=progress.part(0.0, 0.9, "search"),
         )  # fmt: skip
         written = []
         if findings.winner is not None and (chosen.out or chosen.report):
