@@ -66,6 +66,7 @@ def seconds(start: float, words: str) -> float:
     return took
 
 
+@whole
 def test_four_times_smaller_by_keyboard_alone(panel: Page) -> None:
     """The preset, done, exported and taken along, without a mouse."""
     start = time.perf_counter()

@@ -254,6 +254,7 @@ def test_a_scan_suggests_a_budget_that_is_edited_and_applied(panel: Page) -> Non
     assert int(done[1]) >= 1
 
 
+@whole
 def test_a_channel_is_cut_by_hand_and_one_sees_who_pays(panel: Page) -> None:
     page = panel
     errors: list[str] = []
