@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
     """
     if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module 'workbench' has no attribute {name!r}")
-    if find_spec(f"workbench.{name}") is not None:
+    if name.isidentifier() and find_spec(f"workbench.{name}") is not None:
         return import_module(f"workbench.{name}")
     public = import_module("workbench.public")
     if hasattr(public, name):

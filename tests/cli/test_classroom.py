@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import psutil
@@ -21,7 +22,16 @@ from workbench.errors import WorkbenchError
 from workbench.lessons.course import LESSONS
 
 
+def test_a_host_that_is_not_this_machine_is_said():
+    with pytest.raises(WorkbenchError, match=r"cannot listen at 203\.0\.113\.7"):
+        classroom._port(SimpleNamespace(host="203.0.113.7", port=None), 0)
+
+
 def test_learners_are_named_in_a_list_or_a_file(tmp_path):
+    many = [f"learner number {number}" for number in range(40)]
+    assert classroom.names(",".join(many)) == tuple(many), "longer than a file's name may be"
+    with pytest.raises(WorkbenchError, match="a folder of the course"):
+        classroom.names("ada, lessons")
     assert classroom.names("ada, bob,") == ("ada", "bob")
     file = tmp_path / "names.txt"
     file.write_text("Ada Lovelace\n\nGrace Hopper\n")

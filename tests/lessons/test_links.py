@@ -74,7 +74,8 @@ def test_a_lesson_can_be_read_without_a_notebook(monkeypatch, tmp_path):
     (message,) = sent
     assert "<title>5. Grids</title>" in message["page"]
     assert "Predict:" in message["page"]
-    assert "http" not in message["page"].partition("<body>")[0]
+    assert "default-src 'none'" in message["page"].partition("<body>")[0], "no script of a notebook runs there"
+    assert "http:" not in message["page"].partition("<body>")[0]
     damaged = tmp_path / "05-grids.ipynb"
     damaged.write_text('{"cells": 3}')
     with pytest.raises(WorkbenchError, match="cannot be read"):

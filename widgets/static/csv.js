@@ -1,6 +1,8 @@
 // Rows of texts as a file that spreadsheets open.
 const saveCsv = (lines, name) => {
-  const quoted = (value) => `"${String(value).replaceAll('"', '""')}"`;
+  // Names come from others' files: text that a spreadsheet would take for a formula is marked as text, numbers are not.
+  const plain = (text) => (/^[=+\-@\t\r]/.test(text) && !/^[+-]?[\d.,]+( ?[%×a-zA-Z]*)?$/.test(text) ? `'${text}` : text);
+  const quoted = (value) => `"${plain(String(value)).replaceAll('"', '""')}"`;
   const link = document.createElement("a");
   const text = lines.map((line) => line.map(quoted).join(",")).join("\n");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));

@@ -1,8 +1,10 @@
-// A table of texts. Numbers sort by their size, units counted in; a third click on a header gives the first order back.
+// A table of texts. Numbers sort by their size, units counted in; the first column has names, which begin with digits at
+// times. A third click on a header gives the first order back.
 const SIZES = { n: 1e-9, µ: 1e-6, m: 1e-3, k: 1e3, M: 1e6, G: 1e9 };
 const size = (text) => {
   const found = /^[~±]?\s*([+−-]?[\d.,]+)(?:\s*([nµmkMG])?(?:B|s|J)?(?=[\s,·]|$))?/.exec(text);
-  return found ? Number(found[1].replaceAll(",", "").replace("−", "-")) * (SIZES[found[2]] ?? 1) : null;
+  const number = found ? Number(found[1].replaceAll(",", "").replace("−", "-")) * (SIZES[found[2]] ?? 1) : Number.NaN;
+  return Number.isNaN(number) ? null : number;
 };
 
 export default {
@@ -17,13 +19,15 @@ export default {
       const rows = model.get("rows").map((cells, number) => ({ cells, number }));
       if (!sorted) return rows;
       const { column, down } = sorted;
+      const way = down ? -1 : 1;
       const compare = (a, b) => {
         const [first, second] = [a.cells[column] ?? "", b.cells[column] ?? ""];
-        const [x, y] = [size(first), size(second)];
-        if (x === null || y === null) return x === y ? first.localeCompare(second, undefined, { numeric: true }) : x === null ? 1 : -1;
-        return x - y;
+        const [x, y] = column ? [size(first), size(second)] : [null, null];
+        if (x === null && y === null) return way * first.localeCompare(second, undefined, { numeric: true });
+        // What is no number stands last, whichever way.
+        return x === null ? 1 : y === null ? -1 : way * (x - y);
       };
-      return rows.sort((a, b) => (down ? -1 : 1) * compare(a, b));
+      return rows.sort(compare);
     };
     const draw = () => {
       const [heads, strong] = [model.get("heads"), model.get("strong")];

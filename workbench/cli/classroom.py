@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import WorkbenchError, first_line
+from workbench.lessons.submissions import FOLDERS
+from workbench.loading.named import is_file
 
 TOGETHER = "together"
 NAME = re.compile(r"[\w][\w.@ -]{0,63}")
@@ -85,13 +87,15 @@ def names(text: str) -> tuple[str, ...]:
     """
     path = Path(text)
     try:
-        listed = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
+        listed = path.read_text(encoding="utf-8").splitlines() if is_file(path) else text.split(",")
     except (OSError, UnicodeDecodeError) as error:
         raise WorkbenchError(f"the names in {text} cannot be read: {first_line(error)}") from None
     found = tuple(name.strip() for name in listed if name.strip())
     if not found:
         raise WorkbenchError("there is no learner among the names")
     for name in found:
+        if name in FOLDERS:
+            raise WorkbenchError(f"{name!r} is a folder of the course; each learner needs a name of their own")
         if not NAME.fullmatch(name) or name.endswith("."):
             raise WorkbenchError(f"{name!r} cannot be a folder: letters, digits, spaces and . _ @ - are for names")
     if len({name.lower() for name in found}) < len(found):
@@ -125,8 +129,12 @@ def _port(chosen: Namespace, number: int) -> int:
     """Return the port of a learner: those from the first on, or where none was asked for any that are free."""
     if chosen.port:
         return int(chosen.port) + number
-    with socket.create_server((chosen.host, 0)) as free:
-        return int(free.getsockname()[1])
+    try:
+        family = socket.getaddrinfo(chosen.host or None, 0, type=socket.SOCK_STREAM)[0][0]
+        with socket.create_server((chosen.host, 0), family=family) as free:
+            return int(free.getsockname()[1])
+    except OSError as error:
+        raise WorkbenchError(f"this machine cannot listen at {chosen.host}: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -146,7 +154,7 @@ def _servers() -> Iterator[Callable[[str, Path, str, int, int | None], Desk]]:
             )  # fmt: skip
             running.append(process)
             _wait(host, port, token, process, learner)
-            shown = socket.gethostname() if host in ("", "0.0.0.0") else host  # noqa: S104
+            shown = socket.gethostname() if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
             return Desk(learner, folder, f"http://{shown}:{port}/lab/tree/lessons/01-where.ipynb?token={token}")
 
         try:

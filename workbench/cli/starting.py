@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.loading.named import check_named
+from workbench.loading.named import check_named, is_file
 
 LOOPBACK = "127.0.0.1"
 PART = re.compile(r"(?P<path>.+)\[[^\]]*\]")  # data.npz[:5000], weights.pth[ema]
@@ -33,7 +33,7 @@ def check(chosen: Namespace) -> None:
     if "subject" in chosen:
         check_named(chosen.subject)
     for field in ("recipe", "improve"):
-        if (path := getattr(chosen, field, None)) and not Path(path).is_file():
+        if (path := getattr(chosen, field, None)) and not is_file(Path(path)):
             raise WorkbenchError(f"{path} cannot be read as a recipe: it is missing")
     if (path := getattr(chosen, "checkpoint", None)) and not _there(path):
         raise WorkbenchError(f"there is no checkpoint {path}")
@@ -44,4 +44,7 @@ def check(chosen: Namespace) -> None:
 
 def _there(path: str) -> bool:
     part = PART.fullmatch(path)
-    return Path(path).exists() or (part is not None and Path(part["path"]).exists())
+    try:
+        return Path(path).exists() or (part is not None and Path(part["path"]).exists())
+    except (OSError, ValueError):  # no file can have such a name
+        return False

@@ -45,7 +45,7 @@ def without_mutation(graph: Graph) -> None:
             not isinstance(written, Node)
             or not name.endswith("_")
             or overload is None
-            or _is_shared(written, node, order)
+            or is_shared(written, node, order)
         ):
             raise WorkbenchError(f"the model writes into memory that others read ({name}), so it is run as a whole")
         node.target = overload
@@ -58,7 +58,7 @@ def _writes_nothing(node: Node) -> bool:
     return name_of(node) == "batch_norm" and argument(node, 5, "training") is False
 
 
-def _is_shared(written: Node, writer: Node, order: Mapping[Node, int]) -> bool:
+def is_shared(written: Node, writer: Node, order: Mapping[Node, int]) -> bool:
     """Whether a value that is read after the write may lie in the memory that is written to."""
     if written.op != "call_function" or any(_is_view(user) for user in written.users if order[user] < order[writer]):
         return True
@@ -67,7 +67,7 @@ def _is_shared(written: Node, writer: Node, order: Mapping[Node, int]) -> bool:
     # Of what only this view reads nobody sees the write, as when a flattened value is rectified in place.
     source = written.args[0]
     alone = written.target is not operator.getitem and isinstance(source, Node) and list(source.users) == [written]
-    return not alone or _is_shared(source, written, order)  # type: ignore[arg-type]  # alone says so
+    return not alone or is_shared(source, written, order)  # type: ignore[arg-type]  # alone says so
 
 
 def _is_view(node: Node) -> bool:

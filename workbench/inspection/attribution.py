@@ -8,13 +8,14 @@ set to zero in turn (Zeiler and Fergus: "Visualizing and Understanding Convoluti
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.jobs.turn import TURN
 from workbench.model.twin import twin
 from workbench.steps.prune.importance.attribution import Evidence, as_tensor, asking_captum
-from workbench.task.batch import Tree, batch_size, entering, how, like
+from workbench.task.batch import Tree, batch_size, entering, feeds_of, how, like
 from workbench.task.classes import Classes
 from workbench.task.device import CPU
 
@@ -37,12 +38,12 @@ def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree,
     """
     from captum.attr import FeatureAblation, IntegratedGradients  # slow to import
 
-    nothing = torch.zeros_like(inputs[0])
-    given = entering(model, inputs)
-    if given[0].shape == nothing.shape and inputs[0].is_floating_point():
+    shape, nothing = inputs[0].shape, torch.zeros_like(inputs[0])
+    if feeds_of(model) and inputs[0].is_floating_point():
         # Rounding has no gradient: what the model gets is attributed to, bytes as the numbers that they are.
         nothing = entering(model, like(inputs, (nothing, *inputs[1:])))[0].float()
-        inputs = like(given, (given[0].float() if given[0].dtype == torch.uint8 else given[0], *given[1:]))
+        given = entering(model, inputs)
+        inputs = like(given, (given[0].float(), *given[1:]))
     evidence = Evidence(twin(model), how(inputs), classes)
     first, rest = inputs[0], (*inputs[1:], as_tensor(targets, batch_size(inputs), inputs[0].device))
     if not first.is_floating_point() and first[0].numel() > MOST_INDICES:
@@ -56,7 +57,15 @@ def attribute_input(model: nn.Module, inputs: tuple[Tensor, ...], targets: Tree,
             )
         else:
             attributions = FeatureAblation(evidence).attribute(first, additional_forward_args=rest)
-    return torch.as_tensor(attributions).detach().float().to(CPU)
+    return _spread(torch.as_tensor(attributions).detach().float().to(CPU), shape)
+
+
+def _spread(attributions: Tensor, shape: torch.Size) -> Tensor:
+    """Return attributions to smaller or grey images over the pixels and channels that these were made of."""
+    if attributions.shape == shape:
+        return attributions
+    large = F.interpolate(attributions, shape[2:]).expand(shape)
+    return large * (attributions.numel() / large.numel())
 
 
 def likeness(one: Tensor, other: Tensor) -> float:

@@ -24,6 +24,7 @@ from workbench.steps.recipe import Recipe
 
 CAPSTONE = "capstone"
 LONGEST = 3600.0
+MOST_STEPS = 200  # of a recipe: all of it is read here, before any limit of time
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,9 @@ def _entry(facts: Mapping[str, Any] | None, rules: Rules) -> Entry:
     """Return what became of a recipe; whose it is comes later."""
     if facts is None:
         return Entry(0, "", said="no recipe was handed in: its output is not in the notebook")
+    listed = facts.get("steps")
+    if isinstance(listed, list) and len(listed) > MOST_STEPS:
+        return Entry(0, "", said=f"its recipe has {len(listed):,} steps; {MOST_STEPS} are enough")
     try:
         recipe = Recipe.read(facts)
     except WorkbenchError as error:

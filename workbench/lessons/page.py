@@ -12,6 +12,12 @@ from workbench.lessons.course import Lesson
 from workbench.lessons.questions import Question, read_questions
 
 ASKED = re.compile(r"""predict\(["'](\w+)["']\)""")
+# A notebook may come from anywhere, and its text may hold tags: no script of it runs, and nothing is fetched.
+NOTHING_RUNS = (
+    "<meta http-equiv='Content-Security-Policy' "
+    "content=\"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'\">"
+)
 STYLE = """:root { color-scheme: light dark; }
 .anchor-link { display: none; }
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; }
@@ -42,7 +48,8 @@ def lesson_page(lesson: Lesson, path: Path) -> str:
         parts += asked or [f"<pre><code>{escape(text)}</code></pre>"]
     title = escape(f"{lesson.number}. {lesson.title}")
     return (
-        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title><style>{STYLE}</style>"
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'>{NOTHING_RUNS}<title>{title}</title>"
+        f"<style>{STYLE}</style>"
         f"</head><body><p>To read. To predict and to run it, open <code>{escape(path.name)}</code> in JupyterLab.</p>"
         f"{''.join(parts)}</body></html>"
     )

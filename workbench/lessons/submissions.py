@@ -15,6 +15,7 @@ ANSWER = "application/vnd.workbench.answer+json"
 RECIPE = "application/vnd.workbench.recipe+json"
 JUDGED = ("right", "close", "wrong")
 LARGEST_NOTEBOOK = 50 << 20
+FOLDERS = frozenset({*(one.name for one in LESSONS), "lessons"})  # that nbgrader and `workbench serve` make
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,13 @@ class Found:
 
 def look(folder: Path) -> tuple[list[Found], list[tuple[str, str]]]:
     """Return the notebooks of lessons below a folder, and of each that is none whose it is, and why."""
-    names = {*(one.name for one in LESSONS), "lessons"}  # as folders that nbgrader and `workbench serve` make
     found: list[Found] = []
     others = []
     for path in sorted(folder.rglob("*.ipynb")):
         above = path.relative_to(folder).parts[:-1]
         if ".ipynb_checkpoints" in above or path.name == "workbench.ipynb":  # the panel's, which is handed out too
             continue
-        who = plain("/".join(part for part in above if part not in names) or path.stem)
+        who = plain("/".join(part for part in above if part not in FOLDERS) or path.stem)
         try:
             which, contents = _lesson(path)
         except WorkbenchError as error:
@@ -59,7 +59,7 @@ def _lesson(path: Path) -> tuple[Lesson, dict[str, Any]]:
         WorkbenchError: It is of none, or cannot be read.
     """
     try:
-        if not path.is_file():
+        if not path.is_file() or path.is_symlink():  # a link to somebody else's is not one's own
             raise WorkbenchError("it is no file")
         if path.stat().st_size > LARGEST_NOTEBOOK:
             raise WorkbenchError(f"it is larger than {LARGEST_NOTEBOOK >> 20} MB; clear its outputs")

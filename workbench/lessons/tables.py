@@ -12,7 +12,7 @@ from typing import Any
 from workbench.errors import WorkbenchError
 
 # A spreadsheet takes text that begins like this for a formula.
-FORMULA = ("=", "+", "-", "@", "\t")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def check_writable(path: Path) -> None:

@@ -25,9 +25,17 @@ EXAMPLES = (
 )  # fmt: skip
 
 
+def is_file(path: Path) -> bool:
+    """Return whether a file is there; a name that is too long for one is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def is_exported(text: str) -> bool:
     """Return whether a text is the path of a folder that `export` wrote."""
-    return (Path(text) / CHECKSUMS).is_file()
+    return is_file(Path(text) / CHECKSUMS)
 
 
 def is_factory(text: str) -> bool:
@@ -42,7 +50,7 @@ def check_named(text: str) -> None:
         WorkbenchError: Nothing is called so, or the file is missing.
     """
     if match := FACTORY.fullmatch(text):
-        if not Path(match["file"]).is_file():
+        if not is_file(Path(match["file"])):
             raise WorkbenchError(f"there is no file {match['file']}")
         return
     if text in EMBEDDED or text.partition(":")[0] in LIBRARIES or is_exported(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import threading
@@ -13,6 +14,7 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 import workbench as wb
 from tests.sampling import whole
@@ -21,7 +23,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.jobs.progress import Progress
 from workbench.search.trials import Tolerance, run_trials
 from workbench.search.trials import workers as module
-from workbench.search.trials.parcel import PREFIX, Outbox, has
+from workbench.search.trials.parcel import KEPT, PREFIX, Outbox, has, opened, receive
 from workbench.search.trials.workers import Lost, Work, Workers, width_of
 
 
@@ -194,10 +196,14 @@ def test_a_file_of_somebody_else_is_not_opened(root, monkeypatch):
 
 
 def test_without_room_on_disk_bytes_are_sent(root, monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
+    save = torch.save
 
-    monkeypatch.setattr("tempfile.TemporaryDirectory", full)
+    def full(content, file, **options):
+        if not isinstance(file, io.BytesIO):
+            raise RuntimeError("unexpected pos 704 vs 598")  # as torch's writer has it
+        save(content, file, **options)
+
+    monkeypatch.setattr("torch.save", full)
     with ThreadPoolExecutor(1) as pool:
         assert run(Workers(root, pool), [Work(double, (2,), "", 0)])[0][1] == 4
 
@@ -245,6 +251,54 @@ class Breaking(ThreadPoolExecutor):
         future = Future()
         future.set_exception(RuntimeError("killed"))
         return future
+
+
+def test_a_look_that_is_lost_leaves_what_was_known(root):
+    trials = [(wb.Prune(amount=0.5),)]
+    with Breaking(1) as pool:
+        pool.lost = True  # the first look is done
+        seen = []
+        for _, outcome in run_trials(root, trials, Tolerance(1e-9, 0.0), seconds=30.0, executor=pool):
+            seen.append(outcome)
+            pool.lost = False  # and the second is not
+    assert len(seen) == 1
+    assert seen[0].score is not None
+
+
+class Unreachable(ThreadPoolExecutor):
+    """A cluster whose scheduler stops to answer, while its workers go on."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.asked = 0
+        self._client = SimpleNamespace(nthreads=self.nthreads, run=lambda *_, **__: {})
+
+    def nthreads(self):
+        self.asked += 1
+        if self.asked > 1:
+            raise OSError("timed out trying to connect")
+        return {"a": 1}
+
+
+def test_a_scheduler_that_does_not_answer_ends_nothing(root, monkeypatch):
+    monkeypatch.setattr(module, "COUNTED_SECONDS", 0.0)
+    with Unreachable() as pool:
+        came = run(Workers(root, pool), [Work(double, (number,), "", number) for number in range(3)])
+        assert pool.asked > 1
+        gone = Workers(root, pool)
+    assert {tag: result[1] for tag, result in came.items()} == {0: 0, 1: 2, 2: 4}
+    assert "timed out" in gone.broken
+
+
+def test_what_came_as_bytes_is_kept_for_the_latest_alone():
+    outbox = Outbox()
+    parcels = [outbox.put(number) for number in range(KEPT + 2)]
+    far = [replace(parcel, path="/nowhere") for parcel in parcels]
+    for parcel, away in zip(parcels, far, strict=True):
+        receive(away, outbox.data(parcel))
+    assert [has(away) for away in far] == [False, False, *[True] * KEPT]
+    assert opened(far[-1]) == KEPT + 1
+    outbox.close()
 
 
 @whole

@@ -59,6 +59,38 @@ def test_only_what_follows_the_chosen_layers_is_swapped():
     assert [note.split()[2] for note in again.notes] == ["sigmoid"]
 
 
+class InPlace(nn.Module):
+    """A sigmoid written into a view, whose whole is read; SiLU in place; and an output that is reshaped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.head = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 1)
+
+    def forward(self, x):
+        x = self.one(x)
+        x[:, :3].sigmoid_()
+        x = self.two(x)
+        F.silu(x, inplace=True)
+        return torch.sigmoid(self.head(x)).squeeze(-1)
+
+
+def test_what_is_written_into_others_memory_stays_and_so_does_what_no_layer_reads():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, data = InPlace().eval(), (torch.randn(16, 6), torch.rand(16))
+    net = wb.Subject("net", model, wb.Task(train=data, validation=data, metric="mse", loss="mse"))
+    state = run(net, Recipe((wb.SwapActivations(),)))
+    assert state.notes == (
+        "1 × silu became hardswish, behind two",
+        "sigmoid behind one stays: it writes into memory that others read",
+    )
+    with torch.no_grad():
+        x = model.one(data[0])
+        x[:, :3].sigmoid_()
+        wanted = torch.sigmoid(model.head(F.hardswish(model.two(x)))).squeeze(-1)
+    torch.testing.assert_close(given(state, data[0]), wanted)
+
+
 @pytest.mark.parametrize(
     ("steps", "words"),
     [

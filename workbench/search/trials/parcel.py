@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,9 @@ from workbench.task.task import Subset
 KEPT = 8  # contents that a worker's thread keeps open
 PREFIX = "workbench-"
 _open = threading.local()  # what a thread has open: two that share an evaluator would meet in its cache
-_arrived: dict[str, Path] = {}  # files of what came as bytes, by digest
+_arrived: OrderedDict[str, Path] = OrderedDict()  # files of what came as bytes, by digest
 _arriving = threading.Lock()
+_held: list[tempfile.TemporaryDirectory[str]] = []  # where these are; it goes with the process
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Outbox:
         """
         try:
             return self._on_disk(content)
-        except OSError:
+        except Exception:  # a full disk ends in many ways; where the content cannot be sent, memory refuses it too
             buffer = io.BytesIO()
             _write(content, buffer)
             digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
@@ -113,8 +115,6 @@ def _write(content: Any, file: Any) -> None:
 
     try:
         torch.save(content, file, pickle_module=cloudpickle)
-    except OSError:
-        raise
     except Exception as error:  # pickling runs the code of whatever is in the model and the data
         raise WorkbenchError(f"the model or its data cannot be sent to other processes: {first_line(error)}") from error
 
@@ -125,14 +125,20 @@ def has(parcel: Parcel) -> bool:
 
 
 def receive(parcel: Parcel, data: bytes) -> None:
-    """Keep a parcel that came as bytes, for all threads of this process and as long as it runs."""
+    """Keep a parcel that came as bytes for all threads of this process, while it is one of the latest few."""
     with _arriving:
         if parcel.digest in _arrived:
             return
-        handle, name = tempfile.mkstemp(prefix=PREFIX)
+        if not _held:
+            _held.append(tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True))
+        handle, name = tempfile.mkstemp(dir=_held[0].name)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         _arrived[parcel.digest] = Path(name)
+        while len(_arrived) > KEPT:
+            _, old = _arrived.popitem(last=False)
+            with suppress(OSError):  # where what is mapped cannot be removed, it goes with the folder
+                old.unlink()
 
 
 def opened(parcel: Parcel, finish: Callable[[Any], Any] = lambda content: content) -> Any:

@@ -63,7 +63,7 @@ def run_trials(
     with closing(workers.results(queue.ask, trial_context.context.progress)) as results:
         for work, result in results:
             if isinstance(result, Lost):
-                result = [(number, Outcome(None, reason=result.reason, lost=True)) for number in work.tag]
+                result = queue.lost(work.tag, result.reason)
             for number, outcome in result:
                 if not outcome.lost:
                     cache.write(trials[number], outcome)
@@ -85,6 +85,7 @@ class _Queue:
         self._trials, self._tolerance, self._seconds, self._alone = trials, tolerance, seconds, alone
         self._outcomes: dict[int, Outcome] = {}
         self._under_way: set[int] = set()
+        self._given_up: set[int] = set()
         self._first: list[list[int]] = []
         self._end = 0.0
 
@@ -105,13 +106,21 @@ class _Queue:
         self._outcomes[number] = outcome
         self._under_way.discard(number)
 
+    def lost(self, numbers: Sequence[int], reason: str) -> list[tuple[int, Outcome]]:
+        """Give up trials whose worker was lost, and return what is told of them: what was known stays known."""
+        self._given_up.update(numbers)
+        self._under_way.difference_update(numbers)
+        unknown = [n for n in numbers if n not in self._outcomes or self._outcomes[n].score is None]
+        return [(number, Outcome(None, reason=reason, lost=True)) for number in unknown]
+
     def ask(self) -> Work | None:
         """Return the next piece of work: first estimates, then what is furthest from clear while there is time."""
         if self._first:
             return self._work(self._first.pop(0))
         if self._seconds is None or time.monotonic() >= self._end:
             return None
-        left = {n: outcome for n, outcome in self._outcomes.items() if n not in self._under_way}
+        taken = self._under_way | self._given_up
+        left = {n: outcome for n, outcome in self._outcomes.items() if n not in taken}
         worst = next(iter(unclear(left, self._tolerance)), None)
         return None if worst is None else self._work([worst])
 

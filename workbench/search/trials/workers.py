@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -68,8 +69,12 @@ class Workers:
         self._states: dict[str, State] = {}
         self._outbox, self._parcels = Outbox(), dict[str, Parcel]()
         self._counted = time.monotonic()
-        self.width = most or width_of(executor)
         self.broken = ""
+        try:
+            self.width = most or width_of(executor)
+        except Exception as error:  # of a cluster that is not there any more
+            self.width = 1
+            self._broke(error)
 
     def share(self, name: str, state: State) -> None:
         """Make a state one that work can be done on, under a name."""
@@ -112,7 +117,9 @@ class Workers:
         """Look from time to time how many workers there are: clusters grow and shrink."""
         now = time.monotonic()
         if self._most is None and now - self._counted > COUNTED_SECONDS:
-            self._counted, self.width = now, width_of(self._executor)
+            self._counted = now
+            with suppress(Exception):  # a scheduler that does not answer now; its workers may go on
+                self.width = width_of(self._executor)
 
     def _begin(
         self, work: Work, under_way: dict[Future[Any], Work], ended: SimpleQueue[Future[Any]], sent: bool = False

@@ -7,17 +7,18 @@ so x hardsigmoid(1.702 x). Going on to ReLU changes more, wants training, and le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch.fx import Graph, Node
 
 from workbench.errors import WorkbenchError
 from workbench.graph import canonical_names, trace
+from workbench.graph.fold import operator as name_of
 from workbench.graph.remake import as_module
-from workbench.graph.walk import operator_name
+from workbench.graph.rewrite import is_shared
 from workbench.jobs.turn import TURN
 from workbench.model.quantizer import quantizers
 from workbench.registry import register
@@ -91,25 +92,36 @@ class SwapActivations(GraphStep):
             for node, name in signature.inputs_to_parameters.items()
             if state.model.get_parameter(name).dim() > 1
         }
-        swaps, swapped = SWAPS[self.into], dict[tuple[str, str], list[str]]()
-        for node in list(program.graph.nodes):
-            was = operator_name(node.target).rstrip("_") if node.op == "call_function" else ""
-            # What makes the output says what it means: a probability stays one.
-            if was not in swaps or any(user.op == "output" for user in node.users):
+        swaps, swapped, stay = SWAPS[self.into], dict[tuple[str, str], list[str]](), list[str]()
+        nodes = list(program.graph.nodes)
+        order, read = {node: place for place, node in enumerate(nodes)}, _read_by_layers(nodes, layers)
+        for node in nodes:
+            name = name_of(node)
+            was = name.removesuffix("_")
+            if was not in swaps:
                 continue
-            layer = _layer_before(node, layers)
+            layer, entering = _layer_before(node, layers), cast(Any, node.args[0])
             if not layer and (self.layers, self.exclude) != ("*", ""):
+                continue
+            if name != was and is_shared(entering, node, order):
+                stay.append(f"{was} behind {layer or 'the model'} stays: it writes into memory that others read")
+                continue
+            # What no layer reads any more makes the output, and says what it means: a probability stays one.
+            if node not in read:
                 continue
             becomes, swap = swaps[was]
             with program.graph.inserting_before(node):
-                instead = swap(program.graph, node.args[0])
+                instead = swap(program.graph, entering)
             instead.meta = dict(node.meta)
             node.replace_all_uses_with(instead)
+            # What reads the memory later is to read what was written there.
+            for user in [user for user in entering.users if name != was and order.get(user, -1) > order[node]]:
+                user.replace_input_with(entering, instead)
             program.graph.erase_node(node)
             swapped.setdefault((was, becomes), []).append(layer or "the model")
         if not swapped:
             known = ", ".join(swaps)
-            raise WorkbenchError(f"{self.title}: no {known} follows {self.layers}")
+            raise WorkbenchError("; ".join([f"{self.title}: no {known} follows {self.layers}, before a layer", *stay]))
         model = as_module(program, state.model)
         with TURN, torch.no_grad():
             if not all(bool(value.isfinite().all()) for value in leaves(outputs_of(model.eval(), example))):
@@ -118,8 +130,19 @@ class SwapActivations(GraphStep):
             *(
                 f"{len(places)} × {was} became {becomes}, behind {', '.join(dict.fromkeys(places))}"
                 for (was, becomes), places in swapped.items()
-            )
+            ),
+            *stay,
         )
+
+
+def _read_by_layers(nodes: Sequence[Node], layers: Mapping[str, str]) -> set[Node]:
+    """Return the nodes on the way to an operator that reads a layer's weight."""
+    found: set[Node] = set()
+    for node in reversed(nodes):
+        reads = any(before.name in layers for before in node.all_input_nodes)
+        if reads or any(user in found for user in node.users):
+            found.update(before for before in node.all_input_nodes)
+    return found
 
 
 def _layer_before(node: Node, layers: Mapping[str, str]) -> str:
