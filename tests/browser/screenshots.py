@@ -186,6 +186,8 @@ def _tried(camera: Camera) -> None:
     for title in page.locator(".wb-right .lm-TabBar-tabLabel").all_inner_texts():
         if title not in ("Compress", "Sensitivity", "Budget", "Search"):
             _show(camera, title)
+    run_code(page, "session.reset()", PATIENCE)  # nothing that begins at a state which lost much keeps a goal
+    page.locator(".wb-panel").first.evaluate("panel => panel.scrollIntoView()")
     tab(page, "Search")
     page.locator(".wb-sentence input").last.fill("1")
     page.locator(".wb-sentence button").click()
