@@ -14,7 +14,7 @@ from tests.fuzz.kind import KINDS
 from tests.fuzz.watch import watched
 from tests.sampling import whole
 
-COUNT = 12
+COUNT = 20
 
 
 @pytest.mark.slow

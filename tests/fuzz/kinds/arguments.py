@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import random
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -77,6 +78,8 @@ class Arguments(Kind):
         if chosen.command in ("inspect", "scan", "run"):
             settings(chosen)
         if chosen.command == "scan":
+            if chosen.step not in KINDS:  # which `scan` refuses first, as wrong usage
+                raise WorkbenchError("wrong usage")
             _step(chosen.step, dict(chosen.set))
         if chosen.command == "run":
             Recipe.load(chosen.recipe)
@@ -87,6 +90,7 @@ class Arguments(Kind):
 
     def use(self, made: Any) -> None:
         assert made.command in COMMANDS
-        assert callable(made.work)
+        module, function = made.work
+        assert callable(getattr(import_module(f"workbench.cli.{module}"), function))
         assert door.DONE == 0
         assert KINDS
