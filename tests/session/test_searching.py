@@ -229,6 +229,7 @@ def test_a_goal_that_cannot_be_met_says_so(images, open_session):
         ({"forbid": ("*",)}, "nothing is left"),
         ({"forbid": ("prune_chanels",)}, "no method matches prune_chanels"),
         ({"layers": "conv9"}, "no layer matches 'conv9'"),
+        ({"sampler": "guess"}, "there is no sampler 'guess'"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_at_once(session, options, said):

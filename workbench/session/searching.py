@@ -18,7 +18,7 @@ from workbench.search.planner.held_out import Scored, split_validation
 from workbench.search.planner.judge import costs_of
 from workbench.search.planner.last import Judges, compare_last
 from workbench.search.planner.run import Search
-from workbench.search.planner.study import SAMPLERS
+from workbench.search.planner.study import SAMPLERS, check_sampler
 from workbench.search.planner.timing import Timing
 from workbench.search.presets import PRESETS
 from workbench.search.trials import TrialContext
@@ -64,6 +64,7 @@ class SessionSearching(SessionExploring):
             Cancelled: It was told to stop; what was found stays in `findings`.
         """
         progress = progress or Progress()
+        check_sampler(sampler)
         space = Space.of(self.subject.task, goal, methods, forbid, layers, exclude)
         choose(self.layers, layers, exclude)  # a name that matches nothing is an error before any work
         begun, base = self.recipe, State.of(self.subject)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from workbench.cli.arguments import parser
 from workbench.errors import WorkbenchError
 from workbench.search.planner import Candidate
-from workbench.search.planner.study import Journal, mend
+from workbench.search.planner.study import SAMPLERS, Journal, mend
 
 KNOBS = {"depth": (0.0, 1.0), "rounding": ("nearest", "learned")}
 
@@ -37,6 +38,11 @@ def test_an_evolutionary_sampler_learns_from_what_was_told():
         sampler.tell(asked, [sums[-1]], 1.5 - sums[-1])  # what is below that loses too much
     early, late = (sum(abs(one - 1.5) for one in part) / 24 for part in (sums[:24], sums[-24:]))
     assert late < 0.5 * early
+
+
+def test_the_command_line_offers_every_sampler():
+    for name in SAMPLERS:
+        assert parser().parse_args(["search", "digits-resnet", "--sampler", name]).sampler == name
 
 
 def test_a_later_search_knows_what_was_told(tmp_path):

@@ -47,8 +47,7 @@ class Journal:
     def __init__(self, folder: Path | None, sampler: str = SAMPLERS[0]) -> None:
         import optuna  # slow to import, and seldom needed
 
-        if sampler not in SAMPLERS:
-            raise WorkbenchError(f"there is no sampler {sampler!r}; there are {', '.join(SAMPLERS)}")
+        check_sampler(sampler)
         self._kind = sampler
         optuna.logging.set_verbosity(logging.WARNING)
         self.note = ""
@@ -102,6 +101,16 @@ class Journal:
         )
         # Trials that are under way may be those of another process, and those of a killed one count for nothing.
         return Sampler(study, knobs)
+
+
+def check_sampler(name: str) -> None:
+    """Refuse a sampler that there is not.
+
+    Raises:
+        WorkbenchError: It is none of `SAMPLERS`.
+    """
+    if name not in SAMPLERS:
+        raise WorkbenchError(f"there is no sampler {name!r}; there are {', '.join(SAMPLERS)}")
 
 
 class Sampler:
