@@ -1,4 +1,4 @@
-"""What a causal language model in bfloat16 takes: time and memory of inspecting, pruning, 4-bit groups and export.
+"""What a causal language model in bfloat16 takes: time and memory, from inspecting it to reading it back.
 
 Each piece of work runs in a process of its own; memory is what was taken at most, by the operating system's count,
 above what was there before it began, in multiples of the model's bytes:
@@ -14,7 +14,10 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +25,8 @@ from torch import Tensor, nn
 
 import workbench as wb
 from tests.benchmarks.peak import Peak
+from workbench.jobs.progress import Progress
+from workbench.model.layers import layers
 from workbench.steps import Context, State, candidate
 
 VOCABULARY, TOKENS, SAMPLES = 32_000, 32, 8
@@ -84,27 +89,59 @@ def subject_of(parameters: float) -> tuple[wb.Subject, int, str]:
     return wb.Subject("language-model", model, wb.Task(train=data, validation=data, metric="perplexity")), size, what
 
 
-PRUNE, GROUPS = wb.Prune(amount=0.5), wb.Quantize(bits=4, group=128)
+GROUPS = wb.Quantize(bits=4, group=128, granularity="group")
+STEPS: dict[str, wb.Step] = {
+    "half of the weights": wb.Prune(amount=0.5),
+    "2:4": wb.Prune(amount=0.5, pattern="n:m", size=4),
+    "two blocks dropped": wb.PruneBlocks(blocks=2),
+    "4-bit groups": GROUPS,
+    "4-bit groups, GPTQ": replace(GROUPS, rounding="second-order"),
+}
 
 
-def work_of(name: str, subject: wb.Subject) -> Callable[[], object]:
+def ten_layers(subject: wb.Subject) -> str:
+    """Return globs of ten linear layers, from the first to the last block."""
+    names = [layer.name for layer in layers(subject.model, subject.task.example()) if layer.kind == "linear"]
+    return ", ".join(names[round(i * (len(names) - 1) / 9)] for i in range(10))
+
+
+def work_of(name: str, subject: wb.Subject, told: Progress) -> Callable[[], object]:
     """Return a piece of work; what it stands on is done before."""
-    context = Context(subject)
+    context = Context(subject, progress=told)
     if name == "inspect":
         return lambda: context.layers(subject.model)
     context.layers(subject.model)
-    if name in ("prune", "4-bit groups"):
-        step = PRUNE if name == "prune" else GROUPS
-        return lambda: candidate(State.of(subject), step, context)
+    if name in STEPS:
+        return lambda: candidate(State.of(subject), STEPS[name], context)
     settings = wb.Settings(seconds=0.0, runtimes=("eager",))
     session = wb.Session(subject, settings, threaded=False, autosave=None)
     if name == "session":
         return session.measure
+    if name == "ten layers' sensitivity":
+        session.measure()
+        few = wb.Quantize(bits=3, layers=ten_layers(subject))
+        return lambda: session.sensitivity(few, (3,), progress=told)
+    out = Path(tempfile.mkdtemp()) / "out"
     session.apply(GROUPS)
-    return lambda: session.export(tempfile.mkdtemp() + "/out", ("safetensors",))
+    if name == "export of 4 bits":
+        return lambda: session.export(out, ("safetensors",))
+    session.export(out, ("safetensors",))
+    return lambda: wb.load_model(out)
 
 
-NAMES = ("inspect", "prune", "4-bit groups", "session", "export of 4 bits")
+NAMES = ("inspect", "session", "ten layers' sensitivity", *STEPS, "export of 4 bits", "reading back")
+
+
+class Asked:
+    """Looks at how long nobody asked whether to stop: for so long work goes on after *Cancel*."""
+
+    def __init__(self) -> None:
+        self.longest, self._last = 0.0, time.perf_counter()
+
+    def __call__(self) -> bool:
+        now = time.perf_counter()
+        self.longest, self._last = max(self.longest, now - self._last), now
+        return False
 
 
 def main() -> None:
@@ -115,9 +152,15 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.only:
         subject, size, what = subject_of(chosen.parameters)
-        seconds, taken = Peak().of(work_of(chosen.only, subject))
+        asked = Asked()
+        work = work_of(chosen.only, subject, Progress(None, asked))
+        asked()
+        asked.longest = 0.0
+        seconds, taken = Peak().of(work)
+        asked()
         print(
-            f"{chosen.only:20}{seconds:10.1f} s{taken / size:8.2f} models of {size / 1e6:.0f} MB ({what})", flush=True
+            f"| {chosen.only} | {seconds:.1f} s | {taken / size:.2f} | {asked.longest:.1f} s | {size / 1e6:,.0f} MB, {what}",
+            flush=True,
         )
         return
     for name in NAMES:

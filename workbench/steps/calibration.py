@@ -121,7 +121,7 @@ def visit_inputs(
     """
     watched = twin(model)
     for name, module in _layers(watched, names).items():
-        module.register_forward_pre_hook(_watch(name, visit), with_kwargs=True)
+        module.register_forward_pre_hook(watching(name, visit), with_kwargs=True)
     for inputs, _ in calibration_batches(task, progress or Progress(), "looking at layer inputs"):
         with TURN, torch.no_grad():
             call(watched, inputs)
@@ -138,10 +138,10 @@ def input_moments(
     progress = progress or Progress()
     passes = _passes(_layers(model, names))
     for number, part in enumerate(passes):
-        sums: dict[str, _Sums] = {}
+        sums: dict[str, Sums] = {}
 
-        def add(name: str, rows: Tensor, sums: dict[str, _Sums] = sums) -> None:
-            sums.setdefault(name, _Sums()).add(rows)
+        def add(name: str, rows: Tensor, sums: dict[str, Sums] = sums) -> None:
+            sums.setdefault(name, Sums()).add(rows)
 
         share = progress.part(number / len(passes), (number + 1) / len(passes))
         visit_inputs(model, task, part, add, share)
@@ -208,14 +208,15 @@ def _cholesky(matrices: Tensor, damping: float) -> Tensor:
     return factor
 
 
-class _Sums:
-    """What was seen of one layer's inputs so far."""
+class Sums:
+    """What was seen of one layer's inputs so far, from rows as `visit_inputs` gives them."""
 
     def __init__(self) -> None:
         self.second, self.total, self.count = torch.tensor(0.0), torch.tensor(0.0), 0
 
     def add(self, rows: Tensor) -> None:
-        # A product in the model's precision and a sum in double: as exact as it need be, and twice as fast.
+        # A product in no less than single precision and a sum in double: as exact as it need be, and twice as fast.
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         self.second = self.second + torch.bmm(rows.mT, rows).double()
         self.total = self.total + rows.sum(1, dtype=torch.float64)
         self.count += rows.shape[1]
@@ -224,7 +225,9 @@ class _Sums:
         return Moments(self.second / self.count, self.total / self.count, self.count)
 
 
-def _watch(name: str, visit: Visit) -> Callable[[nn.Module, Any, Any], None]:
+def watching(name: str, visit: Visit) -> Callable[[nn.Module, Any, Any], None]:
+    """Return a forward pre-hook that takes keywords and calls `visit(name, rows)`; rows and errors as `visit_inputs`."""
+
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         inputs = (args or tuple(kwargs.values()))[0].detach()
         if not torch.isfinite(inputs).all():

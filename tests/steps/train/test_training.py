@@ -1,5 +1,7 @@
 """What training steps share: schedules, patience, precision, batches, and losses token by token."""
 
+import logging
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -211,3 +213,43 @@ def test_trainable_finds_tied_weights_by_any_of_their_names():
     last = next(layer for layer in layers(nn.Sequential(model["first"], model["last"]), example) if layer.name == "1")
     trained = trainable(model, [replace(last, name="last", module="last", parameter="last.weight")])
     assert trained.parameters == [model["first"].weight, model["last"].bias]
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # torch.compile's own
+def test_a_compiled_training_is_the_same_training(images, monkeypatch):
+    # Torch tells its trace log all that it does, and every line of it would be kept for a failure's report.
+    monkeypatch.setattr(logging.getLogger("torch.__trace"), "propagate", False)
+    step = FineTune(epochs=2, learning_rate=0.02, batch_size=16)
+    torch._dynamo.utils.counters.clear()
+    plain, compiled = (run(images, Recipe((replace(step, compiled=flag),))) for flag in (False, True))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    assert not any("compiled" in note for note in compiled.notes)
+    assert all(module._compiled_call_impl is None for module in compiled.model.modules())
+    for name, value in plain.model.named_parameters():
+        assert torch.allclose(value, compiled.model.get_parameter(name), atol=0.02), name
+
+
+def test_what_draws_by_chance_is_not_compiled_and_says_so(images):
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.LazyLinear(10))
+    with torch.no_grad():
+        model(images.task.example(1)[0])
+    tuned = run(Subject("drops", model.eval(), images.task), Recipe((FineTune(epochs=1, batch_size=16, compiled=True),)))
+    assert any("not compiled" in note for note in tuned.notes)
+
+
+def test_a_model_that_cannot_be_compiled_says_so(images, monkeypatch):
+    from torch._dynamo.exc import Unsupported
+
+    def refused(self):
+        self._compiled_call_impl = _raise(Unsupported("no C++ compiler"))
+
+    def _raise(error):
+        def call(*args, **kwargs):
+            raise error
+
+        return call
+
+    monkeypatch.setattr(nn.Module, "compile", refused)
+    with pytest.raises(WorkbenchError, match="cannot be compiled: no C.. compiler"):
+        run(images, Recipe((FineTune(epochs=2, batch_size=16, compiled=True),)))

@@ -54,10 +54,15 @@ class OwnChance:
         self._generator = torch.Generator(device).manual_seed(seed)
         self._quiet = 0
 
+    @property
+    def over(self) -> bool:
+        """Whether so many batches drew nothing that operators are no longer looked at."""
+        return self._quiet >= self.PATIENCE
+
     @contextmanager
     def drawing(self) -> Iterator[None]:
         """Let operators of this thread draw from the generator."""
-        if self._quiet >= self.PATIENCE:
+        if self.over:
             yield
             return
         with _Drawing(self._generator) as mode:

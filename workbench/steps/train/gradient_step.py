@@ -92,6 +92,12 @@ class GradientStep(TrainingStep):
         choices=tuple(PRECISIONS),
         more=True,
     )
+    compiled: bool = option(
+        False,
+        "Compile the model by torch.compile, which takes about a minute and a C++ compiler, for faster batches after it. "
+        "A model that draws by chance, as dropout does, stays as it is.",
+        more=True,
+    )
     augmentation: str = option(
         "none",
         "Mirror images left to right, or shift them by up to an eighth, by chance, so that no image is seen twice.",
@@ -127,6 +133,7 @@ class GradientStep(TrainingStep):
             model, trained, optimizer, schedule, context, masks,
             batch_size=self.batch_size, objective=objective, undecayed=undecayed,
             precision=PRECISIONS[self.precision], augmentation=self.augmentation, regrows=regrows,
+            compiled=self.compiled,
         )  # fmt: skip
 
     def _optimizer(
@@ -217,6 +224,8 @@ class GradientStep(TrainingStep):
             if epoch + 1 == self.epochs and not checkpoint.keeps:
                 training.end()
             rested = rest()
+            if training.uncompiled:
+                rested = rested.with_notes(f"{self.title.lower()}: not compiled, as it draws by chance or is short")
             score = judge(rested.model, task)
             takes = ready() and pick.takes(score)
             if checkpoint.keeps:

@@ -63,6 +63,9 @@ def trainable(model: nn.Module, layers: Sequence[Layer] | None = None) -> Traina
 class Training:
     """A model that is trained in place.
 
+    Attributes:
+        uncompiled: Whether it is to be compiled and was not, so far.
+
     Args:
         model: Nobody else may hold it.
         trained: What of it is trained.
@@ -76,6 +79,7 @@ class Training:
         precision: What large products are computed in.
         augmentation: How images are changed by chance.
         regrows: Whether masks may let weights come back: `slopes` says which would lower the loss.
+        compiled: Whether forward and backward are compiled, once it is known that the model draws nothing by chance.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Training:
         precision: Precision | None = None,
         augmentation: str = "none",
         regrows: bool = False,
+        compiled: bool = False,
     ) -> None:
         self.model, self.masks, self._undecayed = widened(model), dict(masks), list(undecayed)
         self._modules, self.subject = trained.modules, context.subject
@@ -102,6 +107,7 @@ class Training:
         self._precision = precision or Precision()
         self._device = device_of(model)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._precision.scaled)
+        self.uncompiled = compiled  # as long as it may draw by chance: what looks at that stands in the way
         self._generator, self._chance = context.generator(), OwnChance(context.seed, self._device)
         # Gradients of all parameters together take as much memory as the model. A scaled loss needs them all, to see
         # whether one is infinite.
@@ -129,6 +135,9 @@ class Training:
             changed = suited(self.model, changed)
             with TURN, self._chance.drawing():
                 loss = self._descend(changed, targets)
+            if self.uncompiled and self._chance.over:
+                self.model.compile()  # in place; copies of it are not compiled
+                self.uncompiled = False
             self._schedule.step()
             yield loss
         # What follows copies the model, and needs the memory more than gradients of the past.
@@ -252,6 +261,10 @@ def own_failures() -> Iterator[None]:
     except RuntimeError as error:
         if "memory" in str(error):
             raise
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise WorkbenchError(
+                f"the model cannot be compiled: {first_line(error)}; without compiled=True it need not be"
+            ) from error
         why = f"the model or its loss fails while it trains: {first_line(error)}"
         if "dtype" in str(error):
             why += (

@@ -14,7 +14,7 @@ from workbench.steps.quantize.rounding import GENERAL, ROUNDINGS
 from workbench.steps.quantize.rounding.descent import descended
 from workbench.steps.quantize.rounding.layerwise import Grid
 from workbench.steps.quantize.rounding.learned import learned, neighbours
-from workbench.steps.quantize.rounding.second_order import compensated
+from workbench.steps.quantize.rounding.second_order import compensated, ordered
 from workbench.steps.quantize.share_weights import centroids
 from workbench.task.task import Task
 
@@ -43,7 +43,7 @@ def everything(weight):
 def test_inputs_that_have_nothing_in_common_are_rounded_to_the_nearest():
     weight, _ = matrix(4, 9)
     second, lines = torch.diag(torch.rand(9, dtype=torch.float64) + 0.5), gridded(weight)
-    for rule in (compensated, learned):
+    for rule in (lambda weight, second, *rest: compensated(weight, ordered(second), *rest), learned):
         assert torch.equal(rule(weight, second, lines, everything(weight)), lines.round(weight))
 
 
@@ -70,7 +70,7 @@ def test_the_outputs_change_less_rule_by_rule(seed):
     weight, second = matrix(16, 24, seed)
     second, lines, keep = damped(second[None])[0], gridded(weight), everything(weight)
     nearest = error(lines.round(weight) - weight, second).sum()
-    second_order = compensated(weight, second, lines, keep)
+    second_order = compensated(weight, ordered(second), lines, keep)
     descent = descended(weight, second_order, second, lines, keep)
     taught = learned(weight, second, lines, keep)
     assert error(second_order - weight, second).sum() < 0.6 * nearest
@@ -85,7 +85,7 @@ def test_second_order_rounding_is_the_closed_form_on_two_inputs():
     wide = damped(second[None])[0]
     lines = Grid(grid(torch.tensor([[7.0, 0.0]]), 4, 0, symmetric=True), weight.shape)
     wanted = 0.3 + 0.4 * float(wide[0, 1] / wide[1, 1])
-    assert compensated(weight, second, lines, everything(weight)).tolist() == [[0.0, round(wanted)]]
+    assert compensated(weight, ordered(second), lines, everything(weight)).tolist() == [[0.0, round(wanted)]]
     assert round(wanted) == 1
 
 

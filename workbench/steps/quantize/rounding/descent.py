@@ -11,7 +11,7 @@ from torch import Tensor
 from workbench.registry import register
 from workbench.steps.calibration import damped
 from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
-from workbench.steps.quantize.rounding.second_order import compensated
+from workbench.steps.quantize.rounding.second_order import Order, compensated, ordered
 
 PASSES = 8
 
@@ -54,6 +54,9 @@ class Descent(Layerwise):
     position = 3
     title = "Coordinate descent (QuantEase)"
 
-    def rows(self, weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
-        wide = damped(second.unsqueeze(0))[0]
-        return descended(weight, compensated(weight, second, grid, keep), wide, grid, keep)
+    def prepared(self, second: Tensor) -> tuple[Order, Tensor]:
+        return ordered(second), damped(second.unsqueeze(0))[0]
+
+    def rows(self, weight: Tensor, prepared: tuple[Order, Tensor], grid: Grid, keep: Tensor) -> Tensor:
+        order, wide = prepared
+        return descended(weight, compensated(weight, order, grid, keep), wide, grid, keep)

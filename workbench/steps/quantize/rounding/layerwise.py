@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,12 @@ from torch import Tensor, nn
 from workbench.checkpoint.coding import Coding
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Progress
-from workbench.model.twin import twin
-from workbench.steps.calibration import CONVOLUTIONS, input_moments
+from workbench.steps.calibration import CONVOLUTIONS
+from workbench.steps.in_turn import InTurn
 from workbench.steps.quantize.rounding.rounding import Rounding
 from workbench.task.task import Task
+
+NUMBERS = 1 << 23  # weights that are rounded at a time, as far as whole rows allow
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +58,17 @@ class Layerwise(Rounding):
         layer, _, attribute = parameter.rpartition(".")
         return attribute == "weight" and isinstance(model.get_submodule(layer), (nn.Linear, *CONVOLUTIONS))
 
+    def prepared(self, second: Tensor) -> Any:
+        """Return what all rows need to know of the second moments, float64 [d, d]; these by default."""
+        return second
+
     @abstractmethod
-    def rows(self, weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
+    def rows(self, weight: Tensor, prepared: Any, grid: Grid, keep: Tensor) -> Tensor:
         """Return rounded rows.
 
         Args:
             weight: float64 [outputs, d].
-            second: float64 [d, d], the mean of x x^T of what they are multiplied with.
+            prepared: Of second moments, the mean of x x^T of what they are multiplied with.
             grid: Where they go.
             keep: bool [outputs, d], false where a weight has to stay zero.
         """
@@ -77,6 +84,7 @@ class Layerwise(Rounding):
         if not task.has("calibration"):
             raise WorkbenchError(f"{self.title}: it needs train or calibration data; the task has neither")
         rounded: dict[str, Tensor] = {}
+        inputs = InTurn(model, task, list(codings))
         for number, (name, coding) in enumerate(codings.items()):
             share = progress.part(number / len(codings), (number + 1) / len(codings), f"rounding {name}")
             share.update(0.0)
@@ -84,20 +92,25 @@ class Layerwise(Rounding):
             layer = name.rpartition(".")[0]
             moments = None
             if self.looks_at(model, name):
-                moments = next(input_moments(twin(model, rounded), task, [layer], share), None)
+                moments = inputs.moments(layer, rounded, share)
             if moments is None:
                 rounded[name] = coding.round(weight).to(weight.dtype)
             else:
                 keep = masks.get(name, torch.ones_like(weight, dtype=torch.bool))
-                rounded[name] = self._apart(weight, moments[1].second, coding, keep).to(weight.dtype)
+                rounded[name] = self._apart(weight, moments.second, coding, keep)
+            inputs.done(name)
         return rounded
 
     def _apart(self, weight: Tensor, seconds: Tensor, coding: Coding, keep: Tensor) -> Tensor:
         """Return the rounded weight of a layer, each of its groups by itself."""
-        size = len(weight) // len(seconds)
-        parts = []
+        size, rounded = len(weight) // len(seconds), torch.empty_like(weight)
+        # Rows know nothing of each other: so many at a time that their doubles are no second model.
+        most = max(NUMBERS // weight[0].numel(), 1)
         for number, second in enumerate(seconds):
-            own = slice(number * size, (number + 1) * size)
-            grid = Grid(coding.select(0, range(own.start, own.stop)), weight[own].shape)
-            parts.append(self.rows(weight[own].double().flatten(1), second, grid, keep[own].flatten(1)))
-        return torch.cat(parts).view(weight.shape)
+            prepared = self.prepared(second)
+            for start in range(number * size, (number + 1) * size, most):
+                own = slice(start, min(start + most, (number + 1) * size))
+                grid = Grid(coding.select(0, range(own.start, own.stop)), weight[own].shape)
+                rows = self.rows(weight[own].double().flatten(1), prepared, grid, keep[own].flatten(1))
+                rounded[own] = rows.view_as(rounded[own]).to(weight.dtype)
+        return rounded

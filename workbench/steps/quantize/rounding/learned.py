@@ -77,6 +77,6 @@ class Learned(Layerwise):
     title = "Learned (AdaRound)"
     uniform = True
 
-    def rows(self, weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
+    def rows(self, weight: Tensor, prepared: Tensor, grid: Grid, keep: Tensor) -> Tensor:
         with torch.enable_grad():
-            return learned(weight, second, grid, keep)
+            return learned(weight, prepared, grid, keep)

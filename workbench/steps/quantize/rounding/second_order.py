@@ -6,6 +6,8 @@ Transformers", 2023, with inputs in the order of falling second moments.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -16,14 +18,32 @@ from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
 BLOCK = 128
 
 
-def compensated(weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
-    """Return rounded rows, float64 [outputs, d]. Arguments as in `Layerwise.rows`.
+@dataclass(frozen=True, eq=False)
+class Order:
+    """In which order inputs are rounded, and how those that are left make up for the error.
+
+    Attributes:
+        inputs: Their numbers, [d].
+        factor: As `inverse_factor` gives it, of the inputs in this order, [d, d].
+    """
+
+    inputs: Tensor
+    factor: Tensor
+
+
+def ordered(second: Tensor) -> Order:
+    """Return the order of falling second moments, float64 [d, d].
 
     Raises:
-        WorkbenchError: The second moments cannot be inverted.
+        WorkbenchError: They cannot be inverted.
     """
-    order = second.diagonal().argsort(descending=True)
-    factor = inverse_factor(second[order][:, order].unsqueeze(0))[0]
+    inputs = second.diagonal().argsort(descending=True)
+    return Order(inputs, inverse_factor(second[inputs][:, inputs].unsqueeze(0))[0])
+
+
+def compensated(weight: Tensor, of: Order, grid: Grid, keep: Tensor) -> Tensor:
+    """Return rounded rows, float64 [outputs, d]. Arguments as in `Layerwise.rows`."""
+    order, factor = of.inputs, of.factor
     left, rounded = weight[:, order].clone(), torch.empty_like(weight)
     for start in range(0, len(order), BLOCK):
         block = slice(start, min(start + BLOCK, len(order)))
@@ -44,5 +64,8 @@ class SecondOrder(Layerwise):
     position = 2
     title = "Second-order (GPTQ)"
 
-    def rows(self, weight: Tensor, second: Tensor, grid: Grid, keep: Tensor) -> Tensor:
-        return compensated(weight, second, grid, keep)
+    def prepared(self, second: Tensor) -> Order:
+        return ordered(second)
+
+    def rows(self, weight: Tensor, prepared: Order, grid: Grid, keep: Tensor) -> Tensor:
+        return compensated(weight, prepared, grid, keep)
