@@ -158,10 +158,8 @@ def main() -> None:
         asked.longest = 0.0
         seconds, taken = Peak().of(work)
         asked()
-        print(
-            f"| {chosen.only} | {seconds:.1f} s | {taken / size:.2f} | {asked.longest:.1f} s | {size / 1e6:,.0f} MB, {what}",
-            flush=True,
-        )
+        model = f"{size / 1e6:,.0f} MB, {what}"
+        print(f"| {chosen.only} | {seconds:.1f} s | {taken / size:.2f} | {asked.longest:.1f} s | {model} |", flush=True)
         return
     for name in NAMES:
         line = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.language_model"]

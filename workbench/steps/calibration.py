@@ -226,7 +226,7 @@ class Sums:
 
 
 def watching(name: str, visit: Visit) -> Callable[[nn.Module, Any, Any], None]:
-    """Return a forward pre-hook that takes keywords and calls `visit(name, rows)`; rows and errors as `visit_inputs`."""
+    """Return a forward pre-hook with keywords that calls `visit(name, rows)`; rows and errors as in `visit_inputs`."""
 
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         inputs = (args or tuple(kwargs.values()))[0].detach()

@@ -234,7 +234,9 @@ def test_what_draws_by_chance_is_not_compiled_and_says_so(images):
     model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.LazyLinear(10))
     with torch.no_grad():
         model(images.task.example(1)[0])
-    tuned = run(Subject("drops", model.eval(), images.task), Recipe((FineTune(epochs=1, batch_size=16, compiled=True),)))
+    tuned = run(
+        Subject("drops", model.eval(), images.task), Recipe((FineTune(epochs=1, batch_size=16, compiled=True),))
+    )
     assert any("not compiled" in note for note in tuned.notes)
 
 
@@ -251,5 +253,5 @@ def test_a_model_that_cannot_be_compiled_says_so(images, monkeypatch):
         return call
 
     monkeypatch.setattr(nn.Module, "compile", refused)
-    with pytest.raises(WorkbenchError, match="cannot be compiled: no C.. compiler"):
+    with pytest.raises(WorkbenchError, match=r"cannot be compiled: no C\+\+ compiler"):
         run(images, Recipe((FineTune(epochs=2, batch_size=16, compiled=True),)))

@@ -116,7 +116,8 @@ class Prune(WeightStep):
         ranked = context.within(0.0, 0.5 if self.compensation != "none" else 1.0)
         scores = rank_weights(WEIGHT_CRITERIA[self.importance], state.model, list(layers), ranked)
         if self.compensation == "none":
-            pruned = {name: _zeroed(state, name, mask) for name, mask in self._each_mask(scores, layers)}
+            masks_by_name = ranked.progress.over(self._each_mask(scores, layers), len(layers), "pruning")
+            pruned = {name: _zeroed(state, name, mask) for name, mask in masks_by_name}
         else:
             # What an earlier step has pruned is zero and stays so.
             masks = dict(self._each_mask(scores, layers))

@@ -53,6 +53,7 @@ def encoded(
     codings: dict[str, Coding] = {}
     first: dict[int, str] = {}
     for layer in chosen:
+        context.progress.check()
         parameter = state.model.get_parameter(layer.parameter)
         # Tied layers share one weight, and so one coding.
         names[layer.parameter] = first.setdefault(id(parameter), layer.parameter)

@@ -94,8 +94,8 @@ class GradientStep(TrainingStep):
     )
     compiled: bool = option(
         False,
-        "Compile the model by torch.compile, which takes about a minute and a C++ compiler, for faster batches after it. "
-        "A model that draws by chance, as dropout does, stays as it is.",
+        "Compile the model by torch.compile: a minute or so, and a C++ compiler, for faster batches afterwards. A "
+        "model that draws by chance, as dropout does, stays as it is.",
         more=True,
     )
     augmentation: str = option(

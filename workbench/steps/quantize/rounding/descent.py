@@ -10,15 +10,16 @@ from torch import Tensor
 
 from workbench.registry import register
 from workbench.steps.calibration import damped
-from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
+from workbench.steps.quantize.rounding.layerwise import Check, Grid, Layerwise
 from workbench.steps.quantize.rounding.second_order import Order, compensated, ordered
 
 PASSES = 8
 
 
 def descended(
-    weight: Tensor, rounded: Tensor, second: Tensor, grid: Grid, keep: Tensor, passes: int = PASSES
-) -> Tensor:
+    weight: Tensor, rounded: Tensor, second: Tensor, grid: Grid, keep: Tensor, passes: int = PASSES,
+    check: Check = lambda: None,
+) -> Tensor:  # fmt: skip
     """Return rows on the grid, float64 [outputs, d], whose trace(D H D^T) is at most that of `rounded`.
 
     Args:
@@ -28,12 +29,14 @@ def descended(
         grid: Where they go.
         keep: bool [outputs, d], false where a weight has to stay zero.
         passes: Over all inputs, at most.
+        check: Called now and then; raises an error to stop it.
     """
     rounded = rounded.clone()
     slope = (rounded - weight) @ second  # half the gradient of every row's error
     for _ in range(passes):
         moved = False
         for j in range(weight.shape[1]):
+            check()
             own = second[j, j]
             if own <= 0:
                 continue
@@ -57,6 +60,6 @@ class Descent(Layerwise):
     def prepared(self, second: Tensor) -> tuple[Order, Tensor]:
         return ordered(second), damped(second.unsqueeze(0))[0]
 
-    def rows(self, weight: Tensor, prepared: tuple[Order, Tensor], grid: Grid, keep: Tensor) -> Tensor:
+    def rows(self, weight: Tensor, prepared: tuple[Order, Tensor], grid: Grid, keep: Tensor, check: Check) -> Tensor:
         order, wide = prepared
-        return descended(weight, compensated(weight, order, grid, keep), wide, grid, keep)
+        return descended(weight, compensated(weight, order, grid, keep, check), wide, grid, keep, check=check)

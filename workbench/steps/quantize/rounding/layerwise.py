@@ -8,7 +8,7 @@ it gets once the layers before it were rounded.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ from workbench.steps.in_turn import InTurn
 from workbench.steps.quantize.rounding.rounding import Rounding
 from workbench.task.task import Task
 
-NUMBERS = 1 << 23  # weights that are rounded at a time, as far as whole rows allow
+Check = Callable[[], None]
+NUMBERS = 1 << 22  # weights that are rounded at a time, as far as whole rows allow
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Layerwise(Rounding):
         return second
 
     @abstractmethod
-    def rows(self, weight: Tensor, prepared: Any, grid: Grid, keep: Tensor) -> Tensor:
+    def rows(self, weight: Tensor, prepared: Any, grid: Grid, keep: Tensor, check: Check) -> Tensor:
         """Return rounded rows.
 
         Args:
@@ -71,6 +72,7 @@ class Layerwise(Rounding):
             prepared: Of second moments, the mean of x x^T of what they are multiplied with.
             grid: Where they go.
             keep: bool [outputs, d], false where a weight has to stay zero.
+            check: To be called now and then; raises an error to stop the work.
         """
 
     def weights(
@@ -97,11 +99,11 @@ class Layerwise(Rounding):
                 rounded[name] = coding.round(weight).to(weight.dtype)
             else:
                 keep = masks.get(name, torch.ones_like(weight, dtype=torch.bool))
-                rounded[name] = self._apart(weight, moments.second, coding, keep)
+                rounded[name] = self._apart(weight, moments.second, coding, keep, share.check)
             inputs.done(name)
         return rounded
 
-    def _apart(self, weight: Tensor, seconds: Tensor, coding: Coding, keep: Tensor) -> Tensor:
+    def _apart(self, weight: Tensor, seconds: Tensor, coding: Coding, keep: Tensor, check: Check) -> Tensor:
         """Return the rounded weight of a layer, each of its groups by itself."""
         size, rounded = len(weight) // len(seconds), torch.empty_like(weight)
         # Rows know nothing of each other: so many at a time that their doubles are no second model.
@@ -111,6 +113,6 @@ class Layerwise(Rounding):
             for start in range(number * size, (number + 1) * size, most):
                 own = slice(start, min(start + most, (number + 1) * size))
                 grid = Grid(coding.select(0, range(own.start, own.stop)), weight[own].shape)
-                rows = self.rows(weight[own].double().flatten(1), prepared, grid, keep[own].flatten(1))
+                rows = self.rows(weight[own].double().flatten(1), prepared, grid, keep[own].flatten(1), check)
                 rounded[own] = rows.view_as(rounded[own]).to(weight.dtype)
         return rounded

@@ -13,7 +13,7 @@ from workbench.checkpoint.coding import Uniform
 from workbench.errors import WorkbenchError
 from workbench.registry import register
 from workbench.steps.calibration import damped
-from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
+from workbench.steps.quantize.rounding.layerwise import Check, Grid, Layerwise
 
 STEPS = 500
 WARM_UP = 0.2
@@ -38,7 +38,9 @@ def neighbours(weight: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     return coding.values(below).flatten(1).double(), coding.values(below + 1).flatten(1).double()
 
 
-def learned(weight: Tensor, second: Tensor, grid: Grid, keep: Tensor, steps: int = STEPS) -> Tensor:
+def learned(
+    weight: Tensor, second: Tensor, grid: Grid, keep: Tensor, steps: int = STEPS, check: Check = lambda: None
+) -> Tensor:
     """Return every weight rounded to one of its neighbours, float64 [outputs, d].
 
     Args:
@@ -47,6 +49,7 @@ def learned(weight: Tensor, second: Tensor, grid: Grid, keep: Tensor, steps: int
         grid: Where they go.
         keep: bool [outputs, d], false where a weight has to stay zero.
         steps: Of Adam.
+        check: Called now and then; raises an error to stop it.
     """
     low, high = neighbours(weight, grid)
     moments = damped(second.unsqueeze(0))[0].float()
@@ -57,6 +60,7 @@ def learned(weight: Tensor, second: Tensor, grid: Grid, keep: Tensor, steps: int
     place = torch.logit((part - STRETCH[0]) / (STRETCH[1] - STRETCH[0])).requires_grad_()
     optimizer = torch.optim.Adam([place], lr=LEARNING_RATE)
     for step in range(steps):
+        check()
         up = (torch.sigmoid(place) * (STRETCH[1] - STRETCH[0]) + STRETCH[0]).clamp(0, 1)
         change = (bottom + up * span - target) * keep
         loss = ((change @ moments) * change).sum() / unit
@@ -77,6 +81,6 @@ class Learned(Layerwise):
     title = "Learned (AdaRound)"
     uniform = True
 
-    def rows(self, weight: Tensor, prepared: Tensor, grid: Grid, keep: Tensor) -> Tensor:
+    def rows(self, weight: Tensor, prepared: Tensor, grid: Grid, keep: Tensor, check: Check) -> Tensor:
         with torch.enable_grad():
-            return learned(weight, prepared, grid, keep)
+            return learned(weight, prepared, grid, keep, check=check)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from workbench.registry import register
 from workbench.steps.calibration import inverse_factor
-from workbench.steps.quantize.rounding.layerwise import Grid, Layerwise
+from workbench.steps.quantize.rounding.layerwise import Check, Grid, Layerwise
 
 BLOCK = 128
 
@@ -41,11 +41,12 @@ def ordered(second: Tensor) -> Order:
     return Order(inputs, inverse_factor(second[inputs][:, inputs].unsqueeze(0))[0])
 
 
-def compensated(weight: Tensor, of: Order, grid: Grid, keep: Tensor) -> Tensor:
+def compensated(weight: Tensor, of: Order, grid: Grid, keep: Tensor, check: Check = lambda: None) -> Tensor:
     """Return rounded rows, float64 [outputs, d]. Arguments as in `Layerwise.rows`."""
     order, factor = of.inputs, of.factor
     left, rounded = weight[:, order].clone(), torch.empty_like(weight)
     for start in range(0, len(order), BLOCK):
+        check()
         block = slice(start, min(start + BLOCK, len(order)))
         errors = torch.empty_like(left[:, block])
         for j in range(block.start, block.stop):
@@ -67,5 +68,5 @@ class SecondOrder(Layerwise):
     def prepared(self, second: Tensor) -> Order:
         return ordered(second)
 
-    def rows(self, weight: Tensor, prepared: Order, grid: Grid, keep: Tensor) -> Tensor:
-        return compensated(weight, prepared, grid, keep)
+    def rows(self, weight: Tensor, prepared: Order, grid: Grid, keep: Tensor, check: Check) -> Tensor:
+        return compensated(weight, prepared, grid, keep, check)
