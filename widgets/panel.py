@@ -153,6 +153,7 @@ class Panel(W.VBox):
         """Open a session on a subject, on the same device or on another one, to which states are taken along."""
         before = self.session
         self._show(Session(subject, replace(before.settings, device=device) if device else before.settings))
+        self.session.executor = before.executor
         before.close()
         if device and len(before.history.nodes) > 1 and self.session.saved():
             self.session.start("Restore", self.session.restore)

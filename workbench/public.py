@@ -7,6 +7,7 @@ from workbench.model.layers import Layer
 from workbench.model.subject import Subject
 from workbench.registry import register
 from workbench.search.goal import Goal
+from workbench.search.trials.processes import processes
 from workbench.session import Session, Settings
 from workbench.steps import (
     ByteInput,
@@ -97,5 +98,6 @@ __all__ = [
     "WorkbenchError",
     "load",
     "load_model",
+    "processes",
     "register",
 ]

@@ -13,6 +13,10 @@ export default {
     el.classList.add("wb-work");
     const dot = part("span", "wb-dot");
     const said = part("span", "wb-doing");
+    const link = part("a", "wb-dashboard", "dashboard");
+    link.target = "_blank";
+    link.rel = "noopener";
+    link.title = "Dask's own page: what each worker does";
     const bar = part("span", "wb-progress");
     bar.setAttribute("role", "progressbar");
     bar.setAttribute("aria-label", "progress of the running work");
@@ -28,7 +32,7 @@ export default {
     list.hidden = true;
     const messages = part("div", "wb-messages");
     messages.setAttribute("aria-live", "polite");
-    el.append(dot, said, bar, left, more, cancel, list, messages);
+    el.append(dot, said, link, bar, left, more, cancel, list, messages);
 
     let end = null;
     const count = () => (left.textContent = end === null ? "" : `${time((end - Date.now()) / 1000)} left`);
@@ -40,6 +44,8 @@ export default {
       el.classList.toggle("wb-busy", Boolean(title));
       said.textContent = title ? (message ? `${title}: ${message}` : title) : model.get("idle");
       said.title = said.textContent;
+      link.hidden = !model.get("link");
+      if (!link.hidden) link.href = model.get("link");
       bar.style.visibility = title ? "" : "hidden";
       filled.style.width = `${100 * (done ?? 0)}%`;
       bar.setAttribute("aria-valuenow", String(Math.round(100 * (done ?? 0))));
@@ -103,13 +109,13 @@ export default {
     more.addEventListener("click", () => fold(list.hidden));
     draw();
     tell();
-    model.on("change:running change:waiting change:idle", draw);
+    model.on("change:running change:waiting change:idle change:link", draw);
     model.on("change:error change:done change:note", tell);
     model.on("comm_live_update", orphan);
     return () => {
       clearInterval(clock);
       for (const timer of timers.values()) clearTimeout(timer);
-      model.off("change:running change:waiting change:idle", draw);
+      model.off("change:running change:waiting change:idle change:link", draw);
       model.off("change:error change:done change:note", tell);
       model.off("comm_live_update", orphan);
     };

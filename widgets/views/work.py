@@ -12,6 +12,7 @@ import traitlets
 
 from widgets.figure import script
 from widgets.view import View
+from workbench.search.trials.cluster import executor_words
 from workbench.session.session import Session
 from workbench.task.device import device_names, device_words
 
@@ -21,6 +22,7 @@ class WorkLine(anywidget.AnyWidget):
 
     _esm = script("part.js", "work.js")
     idle = traitlets.Unicode(help="What is said while nothing runs.").tag(sync=True)
+    link = traitlets.Unicode(help="Address of the workers' dashboard, '' for none.").tag(sync=True)
     running = traitlets.Dict(help="title, message, done and seconds of what runs; {} for nothing.").tag(sync=True)
     waiting: traitlets.List[dict[str, Any]] = traitlets.List(help="number and title of what waits.").tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
@@ -37,8 +39,10 @@ class Work(View):
         words = "1 thread" if threads == 1 else f"{threads} threads"
         # Where there are several devices a menu beside it names the one.
         where = f"{device_words(session.device)}, " if len(device_names()) == 1 else ""
-        self.root = WorkLine(idle=f"{where}{words}")
+        self._here = f"{where}{words}"
+        self.root = WorkLine()
         self.root.on_msg(lambda _, message, __: self.receive(message))
+        self.watch(self._show_workers, "executor")
         self.watch(self._show_jobs, "jobs")
         self.watch(self._show_messages, "error", "saved_to", "notice")
 
@@ -52,6 +56,10 @@ class Work(View):
         elif gone in ("done", "note"):  # what was written stays known, it is only no news any more
             with self.lock:
                 self.root.set_trait(gone, "")
+
+    def _show_workers(self) -> None:
+        workers, self.root.link = executor_words(self.session.executor)
+        self.root.idle = f"{self._here}, {workers}" if workers else self._here
 
     def _show_jobs(self) -> None:
         active = [job for job in self.session.jobs if job.active]

@@ -137,6 +137,7 @@ def _search(made: Parser) -> None:
     how.add_argument(
         "--workers", type=whole_number(1), default=1, help="processes that look at candidates (default: 1)"
     )
+    how.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask cluster that does instead: tcp://…")
     made.add_argument(
         "--out", metavar="FOLDER", help="where recipe.json and the verified files of the winner are written"
     )

@@ -8,9 +8,8 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ from workbench.jobs.progress import Progress, Tick
 from workbench.loading.load import load
 from workbench.search.goal import Goal
 from workbench.search.trials import Tolerance
+from workbench.search.trials.cluster import cluster
+from workbench.search.trials.processes import processes
 from workbench.session.clean_up import removable, remove, total
 from workbench.session.session import Session
 from workbench.steps import KINDS, Option, Step
@@ -67,7 +68,7 @@ def search(chosen: Namespace) -> None:
     goal = Goal(chosen.lose, chosen.least, chosen.limit, limits)
     improve = Recipe.load(chosen.improve) if chosen.improve else Recipe()
     _check_outputs(chosen)
-    with _session(chosen) as (session, progress), _processes(chosen.workers) as executor:
+    with _session(chosen) as (session, progress), _workers(chosen.workers, chosen.scheduler) as executor:
         findings = session.search(
             goal, methods=chosen.methods, forbid=chosen.forbid, layers=chosen.layers, exclude=chosen.exclude,
             improve=improve, sampler=chosen.sampler, executor=executor, progress=progress.part(0.0, 0.9, "search"),
@@ -93,14 +94,16 @@ def _number(name: str, text: str) -> float:
 
 
 @contextmanager
-def _processes(count: int) -> Iterator[Executor | None]:
-    """Give so many processes that do work, None for one: it is done here then."""
-    if count < 2:
+def _workers(count: int, scheduler: str) -> Iterator[Executor | None]:
+    """Give who does work: a Dask cluster, so many processes, or None for one, since it is done here then."""
+    if scheduler:
+        with cluster(scheduler) as executor:
+            yield executor
+    elif count > 1:
+        with processes(count) as executor:
+            yield executor
+    else:
         yield None
-        return
-    # A fresh process each: one that is forked takes locks of threads along that it does not have.
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        yield pool
 
 
 def _check_outputs(chosen: Namespace) -> None:

@@ -80,6 +80,9 @@ class SessionCore(traitlets.HasTraits):
     saved_to = traitlets.Unicode(help="Where the last export or report was written.")
     labels: traitlets.Dict[int, StateLabel] = traitlets.Dict(help="Node number to what people say of the state.")
     compared: traitlets.Tuple = traitlets.Tuple(help="Numbers of the states that are set side by side.")
+    executor = traitlets.Any(
+        help="Who does scans, contests and searches: None for this process, else any `concurrent.futures.Executor`."
+    )
     notice = traitlets.Unicode(help="What people should know and is no error, such as work that was dropped.")
 
     def __init__(self, subject: Subject, settings: Settings | None, autosave: str | Path | None) -> None:

@@ -68,7 +68,8 @@ class SessionExploring(SessionEditing):
             tolerance: Half-width of an interval that is enough, in the metric's unit; 0 scores every sample.
             relative: A half-width of this part of the change is enough too: a large drop needs no precision.
             seconds: Time to spend, None for as much as it takes.
-            executor: Who does the work, such as a process pool or `dask.distributed.Client().get_executor()`.
+            executor: Who does the work, such as `wb.processes(4)` or `dask.distributed.Client().get_executor()`; the
+                session's own by default.
             progress: Who is told, and may stop it.
         """
         progress = progress or Progress()
@@ -85,7 +86,7 @@ class SessionExploring(SessionEditing):
             amounts,
             tolerance=Tolerance(tolerance, relative),
             seconds=seconds,
-            executor=executor,
+            executor=self.executor if executor is None else executor,
             folder=self._folder("scans"),
             report=grow,
         )
@@ -247,6 +248,7 @@ class SessionExploring(SessionEditing):
         """
         progress = progress or Progress()
         tell = options.pop("report", lambda _: None)
+        options.setdefault("executor", self.executor)
 
         def grow(contest: Contest) -> None:
             self.standings = contest

@@ -56,7 +56,8 @@ class SessionSearching(SessionExploring):
             exclude: Which not.
             improve: Steps on the current state that are known to be good, and looked at first.
             sampler: What thinks of candidates once the proposals are judged: "tpe" or "evolutionary".
-            executor: Who does the work, such as a process pool or `dask.distributed.Client().get_executor()`.
+            executor: Who does the work, such as `wb.processes(4)` or `dask.distributed.Client().get_executor()`; the
+                session's own by default.
             progress: Who is told, and may stop it.
 
         Raises:
@@ -102,7 +103,7 @@ class SessionSearching(SessionExploring):
             findings,
             [steps for steps in dict.fromkeys(known) if steps],
             timing=timing,
-            executor=executor,
+            executor=self.executor if executor is None else executor,
             folder=self._folder("search"),
             sampler=sampler,
             report=self._show_findings,
