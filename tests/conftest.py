@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 
@@ -26,6 +27,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if not item.get_closest_marker("whole")]
 
+
+# Torch tells its trace log of every step of an export, and pytest would keep each line for a failure's report.
+logging.getLogger("torch.__trace").propagate = False
 
 QUICK = Settings(seconds=0.02)
 # The same cases every time, and no limit for one: the first call of anything in torch is slow.

@@ -22,6 +22,7 @@ from workbench.loading.exported import RECORD, hash_file
 from workbench.loading.named import CHECKSUMS
 from workbench.measure import Reference
 from workbench.measure.runtimes import Forward, eager
+from workbench.measure.runtimes.onnx_file import size_of
 from workbench.steps import Context, State
 from workbench.steps.recipe import Recipe
 from workbench.task.batch import Tree
@@ -171,7 +172,7 @@ def _fill(
         # Elsewhere nobody has imported the model.
         with within(f"{chosen.file} was not exported"):
             reloaded = FRESH.opened(name, folder)
-        size = (folder / chosen.file).stat().st_size
+        size = size_of(folder / chosen.file)
         verified.append(verify(chosen.file, chosen.runtime, size, reloaded, state, reference, chosen.agreement, share))
     whole = {**record, "verified": [dataclasses.asdict(row) for row in verified]}
     recipe.save(folder / "recipe.json")

@@ -11,6 +11,7 @@ from workbench.graph.program import to_text
 from workbench.graph.reader import read_program
 from workbench.measure.runtimes import Forward
 from workbench.measure.runtimes.onnx import convert, open_graph
+from workbench.measure.runtimes.onnx_file import save
 from workbench.steps import Context, State
 from workbench.task.batch import entering
 
@@ -24,9 +25,8 @@ def write(folder: Path, state: State, context: Context) -> None:
     """Write the graph, checked against the ONNX standard."""
     import onnx
 
-    graph = _converted(state, context)
-    onnx.checker.check_model(graph)
-    onnx.save(graph, folder / FILE)
+    save(_converted(state, context), folder / FILE)
+    onnx.checker.check_model(folder / FILE)
 
 
 def _converted(state: State, context: Context) -> onnx.ModelProto:
@@ -49,7 +49,7 @@ def integers_of(folder: Path) -> str:
         return ""
     import onnx
 
-    graph = onnx.load(folder / FILE).graph
+    graph = onnx.load(folder / FILE, load_external_data=False).graph
     if not any(node.op_type == "QuantizeLinear" for node in graph.node):
         return ""
     read = {node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
@@ -60,4 +60,4 @@ def integers_of(folder: Path) -> str:
 
 def read(folder: Path) -> Forward:
     """Return the file's forward in ONNX Runtime."""
-    return open_graph((folder / FILE).read_bytes())
+    return open_graph(folder / FILE)

@@ -1,6 +1,5 @@
 """What training steps share: schedules, patience, precision, batches, and losses token by token."""
 
-import logging
 import shutil
 from dataclasses import replace
 
@@ -217,17 +216,16 @@ def test_trainable_finds_tied_weights_by_any_of_their_names():
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # torch.compile's own
-def test_a_compiled_training_is_the_same_training(images, monkeypatch):
-    # Torch tells its trace log all that it does, and every line of it would be kept for a failure's report.
-    monkeypatch.setattr(logging.getLogger("torch.__trace"), "propagate", False)
-    step = FineTune(epochs=2, learning_rate=0.02, batch_size=16)
+def test_a_compiled_training_is_the_same_training(images):
+    # By SGD: what follows from rounding alone, as the gradient of a bias before a norm, AdamW takes for a direction.
+    step = FineTune(epochs=1, learning_rate=0.01, batch_size=16, optimizer="sgd")
     torch._dynamo.utils.counters.clear()
     plain, compiled = (run(images, Recipe((replace(step, compiled=flag),))) for flag in (False, True))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     assert not any("compiled" in note for note in compiled.notes)
     assert all(module._compiled_call_impl is None for module in compiled.model.modules())
     for name, value in plain.model.named_parameters():
-        assert torch.allclose(value, compiled.model.get_parameter(name), atol=0.02), name
+        assert torch.allclose(value, compiled.model.get_parameter(name), atol=1e-3), name
 
 
 def test_what_draws_by_chance_is_not_compiled_and_says_so(images):

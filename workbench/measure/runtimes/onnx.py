@@ -10,9 +10,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import OrderedDict
+from pathlib import Path
 from subprocess import DEVNULL
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from workbench.errors import WorkbenchError, first_line
 from workbench.jobs.turn import TURN
 from workbench.measure.runtimes.integers import with_integers
 from workbench.measure.runtimes.onnx_export import exported, has_branches, unrounded
+from workbench.measure.runtimes.onnx_file import readable
 from workbench.measure.runtimes.runtime import Forward, Runtime
 from workbench.model.agreement import agree
 from workbench.model.structure import structure
@@ -37,7 +39,8 @@ KEPT_GRAPHS = 8
 OPENING = """import sys, onnxruntime
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 4
-onnxruntime.InferenceSession(sys.stdin.buffer.read(), options, providers=["CPUExecutionProvider"])"""
+model = sys.argv[1] if sys.argv[1:] else sys.stdin.buffer.read()
+onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])"""
 _OPEN = np.array([-1], dtype=np.int64)
 _graphs: OrderedDict[object, onnx.ModelProto] = OrderedDict()
 _lock = Lock()
@@ -64,11 +67,17 @@ def prepare(state: State, example: tuple[Tensor, ...]) -> Forward:
     floating, opened = _skeleton(state.model, example)
     graph = with_integers(floating, state.model, state.codings)
     # Opening a graph takes most of the time here, and the one that was compared is open already.
-    return opened if opened is not None and graph is floating else open_graph(graph.SerializeToString())
+    return opened if opened is not None and graph is floating else opened_model(graph)
 
 
-def open_graph(serialized: bytes) -> Forward:
-    """Return a function from inputs to the outputs of a serialized ONNX model.
+def opened_model(graph: onnx.ModelProto) -> Forward:
+    """Return a function from inputs to the outputs of an ONNX model; errors as `open_graph`."""
+    with readable(graph) as source:
+        return open_graph(source)
+
+
+def open_graph(source: bytes | Path) -> Forward:
+    """Return a function from inputs to the outputs of a serialized ONNX model, or of a file.
 
     Raises:
         WorkbenchError: ONNX Runtime has no kernel for one of its operators.
@@ -81,7 +90,7 @@ def open_graph(serialized: bytes) -> Forward:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what fails is raised as well
     try:
-        session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # an operator without a kernel for its type, such as a float64 convolution
         raise WorkbenchError(f"ONNX Runtime cannot run this model: {first_line(error)}") from error
     names = [one.name for one in session.get_inputs()]
@@ -142,9 +151,10 @@ def _skeleton(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[onnx.Model
 
 def _check_opening(graph: onnx.ModelProto) -> None:
     """Open a graph in another process first, and raise an error if that takes the process with it."""
-    opened = subprocess.run(  # noqa: S603  # our own line, by this interpreter
-        [sys.executable, "-c", OPENING], input=graph.SerializeToString(), stderr=DEVNULL, check=False
-    )
+    with readable(graph) as source:
+        given: Any = {"input": source} if isinstance(source, bytes) else {}
+        line = [sys.executable, "-c", OPENING, *([] if given else [str(source)])]
+        opened = subprocess.run(line, **given, stderr=DEVNULL, check=False)  # noqa: S603  # our own, by this interpreter
     if opened.returncode < 0 or opened.returncode > 0x80000000:  # a signal; on Windows an exception of the system
         raise WorkbenchError("ONNX Runtime crashes when it opens this model's graph, which has loops or branches")
 
@@ -199,7 +209,7 @@ def _agreeing(graph: onnx.ModelProto, model: nn.Module, example: tuple[Tensor, .
     try:
         with torch.no_grad():
             wanted = outputs_of(unrounded(model), example)
-        opened = open_graph(graph.SerializeToString())
+        opened = opened_model(graph)
         got = opened(example)
     except Exception:  # a graph that does not fit fails in ONNX Runtime in many ways; a new export settles it
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError, first_line
 from workbench.jobs.turn import TURN
 from workbench.measure.runtimes.onnx import TOLERANCE, convert, open_graph, tree_of
+from workbench.measure.runtimes.onnx_file import readable
 from workbench.measure.runtimes.runtime import Forward, Runtime
 from workbench.model.agreement import agree
 from workbench.registry import register
@@ -33,18 +35,18 @@ class OpenVino(Runtime):
         if find_spec("openvino") is None:
             raise WorkbenchError(MISSING)
         graph = convert(state, example)
-        serialized = graph.SerializeToString()
-        forward = opened(serialized)
+        with readable(graph) as source:
+            forward, other = opened(source), open_graph(source)
         # OpenVINO 2026.4 takes some packed weights of linear layers for others than they are.
         rounds = any(node.op_type == "QuantizeLinear" for node in graph.graph.node)
-        pairs = zip(leaves(forward(example)), leaves(open_graph(serialized)(example)), strict=True)
+        pairs = zip(leaves(forward(example)), leaves(other(example)), strict=True)
         if not all(agree(one, other, HALVES if rounds else TOLERANCE) for one, other in pairs):
             raise WorkbenchError("OpenVINO computes other outputs of this file than ONNX Runtime does")
         return forward
 
 
-def opened(serialized: bytes) -> Forward:
-    """Return a function from inputs to the outputs of a serialized ONNX model.
+def opened(source: bytes | Path) -> Forward:
+    """Return a function from inputs to the outputs of a serialized ONNX model, or of a file.
 
     Raises:
         WorkbenchError: OpenVINO cannot read or compile it.
@@ -59,7 +61,7 @@ def opened(serialized: bytes) -> Forward:
     }
     try:
         core = openvino.Core()
-        request = core.compile_model(core.read_model(serialized), "CPU", settings).create_infer_request()
+        request = core.compile_model(core.read_model(source), "CPU", settings).create_infer_request()
     except Exception as error:  # an operator that it does not know, a type without a kernel
         raise WorkbenchError(f"OpenVINO cannot run this model: {first_line(error)}") from error
 
