@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 import workbench as wb
 from tests.benchmarks.peak import Peak
+from workbench.jobs.interrupt import interruptible
 from workbench.jobs.progress import Progress
 from workbench.model.layers import layers
 from workbench.steps import Context, State, candidate
@@ -156,7 +157,8 @@ def main() -> None:
         work = work_of(chosen.only, subject, Progress(None, asked))
         asked()
         asked.longest = 0.0
-        seconds, taken = Peak().of(work)
+        with interruptible(Progress(None, asked)):  # as a session does for a model of this size
+            seconds, taken = Peak().of(work)
         asked()
         model = f"{size / 1e6:,.0f} MB, {what}"
         print(f"| {chosen.only} | {seconds:.1f} s | {taken / size:.2f} | {asked.longest:.1f} s | {model} |", flush=True)

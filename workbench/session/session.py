@@ -5,11 +5,13 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import Cancelled, WorkbenchError
+from workbench.jobs.interrupt import interruptible
 from workbench.jobs.jobs import Job, Jobs
 from workbench.jobs.progress import Progress
 from workbench.measure import Score
@@ -24,6 +26,8 @@ from workbench.session.searching import SessionSearching
 from workbench.session.settings import Settings
 from workbench.steps.recipe import step_code
 from workbench.steps.script import replay_script
+
+LARGE_BYTES = 256 << 20  # of a model
 
 
 class Session(SessionSearching):
@@ -141,9 +145,17 @@ class Session(SessionSearching):
     def start(self, title: str, work: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
         """Do `work(*args, progress=...)` on the worker thread: `session.start("Scan", session.sensitivity, step)`."""
         self.error = self.notice = ""
-        return self._jobs.submit(
-            title, lambda progress: work(*args, progress=progress, **options), self._key(work, args, options)
-        )
+
+        def do(progress: Progress) -> Any:
+            with interruptible(progress) if self._large else nullcontext():
+                return work(*args, progress=progress, **options)
+
+        return self._jobs.submit(title, do, self._key(work, args, options))
+
+    @property
+    def _large(self) -> bool:
+        """Whether one pass of the subject may take longer than people want to wait."""
+        return sum(value.nbytes for value in self.subject.model.parameters()) > LARGE_BYTES
 
     def _key(self, work: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> object:
         """Return what equal work has in common, None for work that is not a method of the session."""
