@@ -188,3 +188,9 @@ def test_names_of_the_package_are_found_when_they_are_asked_for():
     with pytest.raises(AttributeError, match="no attribute 'Levitate'"):
         _ = workbench.Levitate
     assert EMBEDDED == NAMES
+
+
+@pytest.mark.parametrize("path", sources("tests/benchmarks"), ids=lambda path: path.stem)
+def test_benchmarks_find_what_they_measure(path):
+    """The suite does not run them, so that nobody would notice a name that is gone."""
+    importlib.import_module(module(path))

@@ -18,8 +18,8 @@ import torch
 
 import workbench as wb
 from tests.benchmarks.cifar_net import ResNet
-from tests.benchmarks.step_cost import NAMES
-from workbench.loading.embedded.digits_data import jitter, normalise, training_originals
+from tests.benchmarks.step_cost import BY_DEPTH, NAMES
+from workbench.loading.embedded.digits_data import jitter, normalise, originals_of
 from workbench.measure import refer
 from workbench.measure.evaluator import Evaluator
 from workbench.search.sensitivity import scan
@@ -30,12 +30,14 @@ from workbench.task.samples import ArraySamples
 AMOUNTS = (0.3, 0.6, 0.9)
 DEPTHS, SIZES = (8, 20, 32, 56), (1_000, 10_000, 50_000)
 PARAMETERS = (1e5, 1e6, 1e7, 1e8)
+LAYERS = (10, 100, 1_000)
+EACH = 4_096  # parameters of a layer, where layers are counted
 SLOW = ("Quantize, second order", "Factorize")  # whose work grows faster than the parameters; up to 10 million
 
 
 def digits(count: int, seed: int) -> ArraySamples:
     """Return fresh jitter of the digits, as many as wanted."""
-    pixels, labels = training_originals()
+    pixels, labels = originals_of("train")
     chosen = np.resize(np.arange(len(labels)), count)
     return ArraySamples(normalise(jitter(pixels[chosen], np.random.default_rng(seed))), labels[chosen])
 
@@ -82,40 +84,50 @@ def test_growth(train: ArraySamples, publish, pytestconfig: pytest.Config) -> No
     draw(by_depth, by_size, Path(pytestconfig.rootpath) / "out" / "benchmarks" / "growth.html")
 
 
+def cost(parameters: float, name: str, depth: int | None = None) -> dict[str, Any]:
+    """Return what a piece of work takes, in a process of its own, so that it does not stand on another's memory."""
+    line = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.step_cost", str(parameters), name]
+    done = subprocess.run(line + ([str(depth)] if depth else []), capture_output=True, text=True, check=True)
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(row, flush=True)
+    return row
+
+
 def test_growth_with_parameters(publish, pytestconfig: pytest.Config) -> None:
-    """Each in a process of its own, so that none stands on another's memory."""
-    rows = []
-    for name in NAMES:
-        for parameters in PARAMETERS if name not in SLOW else PARAMETERS[:-1]:
-            line = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.step_cost", str(parameters), name]
-            done = subprocess.run(line, capture_output=True, text=True, check=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
-            print(rows[-1], flush=True)
+    rows = [
+        cost(parameters, name) for name in NAMES for parameters in (PARAMETERS if name not in SLOW else PARAMETERS[:-1])
+    ]
     publish("growth with parameters", rows)
-    draw_parameters(rows, Path(pytestconfig.rootpath) / "out" / "benchmarks" / "growth-parameters.html")
+    draw_against(rows, "parameters", Path(pytestconfig.rootpath) / "out" / "benchmarks" / "growth-parameters.html")
 
 
-def draw_parameters(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write seconds, and memory beside the model in models, of each piece of work against parameters."""
+def test_growth_with_layers(publish, pytestconfig: pytest.Config) -> None:
+    rows = [cost(layers * EACH, name, layers) for name in BY_DEPTH for layers in LAYERS]
+    publish("growth with layers", rows)
+    draw_against(rows, "layers", Path(pytestconfig.rootpath) / "out" / "benchmarks" / "growth-layers.html")
+
+
+def draw_against(rows: list[dict[str, Any]], what: str, path: Path) -> None:
+    """Write seconds, and memory beside the model in models, of each piece of work against parameters or layers."""
     from bokeh.embed import file_html
     from bokeh.layouts import row as side_by_side
-    from bokeh.palettes import Category10
+    from bokeh.palettes import Category20
     from bokeh.plotting import figure
     from bokeh.resources import INLINE
 
     names, plots = list(dict.fromkeys(entry["work"] for entry in rows)), []
     for field, title, scale in (("s", "seconds", "log"), ("models", "memory, models", "linear")):
         plot = figure(
-            x_axis_label="parameters", y_axis_label=title, x_axis_type="log", y_axis_type=scale,
+            x_axis_label=what, y_axis_label=title, x_axis_type="log", y_axis_type=scale,
             width=600, height=440, toolbar_location=None,
         )  # fmt: skip
-        for name, color in zip(names, Category10[10], strict=False):
-            points = [(entry["parameters"], entry[field]) for entry in rows if entry["work"] == name]
+        for name, color in zip(names, Category20[len(names)], strict=False):
+            points = [(entry[what], entry[field]) for entry in rows if entry["work"] == name]
             plot.line(*zip(*points, strict=True), color=color, line_width=2, legend_label=name)
         plot.legend.location = "top_left"
         plots.append(plot)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(file_html(side_by_side(plots), INLINE, "growth with parameters"), encoding="utf-8")
+    path.write_text(file_html(side_by_side(plots), INLINE, f"growth with {what}"), encoding="utf-8")
 
 
 def draw(by_depth: list[dict[str, float]], by_size: list[dict[str, float]], path: Path) -> None:
