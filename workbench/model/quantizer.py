@@ -65,6 +65,10 @@ class ActivationQuantizer(nn.Module):
         if not self.simulate:
             return x
         scale, zero_point = self.grid[0], self.grid[1]
+        if self.training and self.grid.requires_grad:
+            # Esser et al.: "Learned Step Size Quantization", 2020, equations 1 and 3; zero stays where it is.
+            exact = (x / scale).clamp(self.quant_min - zero_point, self.quant_max - zero_point)
+            return (exact + (exact.round() - exact).detach()) * scale
         if self.training:
             return torch.fake_quantize_per_tensor_affine(x, scale, zero_point.int(), self.quant_min, self.quant_max)
         # The same in plain arithmetic, which can be traced; `quantizer_at` knows it again in a traced graph.

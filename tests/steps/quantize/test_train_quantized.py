@@ -1,14 +1,19 @@
 """Training on grids: gradients as in the papers, weights on their grids bit for bit, and scores that recover."""
 
+import itertools
+from dataclasses import replace
+
 import pytest
 import torch
+from torch.func import functional_call
 
 from tests.nets import TiedLinears
 from workbench.checkpoint.checkpoint import read, write
 from workbench.checkpoint.coding import Codebook, grid
 from workbench.errors import WorkbenchError
-from workbench.model.quantizer import quantizers, rounded_bias
+from workbench.model.quantizer import ActivationQuantizer, quantizers, rounded_bias
 from workbench.model.subject import Subject
+from workbench.session.session import Session, Settings
 from workbench.steps import (
     EntropyCode,
     KeepSigns,
@@ -130,6 +135,39 @@ def test_activations_keep_their_grids_and_biases_lie_on_theirs(images, precision
         torch.testing.assert_close(module.bias, rounded_bias(module.bias, coding, module.input_quantizer))
         moved += not torch.equal(module.bias, rough.model.get_submodule(layer).bias)
     assert moved
+
+
+def test_a_learned_activation_step_has_the_gradients_of_the_paper():
+    quantizer = ActivationQuantizer(2, -1.0, 2.0).train()  # 0.0 is 1 of 0 to 3
+    x = torch.tensor([-3.0, -0.6, 0.2, 0.7, 5.0], requires_grad=True)
+    scale = quantizer.grid[0].clone().requires_grad_()
+    given = functional_call(quantizer, {"grid": torch.stack([scale, quantizer.grid[1]])}, (x,))
+    assert given.tolist() == quantizer.eval()(x).tolist()
+    given.sum().backward()
+    assert x.grad.tolist() == [0.0, 1.0, 1.0, 1.0, 0.0]
+    inside = [round(v) - v for v in (-0.6, 0.2, 0.7)]
+    assert float(scale.grad) == pytest.approx(-1 + sum(inside) + 2)
+
+
+def test_activations_of_two_bits_recover_with_ranges_that_learn(images):
+    rough = Recipe((Quantize(bits=4, activations=2),))
+    step = TrainQuantized(epochs=4, learning_rate=0.01)
+    state, fixed = run(images, rough.then(replace(step, activation_grids="learned"))), run(images, rough.then(step))
+    assert judge(state.model, images.task) > judge(fixed.model, images.task)
+    before, after = quantizers(fixed.model), quantizers(state.model)
+    assert not any(torch.equal(before[name].grid[0], after[name].grid[0]) for name in before)
+    assert all(torch.equal(before[name].grid[1], after[name].grid[1]) for name in before), "zero stays a value"
+    names = list(before)
+    for one, other in itertools.combinations(names, 2):
+        if torch.equal(before[one].grid, before[other].grid):
+            assert torch.equal(after[one].grid, after[other].grid), "what makes a value and what reads it have one grid"
+
+
+def test_learned_activation_ranges_are_exported(images, tmp_path):
+    session = Session(images, Settings(seconds=0.0), threaded=False, autosave=None)
+    session.apply(Quantize(activations=8))
+    session.apply(TrainQuantized(epochs=1, learning_rate=0.01, activation_grids="learned"))
+    session.export(tmp_path / "out")  # which compares each file's predictions with the session's
 
 
 def test_only_chosen_layers_move(images):

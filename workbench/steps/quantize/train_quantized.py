@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -22,16 +22,18 @@ from workbench.checkpoint.coding import Codebook, Coding, Uniform
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Tick
 from workbench.model.layers import first_names
-from workbench.model.quantizer import INPUT, rounded_bias
+from workbench.model.quantizer import INPUT, quantizers, rounded_bias
+from workbench.model.twin import twin
 from workbench.registry import register
 from workbench.steps.context import Context
 from workbench.steps.option import option
+from workbench.steps.quantize.activation_grids import mark_halves
 from workbench.steps.state import State
 from workbench.steps.step import Stage
 from workbench.steps.train.taught import TaughtStep
 from workbench.steps.train.training import finished, judge, trainable, zero_masks
 from workbench.steps.train.training_checkpoint import TrainingCheckpoint
-from workbench.task.batch import entering
+from workbench.task.batch import call, entering
 
 
 def straight_through(values: Tensor, rounded: Tensor) -> Tensor:
@@ -124,6 +126,50 @@ class LearnedBook(Trained):
         return replace(self._codebook, book=book)
 
 
+class LearnedRange:
+    """The step size of activation quantizers that share one grid, as what makes a value and what reads it do.
+
+    Args:
+        grid: Scale and zero point, as `ActivationQuantizer` holds them.
+        names: Of these quantizers.
+        count: Numbers of one sample that are rounded.
+        largest: Integer of the grid.
+    """
+
+    def __init__(self, grid: Tensor, names: Sequence[str], count: int, largest: int) -> None:
+        self.names, self._grid = tuple(names), grid
+        self.logarithm = nn.Parameter(torch.zeros_like(grid[0]))
+        self._part = (max(count, 1) * largest) ** -0.5 / float(grid[0]) ** 2
+
+    def grid(self) -> Tensor:
+        """Return the grid as it now is, with gradients."""
+        return torch.stack([self._grid[0] * slowed(self.logarithm, self._part).exp(), self._grid[1]])
+
+
+def learned_ranges(model: nn.Module, context: Context) -> list[LearnedRange]:
+    """Return the activation grids of a model, those that are equal as one."""
+    own, counts = quantizers(model), dict[str, int]()
+    watched = twin(model)
+
+    def look(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, args: tuple[Tensor]) -> None:
+            counts[name] = args[0].numel() // max(len(args[0]), 1)
+
+        return hook
+
+    for name, quantizer in quantizers(watched).items():
+        quantizer.register_forward_pre_hook(look(name))
+    with torch.no_grad():
+        call(watched, context.example())
+    alike: dict[tuple[float, ...], list[str]] = {}
+    for name, quantizer in own.items():
+        alike.setdefault((quantizer.bits, quantizer.scale, quantizer.zero_point), []).append(name)
+    return [
+        LearnedRange(own[names[0]].grid.clone(), names, counts.get(names[0], 1), own[names[0]].quant_max)
+        for names in alike.values()
+    ]
+
+
 def in_training(coding: Coding, weight: Tensor, learned: bool) -> Trained:
     """Return how a weight's coding is trained."""
     if learned and isinstance(coding, Uniform):
@@ -133,9 +179,18 @@ def in_training(coding: Coding, weight: Tensor, learned: bool) -> Trained:
     return FixedGrid(coding)
 
 
-def at_rest(state: State, model: nn.Module, trained: dict[str, Trained]) -> State:
+def at_rest(
+    state: State, model: nn.Module, trained: dict[str, Trained], ranges: Sequence[LearnedRange], context: Context
+) -> State:
     """Return the state of a model in training: its weights on their grids, and biases on those of integer kernels."""
     done = finished(model, state.model)
+    for one in ranges:
+        for name in one.names:
+            quantizers(done)[name].grid.copy_(one.grid().detach())
+    if ranges:
+        for quantizer in quantizers(done).values():
+            quantizer.halves = False
+        mark_halves(done, context.example())
     codings = dict(state.codings)
     # Tied weights are one tensor under several names.
     owners = {id(done.get_parameter(name)): grid.coding() for name, grid in trained.items()}
@@ -174,6 +229,12 @@ class TrainQuantized(TaughtStep):
         "Learned trains the step sizes of integer grids and the values of codebooks too; fixed leaves grids alone.",
         choices=("learned", "fixed"),
     )
+    activation_grids: str = option(
+        "fixed",
+        "Learned trains the step sizes of what flows between layers too, which few bits need.",
+        choices=("fixed", "learned"),
+        more=True,
+    )
 
     def train(self, state: State, context: Context) -> Iterator[Tick | State]:
         task = context.subject.task
@@ -191,11 +252,16 @@ class TrainQuantized(TaughtStep):
             for name in coded
         }
 
+        ranges = learned_ranges(model, context) if self.activation_grids == "learned" else []
+
         def run(model: nn.Module, inputs: tuple[Tensor, ...]) -> object:
             values = {name: grid.values(model.get_parameter(name)) for name, grid in trained.items()}
+            for one in ranges:
+                values |= dict.fromkeys((f"{name}.grid" for name in one.names), one.grid())
             return functional_call(model, values, entering(model, inputs))
 
         grids = [parameter for grid in trained.values() for parameter in grid.parameters]
+        grids += [one.logarithm for one in ranges]
         masks = zero_masks(model, state.pruned)
         objective = self.objective(state.model, context, run)
         training = self.begin(model, parameters, context, masks, objective, undecayed=grids)
@@ -204,5 +270,5 @@ class TrainQuantized(TaughtStep):
             TrainingCheckpoint(context, self, state),
             task,
             lambda: judge(model, task),
-            lambda: at_rest(state, model, trained),
+            lambda: at_rest(state, model, trained, ranges, context),
         )
