@@ -22,7 +22,7 @@ const curve = (points) => {
 };
 
 // How much larger words are drawn than boxes where all is small, so that they stay readable as long as they fit.
-const LARGER = 1.4;
+const LARGER = 1.3;
 const enlarged = (k, text, room) => Math.max(1, Math.min(LARGER, 1 / k, room / (7.6 * Math.max(text.length, 1))));
 
 // A box with its words, at the scale `k`; `words` is false where they could not be read.
@@ -36,11 +36,11 @@ function drawBox(box, words, k) {
   if (words) {
     const pad = box.kind === "block" ? 26 : 10;
     const by = enlarged(k, box.short, box.w - pad - 6);
-    const name = node("text", single ? { x: box.w / 2, y: box.h / 2, class: "wb-middle" } : { x: pad, y: box.h / 2 - 7 * Math.min(by, 1.2) }, box.short);
+    const name = node("text", single ? { x: box.w / 2, y: box.h / 2, class: "wb-middle" } : { x: pad, y: box.h / 2 - 7 * Math.min(by, 1.1) }, box.short);
     name.style.fontSize = `${(single ? 11 : 12) * by}px`;
     made.append(name);
     if (!single) {
-      said = node("text", { x: pad, y: box.h / 2 + 8 * Math.min(by, 1.15), class: "wb-value-text" });
+      said = node("text", { x: pad, y: box.h / 2 + 8 * Math.min(by, 1.1), class: "wb-value-text" });
       said.style.fontSize = `${10.5 * Math.max(1, Math.min(LARGER, 1 / k))}px`;
       made.append(said);
     }
