@@ -7,7 +7,6 @@ page and on a dark one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from bokeh.core.properties import value
@@ -111,7 +110,7 @@ def add_tooltip(figure: Figure, rows: list[tuple[str, str]], *renderers: Any) ->
     figure.add_tools(HoverTool(tooltips=rows, renderers=list(renderers), point_policy="follow_mouse"))
 
 
-def color_scale(light: Sequence[str], dark: Sequence[str], **options: Any) -> LinearColorMapper:
+def color_scale(light: tuple[str, ...], dark: tuple[str, ...], **options: Any) -> LinearColorMapper:
     """Return a scale of many steps between the colours; the page takes those of `dark` where it is dark.
 
     Args:
