@@ -105,9 +105,11 @@ slides: $(VENV)/.ready
 wheel: $(VENV)/.ready-test
 	$(BIN)/python -m build --wheel
 
+# PARTS are names in tests/browser/screenshots.py, for whom some views are enough: make screenshots PARTS='over long'
+PARTS ?=
 screenshots: $(VENV)/.ready-test
 	@sh tests/browser/chromium.sh
-	$(BIN)/python tests/browser/screenshots.py docs build/screenshots
+	$(BIN)/python tests/browser/screenshots.py docs build/screenshots $(PARTS)
 
 $(BIN)/python$(EXE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

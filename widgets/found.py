@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from widgets import highlight
 from workbench import formatting
 from workbench.search.goal import quantity_title
 from workbench.search.planner import Candidate, Findings
@@ -100,5 +101,5 @@ def details(one: Candidate, findings: Findings) -> str:
     rows += [(quantity_title(name), cost_of(one, name)) for name in one.costs]
     rows += [(f"measured on {name}", formatting.in_pairs(timing)) for name, timing in one.latency.items()]
     table = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
-    code = escape(findings.recipe(one.number).code())
+    code = highlight.html(findings.recipe(one.number).code(), "python")
     return f"<div class='wb-candidate'><table>{table}</table><pre>{code}</pre></div>"

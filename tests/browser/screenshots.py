@@ -1,7 +1,8 @@
-"""Take pictures of every view: `python tests/browser/screenshots.py DOCS [EVERY]`.
+"""Take pictures of every view: `python tests/browser/screenshots.py DOCS [EVERY [PART ...]]`.
 
 DOCS gets the pictures of the documentation. EVERY gets each view as people have it on their screens: at 1280 × 800 in
-light and dark, at 1920 × 1080, at 150 %, with long names, and with a thousand layers.
+light and dark, at 1920 × 1080, at 150 %, with long names, and with a thousand layers. Each PART is a name in
+`PARTS`, for whom some views are enough.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ session.reset()
 session.apply(wb.Quantize(bits=8, activations=8))
 session.reset()
 session.apply(wb.PruneChannels(amount=0.3, round_to=4))
-session.start("Train", session.apply, wb.FineTune(epochs=4)).result()
+session.start("Train", session.apply, wb.FineTune(epochs=2)).result()
 session.apply(wb.ResizeInput(scale=0.75))
 session.apply(wb.Quantize(bits=3))"""
 # Blocks of six layers with names as long as BERT's.
@@ -119,17 +120,13 @@ class Camera:
         path.write_bytes(taken)
 
 
-def main(docs: Path, every: Path | None = None) -> None:
-    """Take all pictures."""
+def main(docs: Path, every: Path | None = None, *parts: str) -> None:
+    """Take the pictures of these parts, of all if none is named."""
     with _page() as page:
         camera = Camera(page, docs, every)
-        _compress(camera)
-        _scanned(camera)
-        _tried(camera)
-        if every is not None:
-            _over_it(camera)
-            _reported(camera)
-            _long(camera)
+        for name, take in PARTS.items():
+            if (every is not None or take in DOCUMENTED) and (not parts or name in parts):
+                take(camera)
 
 
 @contextmanager
@@ -186,12 +183,19 @@ def _tried(camera: Camera) -> None:
     for title in page.locator(".wb-right .lm-TabBar-tabLabel").all_inner_texts():
         if title not in ("Compress", "Sensitivity", "Budget", "Search"):
             _show(camera, title)
+
+
+def _searched(camera: Camera) -> None:
+    """Take a search while it runs and at its end."""
+    page = camera.page
     run_code(page, "session.reset()", PATIENCE)  # nothing that begins at a state which lost much keeps a goal
     page.locator(".wb-panel").first.evaluate("panel => panel.scrollIntoView()")
     tab(page, "Search")
     page.locator(".wb-sentence input").last.fill("1")
     page.locator(".wb-sentence button").click()
     page.locator(".wb-candidate").wait_for(timeout=3 * PATIENCE)
+    if camera.every is not None:
+        camera.take("search-running", docs=False)
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden(timeout=3 * PATIENCE)
     camera.take("search")
 
@@ -258,9 +262,17 @@ def _show(camera: Camera, title: str) -> None:
         button, shown = ASKED[title]
         page.get_by_role("button", name=button).click()
         page.locator(shown).first.wait_for(timeout=PATIENCE)
-        expect(page.get_by_role("button", name="Cancel")).to_be_hidden(timeout=PATIENCE)
+        page.wait_for_timeout(1000)  # the preview that a suggestion asks for begins after it
+        expect(page.get_by_role("button", name="Cancel")).to_be_hidden(timeout=3 * PATIENCE)
     camera.take(title.lower().replace(" ", "-"))
 
 
+DOCUMENTED = (_compress, _scanned, _tried, _searched)
+# In this order: a scan is shown on the untouched subject, a report when there is something to tell.
+PARTS = {
+    "compress": _compress, "scanned": _scanned, "tried": _tried, "searched": _searched, "over": _over_it,
+    "report": _reported, "long": _long,
+}  # fmt: skip
+
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))
+    main(*map(Path, sys.argv[1:3]), *sys.argv[3:])

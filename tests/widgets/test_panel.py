@@ -329,6 +329,7 @@ def test_the_code_does_the_session_again_and_a_recipe_is_loaded(
     assert panel.code.python.text == session.code()
     assert "session.apply(wb.Prune(amount=0.8))" in panel.code.python.text
     assert json.loads(panel.code.json.text) == session.recipe.facts()
+    assert ["number", "0.8"] in panel.code.python.runs
 
     other = open_session(session.subject)
     view = Panel(other).code

@@ -54,10 +54,11 @@ const PICTURED_MS = 400;
 // Figures are made in a grey that is readable on white and on black; where the page's theme is known, a clearer one is.
 const GREYS = { plain: "#7a7a7a", light: "#5a5a5a", dark: "#bdbdbd" };
 const WORDS = ["major_label_text_color", "axis_label_text_color", "label_text_color", "title_text_color", "text_color"];
-// Colours of marks that are too dark on black, and what stands for them there.
-const LIGHTER = { "#0072B2": "#6CBEF0", "#D55E00": "#FF9A62", "#009E73": "#4FD1A5" };
-const DARKER = Object.fromEntries(Object.entries(LIGHTER).map(([light, dark]) => [dark, light]));
-const MARKS = ["fill_color", "line_color", "hatch_color", "hover_line_color"];
+// Colours of marks that are too dark or too loud on black, and what stands for them there: marks, the grey of what
+// cannot be done, and the words on cells.
+const ON_DARK = { "#0072B2": "#6CBEF0", "#D55E00": "#FF9A62", "#009E73": "#4FD1A5", "#c9c9c9": "#3c3c3c", "#4a4a4a": "#ececec", "#fefefe": "#141414" };
+const ON_LIGHT = Object.fromEntries(Object.entries(ON_DARK).map(([light, dark]) => [dark, light]));
+const MARKS = ["fill_color", "line_color", "hatch_color", "hover_line_color", "nan_color"];
 
 const tone = (doc) => {
   const theme = document.body.dataset.jpThemeLight;
@@ -65,7 +66,7 @@ const tone = (doc) => {
   const dark = theme === "false";
   const grey = GREYS[dark ? "dark" : "light"];
   const known = Object.values(GREYS);
-  const swapped = dark ? LIGHTER : DARKER;
+  const swapped = dark ? ON_DARK : ON_LIGHT;
   for (const model of doc._all_models.values()) {
     const plain = (name) => model[name]?.value ?? model[name];
     const news = [
@@ -73,6 +74,9 @@ const tone = (doc) => {
       ...MARKS.filter((name) => typeof plain(name) === "string" && plain(name) in swapped).map((name) => [name, swapped[plain(name)]]),
     ];
     if (news.length) model.setv(Object.fromEntries(news.map(([name, color]) => [name, model[name]?.value ? { value: color } : color])));
+    // A scale brings that of dark pages along; whichever is not shown is kept in its tags.
+    const [other, ...palette] = model.tags;
+    if ((other === "dark") === dark && palette.length) model.setv({ tags: [dark ? "light" : "dark", ...model.palette], palette });
     // Colours of single marks are in columns.
     const columns = Object.entries(model.type === "ColumnDataSource" ? model.data : {}).filter(([, values]) => typeof values?.[0] === "string" && values.some((one) => one in swapped));
     if (columns.length) model.data = { ...model.data, ...Object.fromEntries(columns.map(([name, values]) => [name, values.map((one) => swapped[one] ?? one)])) };

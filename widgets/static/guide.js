@@ -115,11 +115,18 @@ export default {
       row.append(part("span", "", `${number + 1} of ${TOUR.length}`), button("Close", end, "end the tour"), button(next, () => tour(number + 1)), go);
       balloon.append(part("p", "", words), row);
       panel.append(balloon);
-      const [box, around] = [lit.getBoundingClientRect(), panel.getBoundingClientRect()];
-      balloon.style.top = `${Math.max(90, Math.min(box.bottom, window.innerHeight - 190) - around.top + 8)}px`;
-      balloon.style.left = `${Math.max(0, Math.min(box.left - around.left + 12, around.width - 380))}px`;
+      place();
       go.focus({ preventScroll: true });
     };
+    // Below what it speaks of, or over it where there is no room below.
+    const place = () => {
+      if (!balloon || !lit) return;
+      const [box, around] = [lit.getBoundingClientRect(), el.closest(".wb-panel").getBoundingClientRect()];
+      balloon.style.top = `${Math.max(90, Math.min(box.bottom, window.innerHeight - 190) - around.top + 8)}px`;
+      balloon.style.left = `${Math.max(0, Math.min(box.left - around.left + 12, around.width - 380))}px`;
+    };
+    const resized = () => requestAnimationFrame(place);
+    window.addEventListener("resize", resized);
 
     const keys = (event) => {
       const panel = el.closest(".wb-panel");
@@ -139,6 +146,7 @@ export default {
     window.addEventListener("keydown", keys, true);
     return () => {
       window.removeEventListener("keydown", keys, true);
+      window.removeEventListener("resize", resized);
       balloon?.remove();
     };
   },

@@ -18,7 +18,7 @@ export default {
     foot.className = "wb-layers-foot";
     let anchor = null;
 
-    // A key typed into the filter waits for the next frame: 300 rows need not be made for each.
+    // A key typed into the filter waits for the next frame.
     let waiting = 0;
     const filter = filterBox(() => {
       cancelAnimationFrame(waiting);
@@ -58,12 +58,13 @@ export default {
     };
 
     const cell = (row, text, className, title) => {
-      const made = document.createElement("td");
-      made.textContent = text;
-      if (className) made.className = className;
-      if (title) made.title = title;
-      row.append(made);
-      return made;
+      const td = document.createElement("td");
+      td.setAttribute("role", "gridcell");
+      td.textContent = text;
+      if (className) td.className = className;
+      if (title) td.title = title;
+      row.append(td);
+      return td;
     };
 
     const mark = () => {
@@ -74,10 +75,10 @@ export default {
         row.setAttribute("aria-selected", String(on));
       }
       const count = model.get("rows").length;
-      const visible = shown().length;
-      const hidden = [...chosen].filter((name) => !shown().includes(name)).length;
+      const visible = new Set(shown());
+      const hidden = [...chosen].filter((name) => !visible.has(name)).length;
       const said = chosen.size ? `, ${chosen.size} chosen${hidden ? `, ${hidden} of them not in sight` : ""}` : ", none chosen: steps go to all";
-      foot.replaceChildren(`${visible} of ${count} layers${said} `, csvButton(save));
+      foot.replaceChildren(`${visible.size} of ${count} layers${said} `, csvButton(save));
     };
 
     // What a preview would leave, in the colour of previews; else what there is.
@@ -93,75 +94,85 @@ export default {
       second.classList.toggle("wb-staged", bits !== facts.bits);
     };
     const restage = () => {
-      const facts = new Map(model.get("rows").map((row) => [row.name, row]));
-      for (const row of table.querySelectorAll("tbody tr")) {
-        if (facts.has(row.dataset.name)) stage(row, facts.get(row.dataset.name));
-      }
+      for (const facts of model.get("rows")) if (made.has(facts.name)) stage(made.get(facts.name), facts);
     };
 
+    // Rows are made once, and put in again where they fit the filter: to make a thousand for each key takes too long.
+    let made = new Map();
+    const make = () => {
+      made = new Map(model.get("rows").map((facts) => [facts.name, line(facts)]));
+      draw();
+    };
+    const line = (facts) => {
+      const row = document.createElement("tr");
+      row.dataset.name = facts.name;
+      row.tabIndex = 0;
+      row.setAttribute("role", "row");
+      writeName(cell(row, "", "", facts.title).appendChild(document.createElement("span")), facts.name);
+      cell(row, facts.kind);
+      cell(row, facts.shape, "wb-number");
+      cell(row, facts.params, "wb-number");
+      cell(row, facts.macs, "wb-number");
+      cell(row, "", "wb-number wb-kept");
+      cell(row, "", "wb-number wb-bits");
+      stage(row, facts);
+      row.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault()); // no text is selected
+      row.addEventListener("click", (event) => pick(facts.name, event));
+      row.addEventListener("keydown", (event) => {
+        if (event.key === " " || event.key === "Enter") {
+          pick(facts.name, event);
+        } else if (event.key === "ArrowDown") {
+          row.nextElementSibling?.focus();
+        } else if (event.key === "ArrowUp") {
+          row.previousElementSibling?.focus();
+        } else {
+          return;
+        }
+        event.preventDefault();
+        event.stopPropagation();
+      });
+      return row;
+    };
+
+    const head = table.createTHead();
+    const body = table.createTBody();
+    const title = (text, column) => {
+      const th = document.createElement("th");
+      th.scope = "col";
+      th.setAttribute("role", "columnheader");
+      th.setAttribute("aria-sort", sorted.column !== column ? "none" : sorted.down ? "descending" : "ascending");
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = sorted.column === column ? `${text} ${sorted.down ? "▾" : "▴"}` : text;
+      button.title = `${EXPLAIN[text] ?? text}; a click sorts, a third one gives the model's order back`;
+      button.addEventListener("click", () => {
+        if (sorted.column !== column) sorted = { column, down: column > 1 };
+        else if (sorted.down === column > 1) sorted = { column, down: !sorted.down };
+        else sorted = {};
+        draw();
+      });
+      th.append(button);
+      return th;
+    };
     const draw = () => {
       const focused = document.activeElement?.closest?.("tr")?.dataset.name;
       const fits = matcher(filter.value);
-      table.replaceChildren();
-      const head = table.createTHead().insertRow();
-      HEADS.forEach((title, column) => {
-        const made = document.createElement("th");
-        made.scope = "col";
-        made.setAttribute("aria-sort", sorted.column !== column ? "none" : sorted.down ? "descending" : "ascending");
-        const button = document.createElement("button");
-        button.type = "button";
-        button.textContent = sorted.column === column ? `${title} ${sorted.down ? "▾" : "▴"}` : title;
-        button.title = `${EXPLAIN[title] ?? title}; a click sorts, a third one gives the model's order back`;
-        button.addEventListener("click", () => {
-          if (sorted.column !== column) sorted = { column, down: column > 1 };
-          else if (sorted.down === column > 1) sorted = { column, down: !sorted.down };
-          else sorted = {};
-          draw();
-        });
-        made.append(button);
-        head.append(made);
-      });
-      const body = table.createTBody();
-      for (const facts of ordered()) {
-        if (!fits(facts.name)) continue;
-        const row = body.insertRow();
-        row.dataset.name = facts.name;
-        row.tabIndex = 0;
-        writeName(cell(row, "", "", facts.title).appendChild(document.createElement("span")), facts.name);
-        cell(row, facts.kind);
-        cell(row, facts.shape, "wb-number");
-        cell(row, facts.params, "wb-number");
-        cell(row, facts.macs, "wb-number");
-        cell(row, "", "wb-number wb-kept");
-        cell(row, "", "wb-number wb-bits");
-        stage(row, facts);
-        row.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault()); // no text is selected
-        row.addEventListener("click", (event) => pick(facts.name, event));
-        row.addEventListener("keydown", (event) => {
-          if (event.key === " " || event.key === "Enter") {
-            pick(facts.name, event);
-          } else if (event.key === "ArrowDown") {
-            row.nextElementSibling?.focus();
-          } else if (event.key === "ArrowUp") {
-            row.previousElementSibling?.focus();
-          } else {
-            return;
-          }
-          event.preventDefault();
-          event.stopPropagation();
-        });
-        if (facts.name === focused) row.focus();
-      }
+      const titles = document.createElement("tr");
+      titles.setAttribute("role", "row");
+      titles.append(...HEADS.map(title));
+      head.replaceChildren(titles);
+      body.replaceChildren(...ordered().filter(({ name }) => fits(name)).map(({ name }) => made.get(name)));
+      if (focused && made.get(focused)?.isConnected) made.get(focused).focus();
       mark();
     };
 
     el.append(filter, holder, foot);
-    model.on("change:rows", draw);
+    model.on("change:rows", make);
     model.on("change:preview", restage);
     model.on("change:selection", mark);
-    draw();
+    make();
     return () => {
-      model.off("change:rows", draw);
+      model.off("change:rows", make);
       model.off("change:preview", restage);
       model.off("change:selection", mark);
     };

@@ -1,4 +1,4 @@
-// Text to copy: as it is, with a button. It is never taken for HTML.
+// Code to copy: as it is, with a button. It is never taken for HTML.
 export default {
   render({ model, el }) {
     el.classList.add("wb-listing");
@@ -13,7 +13,12 @@ export default {
 
     const draw = () => {
       title.textContent = model.get("title");
-      shown.textContent = model.get("text");
+      shown.replaceChildren(...model.get("runs").map(([kind, text]) => {
+        const run = document.createElement("span");
+        if (kind) run.className = `wb-code-${kind}`;
+        run.textContent = text;
+        return run;
+      }));
       button.textContent = "Copy";
       button.setAttribute("aria-label", `copy ${model.get("title")}`);
       shown.setAttribute("aria-label", model.get("title"));
@@ -29,7 +34,7 @@ export default {
     };
     const copy = async () => {
       try {
-        await navigator.clipboard.writeText(model.get("text"));
+        await navigator.clipboard.writeText(shown.textContent);
       } catch {
         select();
         if (!document.execCommand("copy")) {
@@ -51,7 +56,7 @@ export default {
       if ("ac".includes(event.key.toLowerCase())) event.stopPropagation();
     });
     draw();
-    model.on("change:text", draw);
-    return () => model.off("change:text", draw);
+    model.on("change:runs", draw);
+    return () => model.off("change:runs", draw);
   },
 };

@@ -21,8 +21,12 @@ const curve = (points) => {
   return path;
 };
 
-// A box with its words; `words` is false where they could not be read.
-function drawBox(box, words) {
+// How much larger words are drawn than boxes where all is small, so that they stay readable as long as they fit.
+const LARGER = 1.3;
+const enlarged = (k, text, room) => Math.max(1, Math.min(LARGER, 1 / k, room / (7.6 * Math.max(text.length, 1))));
+
+// A box with its words, at the scale `k`; `words` is false where they could not be read.
+function drawBox(box, words, k) {
   const made = node("g", { class: `wb-box wb-${box.kind}`, transform: `translate(${box.x - box.w / 2},${box.y - box.h / 2})` });
   made.dataset.name = box.name;
   const single = box.h < 30;
@@ -31,8 +35,15 @@ function drawBox(box, words) {
   let said = null;
   if (words) {
     const pad = box.kind === "block" ? 26 : 10;
-    made.append(node("text", single ? { x: box.w / 2, y: box.h / 2, class: "wb-middle" } : { x: pad, y: box.h / 2 - 7 }, box.short));
-    if (!single) made.append((said = node("text", { x: pad, y: box.h / 2 + 8, class: "wb-value-text" })));
+    const by = enlarged(k, box.short, box.w - pad - 6);
+    const name = node("text", single ? { x: box.w / 2, y: box.h / 2, class: "wb-middle" } : { x: pad, y: box.h / 2 - 7 * Math.min(by, 1.1) }, box.short);
+    name.style.fontSize = `${(single ? 11 : 12) * by}px`;
+    made.append(name);
+    if (!single) {
+      said = node("text", { x: pad, y: box.h / 2 + 8 * Math.min(by, 1.1), class: "wb-value-text" });
+      said.style.fontSize = `${10.5 * Math.max(1, Math.min(LARGER, 1 / k))}px`;
+      made.append(said);
+    }
     if (box.kind === "block") made.append(node("rect", { width: 24, height: box.h, class: "wb-unfold", rx: 7 }), node("text", { x: 9, y: box.h / 2 }, "▸"));
   }
   if (box.layers.length) {
@@ -45,14 +56,18 @@ function drawBox(box, words) {
 
 // An unfolded block: a frame whose name folds it. Only as much of it is drawn as is near, for dashes of a long way are
 // slow to paint.
-function drawFrame(frame, words, near) {
+function drawFrame(frame, words, near, k) {
   const held = node("g", { class: "wb-frame" });
   held.dataset.name = frame.name;
   const left = frame.x - frame.w / 2;
   const top = Math.max(frame.y - frame.h / 2, near.y0 - 40);
   const bottom = Math.min(frame.y + frame.h / 2, near.y1 + 40);
   held.append(node("rect", { x: left, y: top, width: frame.w, height: Math.max(bottom - top, 0), rx: 10 }));
-  if (words) held.append(node("text", { x: left + 6, y: top - 1 }, `▾ ${frame.short}`));
+  if (words) {
+    const name = node("text", { x: left + 6, y: top - 1 }, `▾ ${frame.short}`);
+    name.style.fontSize = `${10.5 * enlarged(k, frame.short, frame.w)}px`;
+    held.append(name);
+  }
   held.append(node("title", {}, `${frame.name}: a click on its name folds it`));
   return held;
 }

@@ -114,7 +114,7 @@ export default {
       const made = [];
       for (const frame of frames) {
         if (!inside(frame.x - frame.w / 2, frame.y - frame.h / 2, frame.x + frame.w / 2, frame.y + frame.h / 2)) continue;
-        made.push(drawFrame(frame, view.k >= READABLE, near));
+        made.push(drawFrame(frame, view.k >= READABLE, near, view.k));
       }
       let path = "";
       for (const line of lines) {
@@ -127,7 +127,7 @@ export default {
       const wanted = filter.value ? fits() : null;
       for (const box of boxes) {
         if (!inside(box.x - box.w / 2, box.y - box.h / 2, box.x + box.w / 2, box.y + box.h / 2)) continue;
-        const one = drawBox(box, view.k >= READABLE);
+        const one = drawBox(box, view.k >= READABLE, view.k);
         shown.set(box.name, one);
         if (wanted) one.made.classList.toggle("wb-dim", !box.layers.some(wanted));
         made.push(one.made);

@@ -13,8 +13,14 @@ function matcher(text) {
 // A number within the name does so most of all, so long words between dots are cut first.
 const TAIL = 12;
 const WORD = 10;
-const shortened = (name) =>
-  name.split(".").map((word) => (word.length > WORD ? `${word.slice(0, 5)}…${word.slice(-3)}` : word)).join(".");
+const LONG = 30;
+const shortened = (name) => {
+  const words = name.split(".").map((word) => (word.length > WORD ? `${word.slice(0, 5)}…${word.slice(-3)}` : word));
+  const short = words.join(".");
+  if (short.length <= LONG) return short;
+  // Of a path of many words each but the last and the numbers keeps three letters: encoder.layer.12 is enc.lay.12.
+  return words.map((word, place) => (place === words.length - 1 || word.length < 5 || /\d/.test(word) ? word : word.slice(0, 3))).join(".");
+};
 
 function writeName(element, full) {
   const name = full.length > 2 * TAIL ? shortened(full) : full;

@@ -47,8 +47,8 @@ class Budget(View):
         scanned = [(kind.title, name) for name, kind in KINDS.items() if kind.strength]
         self.kind = W.Dropdown(options=scanned, description="step", layout={"width": "260px"})
         self.drop = W.BoundedFloatText(
-            value=0.5, min=0.0, max=100.0, step=0.1, description="total drop", layout={"width": "150px"},
-            tooltip="Largest drop of the score, if those of all parts add up: points, or the metric's unit",
+            value=0.5, min=0.0, max=100.0, step=0.1, description="points lost", layout={"width": "150px"},
+            tooltip="Most that may be lost, if the drops of all parts add up: points, or the metric's unit",
         )  # fmt: skip
         self.take = W.Button(
             description="Take suggestion",

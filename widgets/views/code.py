@@ -9,7 +9,7 @@ import anywidget
 import ipywidgets as W
 import traitlets
 
-from widgets import theme
+from widgets import highlight, theme
 from widgets.figure import STATIC
 from widgets.view import View
 from workbench.errors import WorkbenchError
@@ -23,7 +23,13 @@ class Listing(anywidget.AnyWidget):
 
     _esm = STATIC / "listing.js"
     title = traitlets.Unicode().tag(sync=True)
-    text = traitlets.Unicode().tag(sync=True)
+    language = traitlets.Unicode()
+    text = traitlets.Unicode()
+    runs = traitlets.List(help="The text as [kind, text] pairs, for the page to colour.").tag(sync=True)
+
+    @traitlets.observe("text")
+    def _cut(self, _: object) -> None:
+        self.runs = highlight.runs(self.text, self.language)
 
 
 class Code(View):
@@ -31,7 +37,10 @@ class Code(View):
 
     def __init__(self, session: Session, lock: RLock) -> None:
         super().__init__(session, lock)
-        self.python, self.json = Listing(title="Python"), Listing(title="Recipe (JSON)")
+        self.python, self.json = (
+            Listing(title="Python", language="python"),
+            Listing(title="Recipe (JSON)", language="json"),
+        )
         self.pasted = W.Textarea(
             placeholder='Paste here: {"format": "workbench recipe", …}', rows=6, layout={"width": "auto"},
             description="recipe to load", style={"description_width": "auto"},

@@ -51,6 +51,7 @@ class Sensitivity(View):
             button_style="primary",
             icon="search",
             tooltip="A scan that was stopped goes on where it was",
+            layout={"width": "auto"},
         )
         self.more = Fold("Other fields of the step", W.VBox())
         self.map, self.curves = sensitivity_map(), sensitivity_curves()

@@ -155,8 +155,8 @@ class Steps(View):
             text, kind = "It is being applied; what is seen is what the preview found.", "note"
         elif isinstance(draft, TrainingStep):
             text, kind = "It trains, so what it gives is known when it has run.", "note"
-        elif staged is not None:
-            text, kind = "\n".join(staged.notes), "note"
+        elif staged is not None and draft is not None and staged.step.kind == draft.kind:
+            text, kind = "\n· ".join(staged.notes), "note"  # on one line until it is pointed at
         else:
             text, kind = "", "note"
         # One line of a fixed height; the rest is read under the pointer, so that no message moves the form.

@@ -127,7 +127,7 @@ class _Slots:
         # The interval, or why it is unknown, has room in the open tile alone.
         words = formatting.verdict(latency)
         verdict, cut, rest = words.partition(": ") if latency.verdict == "unknown" else words.partition(" [")
-        line = f"{verdict}|{cut.strip(': ')}{rest} · was {formatting.latency(latency.baseline_median)}, {words}"
+        line = f"{verdict}|{cut.strip(': ')}{rest} · was {formatting.latency(latency.baseline_median)}"
         return Tile(title, formatting.latency(latency.median), line, HOW["latency"], kind, trace, explain)
 
     def _rest(self, now: Measurement | Preview | None, staged: bool) -> list[Tile]:
@@ -160,7 +160,7 @@ class _Slots:
             waits = "|when applied" if staged else "|being measured"
             return Tile(title, "…", waits, "", help=HELP[field])
         old = read(self._base) if self._base is not None else value
-        line, verdict = _against(old, value, word) if len(self._past) > 1 or staged else ("", "")
+        line, verdict = _against(old, value, word, say) if len(self._past) > 1 or staged else ("", "")
         trace = self._trace(read, value if staged else None)
         if line:
             more = more.replace("|", "|· ", 1)
@@ -186,10 +186,11 @@ def _score(score: Score, trace: str) -> Tile:
     return Tile(title, value, line, how, "bad" if loss else "good" if gain else "", trace, HELP["score"], spread)
 
 
-def _against(old: float, new: float, word: str) -> tuple[str, str]:
+def _against(old: float, new: float, word: str, say: Callable[[float], str]) -> tuple[str, str]:
     """Return how a quantity stands against the baseline's, in words, and whether that is good or bad."""
     if old == new or not new:
         return ("as the baseline" if old == new else "nothing left"), ""
-    if old > new:
-        return f"{formatting.ratio(old / new)} {word}", "good"
-    return f"{formatting.ratio(new / old)} more", "bad"
+    ratio = formatting.ratio(max(old, new) / min(old, new)) if old else ""
+    if ratio in ("", formatting.ratio(1.0)):  # nothing that a ratio could show
+        ratio = say(abs(new - old))
+    return f"{ratio} {word if old > new else 'more'}", "good" if old > new else "bad"

@@ -6,17 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from bokeh.models import ColumnDataSource, FactorRange, LinearColorMapper
-from bokeh.palettes import interp_palette
+from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
 from workbench.charts import theme
 from workbench.charts.color_bar import add_color_bar
 from workbench.charts.labels import axis_labels
 from workbench.search.contest import Contest
-
-# From opposite over unrelated to alike; the ends differ in lightness from the middle and in hue from each other.
-AGREEMENT = (theme.VERMILION, "#f3f1e7", theme.BLUE)
 
 
 def agreement_data(contest: Contest | None) -> dict[str, list[Any]]:
@@ -34,7 +30,8 @@ def agreement_data(contest: Contest | None) -> dict[str, list[Any]]:
             rows["y"].append(labels[one.criterion])
             rows["value"].append(math.nan if correlation is None else correlation)
             rows["text"].append("–" if correlation is None else f"{correlation:.2f}".replace("-", "−"))
-            rows["ink"].append("#ffffff" if correlation is not None and abs(correlation) > 0.7 else "#4a4a4a")
+            strong = correlation is not None and abs(correlation) > 0.7
+            rows["ink"].append(theme.ON_STRONG if strong else theme.ON_WEAK)
             rows["one"].append(one.title)
             rows["other"].append(other.title)
             rows["words"].append("one of them ranks all alike" if correlation is None else f"{correlation:.3f}")
@@ -68,7 +65,7 @@ def contest_map(contest: Contest | None = None) -> ContestMap:
     figure = theme.plot(x_range=FactorRange(), y_range=FactorRange(), x_axis_location="above")
     figure.xaxis.major_label_orientation = 0.8
     source = ColumnDataSource(agreement_data(None))
-    mapper = LinearColorMapper(palette=interp_palette(AGREEMENT, 120), low=-1.0, high=1.0, nan_color=theme.IMPOSSIBLE)
+    mapper = theme.color_scale(theme.SIGNS, theme.DARK_SIGNS, low=-1.0, high=1.0, nan_color=theme.IMPOSSIBLE)
     cells = figure.rect(
         "x", "y", width=0.96, height=0.92, source=source, line_color=None,
         fill_color={"field": "value", "transform": mapper},

@@ -8,7 +8,6 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, FactorRange, LinearColorMapper
 from bokeh.models.annotations import ColorBar
-from bokeh.palettes import interp_palette
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
 from workbench import formatting
@@ -36,7 +35,7 @@ def map_data(table: Table | None) -> dict[str, list[Any]]:
         "drop": shown,
         "hatch": ["blank" if drop else "right_diagonal_line" for drop in drops],
         "text": [_cell(drop) for drop in drops],
-        "ink": ["#ffffff" if drop and drop.value > 0.55 * limit else "#4a4a4a" for drop in drops],
+        "ink": [theme.ON_STRONG if drop and drop.value > 0.55 * limit else theme.ON_WEAK for drop in drops],
         "words": [_words(point, drop) for point, drop in zip(points, drops, strict=True)],
         "size": [formatting.size(point.bytes) if point.score else "–" for point in points],
     }
@@ -97,9 +96,9 @@ def sensitivity_map(table: Table | None = None) -> SensitivityMap:
     """
     figure = theme.plot(x="strength", x_range=FactorRange(), y_range=FactorRange(), x_axis_location="above")
     source = ColumnDataSource(map_data(None))
-    mapper = LinearColorMapper(palette=interp_palette(theme.LOSSES, 120), low=0.0, high=1.0, nan_color=theme.IMPOSSIBLE)
+    mapper = theme.color_scale(theme.LOSSES, theme.DARK_LOSSES, low=0.0, high=1.0, nan_color=theme.IMPOSSIBLE)
     cells = figure.rect(
-        "x", "y", width=0.96, height=0.92, source=source, line_color=None,
+        "x", "y", width=0.985, height=0.92, source=source, line_color=None,
         fill_color={"field": "drop", "transform": mapper},
         hatch_pattern="hatch", hatch_color="#8a8a8a", hatch_scale=8, hatch_weight=1,
     )  # fmt: skip

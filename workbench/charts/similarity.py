@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, LinearColorMapper
-from bokeh.palettes import interp_palette
+from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 from torch import Tensor
 
@@ -50,9 +49,7 @@ def similarity_chart(matrix: Tensor | None = None, height: int = 420) -> Similar
         y_range=(0.5, -0.5),
     )
     source = ColumnDataSource(similarity_data(None))
-    mapper = LinearColorMapper(
-        palette=interp_palette((theme.VERMILION, "#f2f2f2", theme.BLUE), 101), low=-1.0, high=1.0
-    )
+    mapper = theme.color_scale(theme.SIGNS, theme.DARK_SIGNS, low=-1.0, high=1.0)
     image = figure.image(
         image="image",
         x="start",

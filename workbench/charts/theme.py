@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from bokeh.core.properties import value
-from bokeh.models import HoverTool
+from bokeh.models import HoverTool, LinearColorMapper
+from bokeh.palettes import interp_palette
 from bokeh.plotting import figure as Figure  # the class is spelt like a function
 
 ORANGE, SKY, GREEN, BLUE = "#E69F00", "#56B4E9", "#009E73", "#0072B2"
@@ -26,11 +27,20 @@ LOSSES = (
     "#f3f1e7", "#f7e3bd", "#f9d291", "#f8bd68", "#f3a44a", "#ea8a35", "#dc7024", "#c85a1a", "#ad4613", "#8f350f",
 )  # fmt: skip
 IMPOSSIBLE = "#c9c9c9"
+# The same on a dark page, where what is strong is light: as loud on black as the others are on white.
+DARK_LOSSES = (
+    "#262524", "#3a2a1c", "#553517", "#734313", "#925212", "#b06419", "#cb7a2a", "#e29444", "#f3b06a", "#fccf9b",
+)  # fmt: skip
+# From one sign over none to the other; the ends differ in lightness from the middle and in hue from each other.
+SIGNS, DARK_SIGNS = (VERMILION, "#f3f1e7", BLUE), ("#FF9A62", "#262524", "#6CBEF0")
+# Of words on coloured cells; a dark page exchanges them with the palette.
+ON_WEAK, ON_STRONG = "#4a4a4a", "#fefefe"
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 # Of text that is drawn with the data; `value`, because a plain string would be the name of a column.
 WORDS: dict[str, Any] = {"text_font": value(FONT), "text_font_size": value("12px"), "text_baseline": "middle"}
 HEIGHT, ROW, MARGIN = 260, 24, 70
+SHADES = 121
 
 
 def plot(*, x: str = "", y: str = "", height: int = HEIGHT, **options: Any) -> Figure:
@@ -98,6 +108,19 @@ def add_tooltip(figure: Figure, rows: list[tuple[str, str]], *renderers: Any) ->
     """
     # Spelt out, because an empty list would mean every renderer there is.
     figure.add_tools(HoverTool(tooltips=rows, renderers=list(renderers), point_policy="follow_mouse"))
+
+
+def color_scale(light: tuple[str, ...], dark: tuple[str, ...], **options: Any) -> LinearColorMapper:
+    """Return a scale of many steps between the colours; the page takes those of `dark` where it is dark.
+
+    Args:
+        light: Colours from the lowest value to the highest.
+        dark: Likewise.
+        options: As `LinearColorMapper` takes them, such as `low` and `high`.
+    """
+    return LinearColorMapper(
+        palette=interp_palette(light, SHADES), tags=["dark", *interp_palette(dark, SHADES)], **options
+    )
 
 
 def rows_height(rows: int) -> int:
