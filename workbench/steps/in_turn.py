@@ -8,8 +8,8 @@ layer is reached, and a module in which nothing changes any more gives what it g
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from workbench.jobs.progress import Progress
 from workbench.jobs.turn import TURN
-from workbench.model.twin import twin
+from workbench.model.twin import standing_in, twin
 from workbench.steps.calibration import Moments, Sums, calibration_batches, watching
 from workbench.task.batch import call
 from workbench.task.task import Task
@@ -40,7 +40,7 @@ class InTurn:
     """
 
     def __init__(self, model: nn.Module, task: Task, parameters: Sequence[str]) -> None:
-        self._model, self._task = model, task
+        self._model, self._task, self._watched = model, task, twin(model)
         self._waiting = {id(model.get_parameter(name)) for name in parameters}
         self._kept: dict[str, list[Any]] = {}
         self._entered, self._left, self._calls = dict[str, int](), dict[str, int](), Counter[str]()
@@ -68,58 +68,74 @@ class InTurn:
         # What a module gave before this layer changed holds for this layer only if it did not come after it.
         self._kept = {name: outputs for name, outputs in self._kept.items() if self._before(name, layer)}
         new = dict[str, list[Any]]((name, []) for name in self._settled(layer))
-        watched, sums = twin(self._model, changed), Sums()
-        for name in self._kept:
-            watched.get_submodule(name).forward = _Given(self._kept[name])
-        for name, outputs in new.items():
-            watched.get_submodule(name).register_forward_hook(self._keep(name, outputs, new))
-        module = watched.get_submodule(layer)
-        module.register_forward_pre_hook(watching(layer, lambda _, rows: sums.add(rows)), with_kwargs=True)
-        if self._calls[layer] == 1:
-            module.register_forward_pre_hook(_reached)
-        for inputs, _ in calibration_batches(self._task, progress, "looking at layer inputs"):
-            with TURN, torch.no_grad(), suppress(Reached):
-                call(watched, inputs)
+        sums = Sums()
+        with standing_in(self._watched, changed), self._prepared(layer, new, sums):
+            for inputs, _ in calibration_batches(self._task, progress, "looking at layer inputs"):
+                with TURN, torch.no_grad(), suppress(Reached):
+                    call(self._watched, inputs)
         # Parts of what is kept now are not called any more.
-        self._kept = {
-            name: outputs
-            for name, outputs in (self._kept | new).items()
-            if not any(name.startswith(f"{other}.") for other in new)
-        }
+        self._kept = {name: kept for name, kept in (self._kept | new).items() if new.keys().isdisjoint(_around(name))}
         return sums.moments() if sums.count else None
 
-    def _keep(self, name: str, outputs: list[Any], new: dict[str, list[Any]]) -> Any:
-        def hook(_: nn.Module, __: Any, output: Any) -> None:
-            outputs.append(_copy(output))
-            if sum(map(_size, (*self._kept.values(), *new.values()))) > KEPT_BYTES:
-                outputs.clear()
-                new.pop(name, None)
+    @contextmanager
+    def _prepared(self, layer: str, new: dict[str, list[Any]], sums: Sums) -> Iterator[None]:
+        """Let modules give what they gave, or keep what they give in `new`, and the layer tell what enters it."""
+        module = self._watched.get_submodule(layer)
+        handles = [module.register_forward_pre_hook(watching(layer, lambda _, rows: sums.add(rows)), with_kwargs=True)]
+        if self._calls[layer] == 1:
+            handles.append(module.register_forward_pre_hook(_reached))
+        room = KEPT_BYTES - sum(map(_size, self._kept.values()))
 
-        return hook
+        def keep(name: str, outputs: list[Any]) -> Any:
+            def hook(_: nn.Module, __: Any, output: Any) -> None:
+                nonlocal room
+                if name in new:
+                    outputs.append(_copy(output))
+                    room -= _size(outputs[-1])
+                    if room < 0:
+                        room += _size(new.pop(name))
+
+            return hook
+
+        for name, outputs in list(new.items()):
+            handles.append(self._watched.get_submodule(name).register_forward_hook(keep(name, outputs)))
+        given = {self._watched.get_submodule(name): outputs for name, outputs in self._kept.items()}
+        own = {stopped: vars(stopped).get("forward") for stopped in given}  # some libraries put one there
+        for stopped, outputs in given.items():
+            stopped.forward = _Given(outputs)
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            for stopped, forward in own.items():
+                del stopped.forward
+                if forward is not None:
+                    stopped.forward = forward
 
     def _before(self, name: str, layer: str) -> bool:
         return self._left[name] < self._entered[layer]
 
     def _settled(self, layer: str) -> list[str]:
         """Return the outermost modules that are over before a layer begins, and in which nothing changes any more."""
-        chosen: list[str] = []
+        chosen, taken = list[str](), set(self._kept)
         for name, module in self._model.named_modules():
-            inside = any(name.startswith(f"{other}.") for other in (*chosen, *self._kept))
             if (
                 name
-                and not inside
                 and name not in self._kept
+                and taken.isdisjoint(_around(name))
                 and self._calls[name] == 1
                 and name not in self._writes
                 and self._before(name, layer)
                 and self._waiting.isdisjoint(map(id, module.parameters()))
             ):
                 chosen.append(name)
+                taken.add(name)
         return chosen
 
     def _look(self) -> None:
         """Run the model once, on two samples, to see which module begins and ends when."""
-        watched, clock = twin(self._model), 0
+        clock, handles = 0, []
 
         def enter(name: str) -> Any:
             def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -142,11 +158,13 @@ class InTurn:
             return hook
 
         versions: dict[str, list[int]] = {}
-        for name, module in watched.named_modules():
-            module.register_forward_pre_hook(enter(name), with_kwargs=True)
-            module.register_forward_hook(leave(name), with_kwargs=True)
+        for name, module in self._watched.named_modules():
+            handles.append(module.register_forward_pre_hook(enter(name), with_kwargs=True))
+            handles.append(module.register_forward_hook(leave(name), with_kwargs=True))
         with TURN, torch.no_grad():
-            call(watched, self._task.example(2))
+            call(self._watched, self._task.example(2))
+        for handle in handles:
+            handle.remove()
 
 
 class _Given:
@@ -157,6 +175,13 @@ class _Given:
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         return _copy(next(self._outputs))
+
+
+def _around(name: str) -> Iterator[str]:
+    """Yield the names of the modules that a module lies in."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
 
 
 def _reached(*_: Any) -> None:
@@ -173,5 +198,5 @@ def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
     return [value._version for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
 
 
-def _size(outputs: list[Any]) -> int:
+def _size(outputs: Any) -> int:
     return sum(value.nbytes for value in tree_leaves(outputs) if isinstance(value, Tensor))
