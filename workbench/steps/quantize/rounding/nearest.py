@@ -27,5 +27,8 @@ class Nearest(Rounding):
         task: Task,
         progress: Progress,
     ) -> dict[str, Tensor]:
-        weights = {name: (model.get_parameter(name).detach(), coding) for name, coding in codings.items()}
-        return {name: coding.round(weight).to(weight.dtype) for name, (weight, coding) in weights.items()}
+        rounded: dict[str, Tensor] = {}
+        for name, coding in progress.over(codings.items(), len(codings), "rounding"):
+            weight = model.get_parameter(name).detach()
+            rounded[name] = coding.round(weight).to(weight.dtype)
+        return rounded
