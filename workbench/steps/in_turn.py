@@ -49,7 +49,12 @@ class InTurn:
 
     def done(self, parameter: str) -> None:
         """Take note that a parameter does not change any more."""
-        self._waiting.discard(id(self._model.get_parameter(parameter)))
+        changed = id(self._model.get_parameter(parameter))
+        self._waiting.discard(changed)
+        for name, module in self._model.named_modules():
+            # What came after it was made with the value before.
+            if name in self._entered and changed in map(id, module._parameters.values()):
+                self._kept = {kept: outputs for kept, outputs in self._kept.items() if self._before(kept, name)}
 
     def moments(self, layer: str, changed: Mapping[str, Tensor], progress: Progress) -> Moments | None:
         """Return the moments of what enters a layer, None if the forward does not call it.
