@@ -63,7 +63,7 @@ def steps(kind):
         if others:
             moved[name] = others[0]
         elif option.type is bool:
-            moved[name] = not option.default
+            moved[name] = name != "compiled" and not option.default  # which takes half a minute, and a compiler
         elif option.type is int and option.default == option.low == 0:
             moved[name] = int(option.high)  # zero means that a part of the step is switched off
     return {"defaults": KINDS[kind](**quick), "moved": KINDS[kind](**{**moved, **quick, **MOVED.get(kind, {})})}

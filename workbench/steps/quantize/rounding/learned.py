@@ -39,7 +39,7 @@ def neighbours(weight: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
 
 
 def learned(
-    weight: Tensor, second: Tensor, grid: Grid, keep: Tensor, steps: int = STEPS, check: Check = lambda: None
+    weight: Tensor, second: Tensor, grid: Grid, keep: Tensor, steps: int = STEPS, *, check: Check = lambda: None
 ) -> Tensor:
     """Return every weight rounded to one of its neighbours, float64 [outputs, d].
 
