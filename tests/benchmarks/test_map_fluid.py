@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests.browser.lab import FLAGS, find_browser
-from tests.browser.still import widget_page
+from tests.browser.lab import find_browser
+from tests.browser.still import painted, widget_page
 from widgets import theme
 from widgets.views.model_map import _drawn
 from workbench.graph.modules import ModuleGraph, Part
@@ -55,12 +54,7 @@ def test_the_map_of_a_thousand_layers_is_fluid() -> None:
         }},
     }  # fmt: skip
     page_text = widget_page("names.js", "part.js", "map_boxes.js", "model_map.js", state=state, style=theme.STYLE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 620, "height": 800})
-        page.set_content(page_text)
-        page.wait_for_function("() => window.painted")
-        paint = page.evaluate("() => window.painted")
+    with painted(page_text) as (page, paint):
         rates = {}
         for scale in ("readable", "all of it"):
             if scale == "all of it":
@@ -77,7 +71,6 @@ def test_the_map_of_a_thousand_layers_is_fluid() -> None:
             times = page.evaluate("() => window.frames_")
             rates[scale] = 1000 * (len(times) - 1) / (times[-1] - times[0])
         boxes = page.locator(".wb-box").count()
-        browser.close()
     print(f"\n{len(view.boxes)} boxes: laid out {made * 1000:.0f} ms, first paint {paint:.0f} ms, "
           + ", ".join(f"{rate:.0f} frames/s dragged ({scale})" for scale, rate in rates.items())
           + f", {boxes} boxes in the page")  # fmt: skip

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests.browser.lab import FLAGS, find_browser
-from tests.browser.still import widget_page
+from tests.browser.lab import find_browser
+from tests.browser.still import painted, widget_page
 from widgets import theme
 
 LAYERS = 1000
@@ -54,19 +53,13 @@ def rows() -> list[dict[str, object]]:
 def test_the_table_of_a_thousand_layers_is_fluid() -> None:
     state = {"rows": rows(), "selection": [], "preview": {}}
     page_text = widget_page("part.js", "csv.js", "names.js", "layer_table.js", state=state, style=theme.STYLE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 620, "height": 800})
-        page.set_content(page_text)
-        page.wait_for_function("() => window.painted")
-        paint = page.evaluate("() => window.painted")
+    with painted(page_text) as (page, paint):
         keys = [page.evaluate(TYPE, "layer.12."[:end]) for end in range(1, 10)]
         assert page.locator("tbody tr").count() == 10
         keys.append(page.evaluate(TYPE, ""))
         assert page.locator("tbody tr").count() == LAYERS
         chosen = page.evaluate(CHOOSE)
         rate, worst = page.evaluate(SCROLL)
-        browser.close()
     print(f"\n{LAYERS} layers: first paint {paint:.0f} ms, a key in the filter {sorted(keys)[len(keys) // 2]:.0f} ms "
           f"(median; longest {max(keys):.0f} ms), all chosen {chosen:.0f} ms, "
           f"{rate:.0f} frames/s scrolled (longest frame {worst:.0f} ms)")  # fmt: skip

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, sync_playwright
 
+from tests.browser.lab import FLAGS, find_browser
 from widgets.figure import script
 
 WATCH = """() => {
@@ -54,3 +57,15 @@ def widget_page(*scripts: str, state: dict[str, Any], style: str) -> str:
     source = json.dumps(script(*scripts)).replace("</", "<\\/")
     held = json.dumps(state).replace("</", "<\\/")
     return PAGE.replace("STYLE", style).replace("STATE", held).replace("SOURCE", source)
+
+
+@contextmanager
+def painted(text: str) -> Iterator[tuple[Page, float]]:
+    """Show such a page in a browser of its own; give it, and the milliseconds to its first paint."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        page = browser.new_page(viewport={"width": 620, "height": 800})
+        page.set_content(text)
+        page.wait_for_function("() => window.painted")
+        yield page, page.evaluate("() => window.painted")
+        browser.close()

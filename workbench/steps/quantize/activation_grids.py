@@ -126,7 +126,10 @@ def mark_halves(model: nn.Module, example: tuple[Tensor, ...]) -> None:
         model: Its quantizers have their grids.
         example: Inputs.
     """
-    watched, own, pools = twin(model), quantizers(model), _Pools()
+    own, pools = quantizers(model), _Pools()
+    for quantizer in own.values():
+        quantizer.halves = False
+    watched = twin(model)
 
     def look(name: str) -> Any:
         def hook(quantizer: ActivationQuantizer, args: tuple[Tensor]) -> None:

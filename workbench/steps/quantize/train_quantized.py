@@ -22,7 +22,7 @@ from workbench.checkpoint.coding import Codebook, Coding, Uniform
 from workbench.errors import WorkbenchError
 from workbench.jobs.progress import Tick
 from workbench.model.layers import first_names
-from workbench.model.quantizer import INPUT, quantizers, rounded_bias
+from workbench.model.quantizer import INPUT, ActivationQuantizer, quantizers, rounded_bias
 from workbench.model.twin import twin
 from workbench.registry import register
 from workbench.steps.context import Context
@@ -130,16 +130,15 @@ class LearnedRange:
     """The step size of activation quantizers that share one grid, as what makes a value and what reads it do.
 
     Args:
-        grid: Scale and zero point, as `ActivationQuantizer` holds them.
+        quantizer: One of them, as it is before.
         names: Of these quantizers.
         count: Numbers of one sample that are rounded.
-        largest: Integer of the grid.
     """
 
-    def __init__(self, grid: Tensor, names: Sequence[str], count: int, largest: int) -> None:
-        self.names, self._grid = tuple(names), grid
-        self.logarithm = nn.Parameter(torch.zeros_like(grid[0]))
-        self._part = (max(count, 1) * largest) ** -0.5 / float(grid[0]) ** 2
+    def __init__(self, quantizer: ActivationQuantizer, names: Sequence[str], count: int) -> None:
+        self.names, self._grid = tuple(names), quantizer.grid.clone()
+        self.logarithm = nn.Parameter(torch.zeros_like(self._grid[0]))
+        self._part = (max(count, 1) * quantizer.quant_max) ** -0.5 / quantizer.scale**2
 
     def grid(self) -> Tensor:
         """Return the grid as it now is, with gradients."""
@@ -164,10 +163,7 @@ def learned_ranges(model: nn.Module, context: Context) -> list[LearnedRange]:
     alike: dict[tuple[float, ...], list[str]] = {}
     for name, quantizer in own.items():
         alike.setdefault((quantizer.bits, quantizer.scale, quantizer.zero_point), []).append(name)
-    return [
-        LearnedRange(own[names[0]].grid.clone(), names, counts.get(names[0], 1), own[names[0]].quant_max)
-        for names in alike.values()
-    ]
+    return [LearnedRange(own[names[0]], names, counts.get(names[0], 1)) for names in alike.values()]
 
 
 def in_training(coding: Coding, weight: Tensor, learned: bool) -> Trained:
@@ -184,12 +180,12 @@ def at_rest(
 ) -> State:
     """Return the state of a model in training: its weights on their grids, and biases on those of integer kernels."""
     done = finished(model, state.model)
+    rounding = quantizers(done)
     for one in ranges:
+        now = one.grid().detach()
         for name in one.names:
-            quantizers(done)[name].grid.copy_(one.grid().detach())
+            rounding[name].grid.copy_(now)
     if ranges:
-        for quantizer in quantizers(done).values():
-            quantizer.halves = False
         mark_halves(done, context.example())
     codings = dict(state.codings)
     # Tied weights are one tensor under several names.

@@ -17,9 +17,15 @@ PASSES = 8
 
 
 def descended(
-    weight: Tensor, rounded: Tensor, second: Tensor, grid: Grid, keep: Tensor, passes: int = PASSES,
+    weight: Tensor,
+    rounded: Tensor,
+    second: Tensor,
+    grid: Grid,
+    keep: Tensor,
+    passes: int = PASSES,
+    *,
     check: Check = lambda: None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return rows on the grid, float64 [outputs, d], whose trace(D H D^T) is at most that of `rounded`.
 
     Args:
