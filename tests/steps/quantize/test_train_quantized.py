@@ -163,6 +163,16 @@ def test_activations_of_two_bits_recover_with_ranges_that_learn(images):
             assert torch.equal(after[one].grid, after[other].grid), "what makes a value and what reads it have one grid"
 
 
+def test_only_ranges_of_chosen_layers_learn(images):
+    rough = Recipe((Quantize(bits=4, activations=4),))
+    step = TrainQuantized(epochs=1, learning_rate=0.05, activation_grids="learned", layers="fc")
+    before, after = (quantizers(run(images, recipe).model) for recipe in (rough, rough.then(step)))
+    moved = {name for name in before if not torch.equal(before[name].grid, after[name].grid)}
+    assert "fc.input_quantizer" in moved
+    alike = {name for name in before if torch.equal(before[name].grid, before["fc.input_quantizer"].grid)}
+    assert moved == alike
+
+
 def test_learned_activation_ranges_are_exported(images, tmp_path):
     session = Session(images, Settings(seconds=0.0), threaded=False, autosave=None)
     session.apply(Quantize(activations=8))

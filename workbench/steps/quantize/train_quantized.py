@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -145,8 +145,8 @@ class LearnedRange:
         return torch.stack([self._grid[0] * slowed(self.logarithm, self._part).exp(), self._grid[1]])
 
 
-def learned_ranges(model: nn.Module, context: Context) -> list[LearnedRange]:
-    """Return the activation grids of a model, those that are equal as one."""
+def learned_ranges(model: nn.Module, modules: Collection[str], context: Context) -> list[LearnedRange]:
+    """Return the activation grids at layers, by the names of these; those that are equal are one."""
     own, counts = quantizers(model), dict[str, int]()
     watched = twin(model)
 
@@ -163,7 +163,11 @@ def learned_ranges(model: nn.Module, context: Context) -> list[LearnedRange]:
     alike: dict[tuple[float, ...], list[str]] = {}
     for name, quantizer in own.items():
         alike.setdefault((quantizer.bits, quantizer.scale, quantizer.zero_point), []).append(name)
-    return [LearnedRange(own[names[0]], names, counts.get(names[0], 1)) for names in alike.values()]
+    return [
+        LearnedRange(own[names[0]], names, counts.get(names[0], 1))
+        for names in alike.values()
+        if any(name.rpartition(".")[0] in modules for name in names)
+    ]
 
 
 def in_training(coding: Coding, weight: Tensor, learned: bool) -> Trained:
@@ -248,7 +252,8 @@ class TrainQuantized(TaughtStep):
             for name in coded
         }
 
-        ranges = learned_ranges(model, context) if self.activation_grids == "learned" else []
+        modules = {layer.module for layer in chosen}
+        ranges = learned_ranges(model, modules, context) if self.activation_grids == "learned" else []
 
         def run(model: nn.Module, inputs: tuple[Tensor, ...]) -> object:
             values = {name: grid.values(model.get_parameter(name)) for name, grid in trained.items()}
